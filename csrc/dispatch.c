@@ -1,0 +1,77 @@
+/* Chooses the instruction set: the best that the machine has, or the one named by PLAINNET_ISA or pn_set_isa. */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels.h"
+
+/* Best first; a machine of another architecture has only the last one. */
+static const pn_isa_kernels *const compiled[] = {
+#if PN_HAVE_X86_ISAS
+    &pn_isa_avx512,
+    &pn_isa_avx2,
+#endif
+#if defined(__aarch64__)
+    &pn_isa_neon,
+#else
+    &pn_isa_baseline,
+#endif
+};
+enum { N_COMPILED = sizeof compiled / sizeof compiled[0] };
+
+static _Atomic(const pn_isa_kernels *) in_use;
+
+static int machine_has(const pn_isa_kernels *isa)
+{
+#if PN_HAVE_X86_ISAS
+    if (isa == &pn_isa_avx512)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (isa == &pn_isa_avx2)
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+    (void)isa;
+    return 1;
+}
+
+static const pn_isa_kernels *find(const char *name)
+{
+    for (int i = 0; i < N_COMPILED; i++)
+        if ((name == NULL || strcmp(name, compiled[i]->name) == 0) && machine_has(compiled[i]))
+            return compiled[i];
+    return NULL;
+}
+
+const pn_isa_kernels *pn_kernels_in_use(void)
+{
+    const pn_isa_kernels *kernels = atomic_load_explicit(&in_use, memory_order_acquire);
+    if (kernels == NULL) {
+        const char *wanted = getenv("PLAINNET_ISA");
+        kernels = find(wanted != NULL && *wanted != '\0' ? wanted : NULL);
+        atomic_store_explicit(&in_use, kernels, memory_order_release);
+    }
+    return kernels;
+}
+
+const char *pn_isa(void)
+{
+    const pn_isa_kernels *kernels = pn_kernels_in_use();
+    return kernels == NULL ? NULL : kernels->name;
+}
+
+int pn_isa_is_available(const char *name)
+{
+    return name != NULL && find(name) != NULL;
+}
+
+pn_status pn_set_isa(const char *name)
+{
+    if (name == NULL)
+        return PN_NULL_POINTER;
+    const pn_isa_kernels *kernels = find(name);
+    if (kernels == NULL)
+        return PN_UNKNOWN_ISA;
+    atomic_store_explicit(&in_use, kernels, memory_order_release);
+    return PN_OK;
+}

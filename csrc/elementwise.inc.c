@@ -1,0 +1,85 @@
+/* Activations and their derivatives, written in the activation's own value a = f(z). */
+#include "kernels.h"
+
+#ifdef PN_ISA
+
+static inline PN_INLINE real FN(sigmoid1)(real z)
+{
+    real e = (real)exp(-fabs((double)z));
+    return z >= 0 ? 1 / (1 + e) : z < 0 ? e / (1 + e) : z;
+}
+
+static inline PN_INLINE real FN(log1p1)(real x) { return (real)log1p((double)x); }
+static inline PN_INLINE real FN(exp1)(real x) { return (real)exp((double)x); }
+static inline PN_INLINE real FN(tanh1)(real z) { return (real)tanh((double)z); }
+
+static void FN(identity)(size_t n, const real *z, real *a)
+{
+    if (a != z)
+        memcpy(a, z, n * sizeof *a);
+}
+
+static void FN(sigmoid)(size_t n, const real *z, real *a)
+{
+    for (size_t i = 0; i < n; i++)
+        a[i] = FN(sigmoid1)(z[i]);
+}
+
+static void FN(tanh)(size_t n, const real *z, real *a)
+{
+    for (size_t i = 0; i < n; i++)
+        a[i] = FN(tanh1)(z[i]);
+}
+
+static void FN(relu)(size_t n, const real *z, real *a)
+{
+    for (size_t i = 0; i < n; i++)
+        a[i] = z[i] < 0 ? 0 : z[i];
+}
+
+static void FN(identity_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
+{
+    (void)a;
+    FN(identity)(n, grad_a, grad_z);
+}
+
+static void FN(sigmoid_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
+{
+    for (size_t i = 0; i < n; i++)
+        grad_z[i] = grad_a[i] * (a[i] * (1 - a[i]));
+}
+
+static void FN(tanh_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
+{
+    for (size_t i = 0; i < n; i++)
+        grad_z[i] = grad_a[i] * FN(fma)(-a[i], a[i], 1);
+}
+
+static void FN(relu_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
+{
+    for (size_t i = 0; i < n; i++)
+        grad_z[i] = a[i] > 0 ? grad_a[i] : 0 * a[i];
+}
+
+/* The activations by number: to add one, write it above and name it here. */
+static void FN(activate)(size_t n, pn_activation f, const real *z, real *a)
+{
+    switch (f) {
+    case PN_SIGMOID: FN(sigmoid)(n, z, a); break;
+    case PN_TANH: FN(tanh)(n, z, a); break;
+    case PN_RELU: FN(relu)(n, z, a); break;
+    default: FN(identity)(n, z, a); break;
+    }
+}
+
+static void FN(activate_backward)(size_t n, pn_activation f, const real *a, const real *grad_a, real *grad_z)
+{
+    switch (f) {
+    case PN_SIGMOID: FN(sigmoid_backward)(n, a, grad_a, grad_z); break;
+    case PN_TANH: FN(tanh_backward)(n, a, grad_a, grad_z); break;
+    case PN_RELU: FN(relu_backward)(n, a, grad_a, grad_z); break;
+    default: FN(identity_backward)(n, a, grad_a, grad_z); break;
+    }
+}
+
+#endif

@@ -1,0 +1,51 @@
+/* All kernels for one instruction set: the same bodies, once a dtype. Included by isa_*.c alone. */
+#include "kernels.h"
+
+#ifdef PN_ISA
+
+#define PN_INLINE __attribute__((always_inline))
+
+#define real float
+#define REAL_IS_DOUBLE 0
+#define FN(name) PN_JOIN(name, PN_ISA, f32)
+#include "vector.inc.h"
+#include "elementwise.inc.c"
+#include "loss.inc.c"
+#include "dense.inc.c"
+#undef real
+#undef REAL_IS_DOUBLE
+#undef FN
+#undef PN_LANES
+
+#define real double
+#define REAL_IS_DOUBLE 1
+#define FN(name) PN_JOIN(name, PN_ISA, f64)
+#include "vector.inc.h"
+#include "elementwise.inc.c"
+#include "loss.inc.c"
+#include "dense.inc.c"
+#undef real
+#undef REAL_IS_DOUBLE
+#undef FN
+#undef PN_LANES
+
+#define PN_TABLE(suffix)                                                                                             \
+    {                                                                                                                \
+        .activate = PN_JOIN(activate, PN_ISA, suffix),                                                               \
+        .activate_backward = PN_JOIN(activate_backward, PN_ISA, suffix),                                             \
+        .loss = {[PN_LOG_LOSS] = PN_JOIN(log_loss, PN_ISA, suffix),                                                  \
+                 [PN_SUM_OF_SQUARES] = PN_JOIN(squares, PN_ISA, suffix),                                             \
+                 [PN_MEAN_SQUARED_ERROR] = PN_JOIN(squares, PN_ISA, suffix)},                                        \
+        .dense_workspace = PN_JOIN(dense_workspace, PN_ISA, suffix),                                                 \
+        .dense_forward = PN_JOIN(dense_forward, PN_ISA, suffix),                                                     \
+        .dense_backward_x = PN_JOIN(dense_backward_x, PN_ISA, suffix),                                               \
+        .dense_backward_weight = PN_JOIN(dense_backward_weight, PN_ISA, suffix),                                     \
+        .dense_backward_bias = PN_JOIN(dense_backward_bias, PN_ISA, suffix),                                         \
+    }
+
+#define PN_STRING_(name) #name
+#define PN_STRING(name) PN_STRING_(name)
+
+const pn_isa_kernels PN_JOIN(pn, isa, PN_ISA) = {PN_STRING(PN_ISA), PN_TABLE(f32), PN_TABLE(f64)};
+
+#endif

@@ -1,0 +1,74 @@
+/*
+ * Private: the table of kernels that every instruction set fills in, once for each dtype.
+ *
+ * Kernels compute: they do not check, allocate or print. Every sum runs in index order, one fused multiply-add a
+ * term, starting from what each comment names; nothing else is ever contracted.
+ */
+#ifndef PLAINNET_KERNELS_H
+#define PLAINNET_KERNELS_H
+
+#include <float.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "plainnet.h"
+
+#define PN_JOIN_(a, b, c) a##_##b##_##c
+#define PN_JOIN(a, b, c) PN_JOIN_(a, b, c)
+
+/* x86-64 with a compiler that can switch instruction sets on for a part of a file. */
+#if defined(__GNUC__) && defined(__x86_64__)
+#define PN_HAVE_X86_ISAS 1
+#else
+#define PN_HAVE_X86_ISAS 0
+#endif
+
+/*
+ * activate              a = f(z); n elements; in place allowed
+ * activate_backward     grad_z = grad_a * f'(z) from a = f(z); in place allowed on either input
+ *
+ * loss[l]               z[n] pre-activations of the last layer, f its activation, y[n] targets; writes
+ *                       grad_z[n] = scale * dl/dz (grad_z may be z) and returns the sum of the n unscaled losses in
+ *                       index order, in double
+ *
+ * dense_forward         a[m][n] = f(bias[n] + sum_k x[m][k] weight[k][n]), the sum starting from bias (NULL: 0)
+ * dense_backward_x      grad_z_prev[m][k] = (0 + sum_n grad_z[m][n] weight[k][n]) * f'(a_prev[m][k])
+ * dense_backward_weight with G[k][n] = 0 + sum_m x[m][k] grad_z[m][n]:  target[k][n] = G if rate is 0,
+ *                       else fma(-rate, G, target)
+ * dense_backward_bias   with G[n] = 0 + sum_m grad_z[m][n] (plain adds): target[n] likewise
+ * dense_workspace       elements of workspace that the three products need together for these sizes
+ */
+#define PN_DEFINE_KERNELS(real, suffix)                                                                              \
+    typedef struct pn_kernels_##suffix {                                                                             \
+        void (*activate)(size_t n, pn_activation f, const real *z, real *a);                                         \
+        void (*activate_backward)(size_t n, pn_activation f, const real *a, const real *grad_a, real *grad_z);       \
+        double (*loss[PN_N_LOSSES])(size_t n, pn_activation f, const real *z, const real *y, real scale,             \
+                                    real *grad_z);                                                                   \
+        size_t (*dense_workspace)(size_t m, size_t k, size_t n);                                                     \
+        void (*dense_forward)(size_t m, size_t k, size_t n, const real *x, const real *weight, const real *bias,     \
+                              pn_activation f, real *a, real *workspace);                                            \
+        void (*dense_backward_x)(size_t m, size_t k, size_t n, const real *grad_z, const real *weight,               \
+                                 pn_activation f_prev, const real *a_prev, real *grad_z_prev, real *workspace);      \
+        void (*dense_backward_weight)(size_t m, size_t k, size_t n, const real *x, const real *grad_z, real rate,    \
+                                      real *target, real *workspace);                                                \
+        void (*dense_backward_bias)(size_t m, size_t n, const real *grad_z, real rate, real *target);                \
+    } pn_kernels_##suffix
+
+PN_DEFINE_KERNELS(float, f32);
+PN_DEFINE_KERNELS(double, f64);
+
+/* One instruction set: its name and its kernels. */
+typedef struct pn_isa_kernels {
+    const char *name;
+    pn_kernels_f32 f32;
+    pn_kernels_f64 f64;
+} pn_isa_kernels;
+
+extern const pn_isa_kernels pn_isa_baseline, pn_isa_avx2, pn_isa_avx512, pn_isa_neon;
+
+/* The kernels in use, chosen at the first call; NULL if PLAINNET_ISA names none that works here. */
+const pn_isa_kernels *pn_kernels_in_use(void);
+
+#endif

@@ -1,0 +1,226 @@
+/*
+ * plainnet: small and medium dense neural networks, trained and run on a CPU.
+ *
+ *     cc -O3 app.c csrc/(every .c file) -lm -lpthread
+ *
+ * Conventions
+ *   Shapes      are written as C indexing: x[n_rows][n_in] is a contiguous row-major block, one sample a row.
+ *   A layer     computes z = x @ weight + bias and a = f(z), with weight[n_in][n_out] and bias[n_out].
+ *   Parameters  of a whole network are one block: weight, then bias, of the first layer, then of the second, ...
+ *   Names       end in _f64 (double) or _f32 (float); both do the same, and the comments stand with the first.
+ *   Ownership   The caller owns every buffer. Nothing is allocated, kept, freed or printed here. Descriptions
+ *               (pn_network, pn_training) are only read and may be shared by threads.
+ *   Aliasing    Outputs overlap neither inputs nor each other, except where "in place" is said.
+ *   Errors      come back as a pn_status. Arguments are checked before anything is written: on error no output
+ *               has changed. (PN_DIVERGED, which training may return, says what it leaves behind.)
+ *   Numbers     Every sum runs in index order with fused multiply-adds, so results do not depend on the vector
+ *               width, tiling, alignment or number of threads; only "baseline" on x86-64, which has no fused
+ *               multiply-add, rounds differently.
+ *
+ * The declarations below are also what cffi parses for the Python package, so they use no macros.
+ */
+#ifndef PLAINNET_H
+#define PLAINNET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Status ------------------------------------------------------------------------------------------- */
+
+typedef enum pn_status {
+    PN_OK = 0,
+    PN_NULL_POINTER,         /* a pointer that must point to something is NULL */
+    PN_MISALIGNED,           /* an array does not start at a multiple of its element's size */
+    PN_OVERLAP,              /* an output overlaps an input or another output */
+    PN_NO_ROWS,              /* n_rows is 0 */
+    PN_NO_LAYERS,            /* a network without layers */
+    PN_NO_NEURONS,           /* a layer with n_in or n_out of 0 */
+    PN_SIZES_DO_NOT_CHAIN,   /* a layer's n_in is not the n_out of the layer before it */
+    PN_SIZE_OVERFLOW,        /* a size in bytes does not fit into size_t, or too many rows to shuffle (2**32) */
+    PN_UNKNOWN_ACTIVATION,
+    PN_UNKNOWN_LOSS,
+    PN_LOG_LOSS_NEEDS_SIGMOID, /* log loss is defined for outputs in (0,1): the last layer must be a sigmoid */
+    PN_BAD_LEARNING_RATE,    /* not finite, or not above 0, in the network's type */
+    PN_DATA_NOT_FINITE,      /* x or y holds NaN or infinity */
+    PN_TARGET_OUT_OF_RANGE,  /* log loss with a target outside [0, 1] */
+    PN_WORKSPACE_TOO_SMALL,
+    PN_DIVERGED,             /* loss or parameters became NaN or infinite; see pn_train_f64 */
+    PN_UNKNOWN_ISA,          /* no such instruction set, or not on this machine; also from PLAINNET_ISA */
+    PN_BAD_THREADS           /* number of threads not within 1...PN_MAX_THREADS; also from PLAINNET_NUM_THREADS */
+} pn_status;
+
+/* A sentence for a status; never NULL, static. */
+const char *pn_status_message(pn_status status);
+
+/* ---- Instruction sets and threads --------------------------------------------------------------------- */
+
+/*
+ * The kernels are compiled for several instruction sets; the best that the machine has is chosen at the first
+ * call, or the one that the environment variable PLAINNET_ISA names. Names: "baseline", "avx2", "avx512" on x86-64,
+ * "neon" on arm64, "baseline" elsewhere.
+ */
+const char *pn_isa(void);                   /* the one in use; NULL if PLAINNET_ISA names none that works here */
+pn_status pn_set_isa(const char *name);     /* for the whole process; results in flight finish with the old one */
+int pn_isa_is_available(const char *name);  /* 1 or 0 */
+
+/* ---- Networks ----------------------------------------------------------------------------------------- */
+
+typedef enum pn_activation {
+    PN_IDENTITY = 0,   /* f(z) = z */
+    PN_SIGMOID,        /* f(z) = 1 / (1 + exp(-z)),   f' = a (1 - a) */
+    PN_TANH,           /* f(z) = tanh(z),             f' = 1 - a^2   */
+    PN_RELU,           /* f(z) = max(z, 0),           f' = 1 where a > 0, else 0 */
+    PN_N_ACTIVATIONS
+} pn_activation;
+
+/* y[n_rows][n_out] are the targets, a[n_rows][n_out] the network's outputs. */
+typedef enum pn_loss {
+    PN_LOG_LOSS = 0,        /* 1/n_rows sum -[y ln a + (1-y) ln(1-a)]; computed from z, finite for every finite z */
+    PN_SUM_OF_SQUARES,      /* sum (a - y)^2 */
+    PN_MEAN_SQUARED_ERROR,  /* 1/(n_rows n_out) sum (a - y)^2 */
+    PN_N_LOSSES
+} pn_loss;
+
+typedef struct pn_layer {
+    size_t n_in;               /* >= 1 */
+    size_t n_out;              /* >= 1 */
+    pn_activation activation;
+    int has_bias;              /* 0: z = x @ weight, and the layer has no bias parameters */
+} pn_layer;
+
+typedef struct pn_network {
+    size_t n_layers;           /* >= 1 */
+    const pn_layer *layers;    /* layers[n_layers]; each n_in is the n_out of the one before */
+    pn_loss loss;
+} pn_network;
+
+/* How many parameters the network has: the sum of n_in * n_out (+ n_out with bias). */
+pn_status pn_n_parameters(const pn_network *network, size_t *n_parameters);
+
+/*
+ * Forward pass: out[n_rows][n_out of the last layer] from x[n_rows][n_in of the first].
+ * workspace: at least pn_forward_workspace_f64 bytes, any alignment; may be NULL where that is 0.
+ */
+pn_status pn_forward_workspace_f64(size_t n_rows, const pn_network *network, size_t *n_bytes);
+pn_status pn_forward_f64(size_t n_rows, const pn_network *network, const double *parameters, const double *x,
+                         double *out, void *workspace, size_t workspace_bytes);
+
+/*
+ * The loss of the rows x, y and its gradient with respect to the parameters (gradient[n_parameters], laid out as
+ * they are), by back-propagation. y[n_rows][n_out of the last layer].
+ * workspace: at least pn_gradient_workspace_f64 bytes, any alignment.
+ */
+pn_status pn_gradient_workspace_f64(size_t n_rows, const pn_network *network, size_t *n_bytes);
+pn_status pn_loss_and_gradient_f64(size_t n_rows, const pn_network *network, const double *parameters,
+                                   const double *x, const double *y, double *loss, double *gradient,
+                                   void *workspace, size_t workspace_bytes);
+
+/* How to train: gradient descent, parameters -= learning_rate * gradient, once a mini-batch. */
+typedef struct pn_training {
+    size_t epochs;             /* passes over all rows; 0 does nothing */
+    size_t batch_size;         /* rows a step; 0, or more than n_rows: all of them. The last batch may be smaller. */
+    double learning_rate;      /* > 0 */
+    int shuffle;               /* 1: each epoch visits the rows in an order of its own */
+    uint64_t shuffle_seed;     /* the order depends on this and the epoch's number alone */
+    uint64_t first_epoch;      /* number of the first epoch: how many the network has been trained for before */
+} pn_training;
+
+/* Where a run stands. All zero to begin one; what is not zero then takes up an epoch that was begun before. */
+typedef struct pn_progress {
+    size_t epoch;              /* epochs of this run that are finished */
+    size_t row;                /* rows of the next epoch that are already used */
+    double loss_sum;           /* what they added to that epoch's loss */
+    size_t steps;              /* steps of this run; 0 begins it */
+} pn_progress;
+
+/*
+ * Trains parameters in place until training->epochs are done, or for max_steps steps if that is not 0. In the
+ * latter case call again, with the same arguments, to go on: the result has the same bits however a run is split.
+ *
+ *   losses[epochs]  losses[e] is written when epoch e ends: with PN_SUM_OF_SQUARES the sum, with the other losses the
+ *                   mean, over the epoch's rows; each row's loss is from before the step that uses it. NULL: not wanted.
+ *   progress        in and out.
+ *   workspace       pn_train_workspace_f64 bytes, any alignment; kept untouched between the calls of one run.
+ *
+ * x and y are checked (finite; targets) when the run begins. If the loss or a parameter becomes NaN or infinite, the
+ * result is PN_DIVERGED: parameters and progress are those of the last step whose loss was finite, before its
+ * update, and progress->epoch tells the epoch.
+ */
+pn_status pn_train_workspace_f64(size_t n_rows, const pn_network *network, const pn_training *training,
+                                 size_t *n_bytes);
+pn_status pn_train_f64(size_t n_rows, const pn_network *network, const pn_training *training, double *parameters,
+                       const double *x, const double *y, size_t max_steps, double *losses, pn_progress *progress,
+                       void *workspace, size_t workspace_bytes);
+
+/* The same in single precision. Losses are double. */
+pn_status pn_forward_workspace_f32(size_t n_rows, const pn_network *network, size_t *n_bytes);
+pn_status pn_forward_f32(size_t n_rows, const pn_network *network, const float *parameters, const float *x,
+                         float *out, void *workspace, size_t workspace_bytes);
+pn_status pn_gradient_workspace_f32(size_t n_rows, const pn_network *network, size_t *n_bytes);
+pn_status pn_loss_and_gradient_f32(size_t n_rows, const pn_network *network, const float *parameters,
+                                   const float *x, const float *y, double *loss, float *gradient,
+                                   void *workspace, size_t workspace_bytes);
+pn_status pn_train_workspace_f32(size_t n_rows, const pn_network *network, const pn_training *training,
+                                 size_t *n_bytes);
+pn_status pn_train_f32(size_t n_rows, const pn_network *network, const pn_training *training, float *parameters,
+                       const float *x, const float *y, size_t max_steps, double *losses, pn_progress *progress,
+                       void *workspace, size_t workspace_bytes);
+
+/* ---- Single kernels ----------------------------------------------------------------------------------- */
+
+/* Elementwise over n elements, n >= 0; in place allowed. */
+pn_status pn_sigmoid_f64(size_t n, const double *z, double *a);
+pn_status pn_tanh_f64(size_t n, const double *z, double *a);
+pn_status pn_relu_f64(size_t n, const double *z, double *a);
+
+/* grad_z = grad_a * f'(z), the derivative written in a = f(z); grad_z may be a or grad_a. */
+pn_status pn_sigmoid_backward_f64(size_t n, const double *a, const double *grad_a, double *grad_z);
+pn_status pn_tanh_backward_f64(size_t n, const double *a, const double *grad_a, double *grad_z);
+pn_status pn_relu_backward_f64(size_t n, const double *a, const double *grad_a, double *grad_z);
+
+/*
+ * One dense layer: a[n_rows][n_out] = f(x[n_rows][n_in] @ weight[n_in][n_out] + bias[n_out]); bias may be NULL.
+ * workspace: at least pn_dense_workspace_f64 bytes, any alignment; may be NULL where that is 0.
+ */
+pn_status pn_dense_workspace_f64(size_t n_rows, size_t n_in, size_t n_out, size_t *n_bytes);
+pn_status pn_dense_forward_f64(size_t n_rows, size_t n_in, size_t n_out, const double *x, const double *weight,
+                               const double *bias, pn_activation activation, double *a,
+                               void *workspace, size_t workspace_bytes);
+
+/*
+ * Its backward pass, from a and grad_a[n_rows][n_out]. With grad_z = grad_a * f'(z):
+ *   grad_x[n_rows][n_in]      = grad_z @ weight^T
+ *   grad_weight[n_in][n_out]  = x^T @ grad_z
+ *   grad_bias[n_out]          = sum over rows of grad_z
+ * Each output may be NULL: not wanted. workspace as above.
+ */
+pn_status pn_dense_backward_f64(size_t n_rows, size_t n_in, size_t n_out, const double *x, const double *weight,
+                                const double *a, const double *grad_a, pn_activation activation,
+                                double *grad_x, double *grad_weight, double *grad_bias,
+                                void *workspace, size_t workspace_bytes);
+
+/* The same in single precision. */
+pn_status pn_sigmoid_f32(size_t n, const float *z, float *a);
+pn_status pn_tanh_f32(size_t n, const float *z, float *a);
+pn_status pn_relu_f32(size_t n, const float *z, float *a);
+pn_status pn_sigmoid_backward_f32(size_t n, const float *a, const float *grad_a, float *grad_z);
+pn_status pn_tanh_backward_f32(size_t n, const float *a, const float *grad_a, float *grad_z);
+pn_status pn_relu_backward_f32(size_t n, const float *a, const float *grad_a, float *grad_z);
+pn_status pn_dense_workspace_f32(size_t n_rows, size_t n_in, size_t n_out, size_t *n_bytes);
+pn_status pn_dense_forward_f32(size_t n_rows, size_t n_in, size_t n_out, const float *x, const float *weight,
+                               const float *bias, pn_activation activation, float *a,
+                               void *workspace, size_t workspace_bytes);
+pn_status pn_dense_backward_f32(size_t n_rows, size_t n_in, size_t n_out, const float *x, const float *weight,
+                                const float *a, const float *grad_a, pn_activation activation,
+                                float *grad_x, float *grad_weight, float *grad_bias,
+                                void *workspace, size_t workspace_bytes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

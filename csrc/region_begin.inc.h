@@ -1,0 +1,10 @@
+/*
+ * Opens a region of kernels: whatever flags the file is compiled with, contraction is off (a multiply-add is fused
+ * where fma is written and nowhere else) and the optimiser may vectorise. None of it changes a result.
+ */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
+#pragma GCC push_options
+#pragma GCC optimize("O3", "fp-contract=off", "no-trapping-math", "no-math-errno")
+#endif

@@ -47,6 +47,7 @@ typedef enum pn_status {
     PN_BAD_LEARNING_RATE,    /* not finite, or not above 0, in the network's type */
     PN_DATA_NOT_FINITE,      /* x or y holds NaN or infinity */
     PN_TARGET_OUT_OF_RANGE,  /* log loss with a target outside [0, 1] */
+    PN_BAD_PROGRESS,         /* pn_progress.row is not below n_rows */
     PN_WORKSPACE_TOO_SMALL,
     PN_DIVERGED,             /* loss or parameters became NaN or infinite; see pn_train_f64 */
     PN_UNKNOWN_ISA,          /* no such instruction set, or not on this machine; also from PLAINNET_ISA */
@@ -135,6 +136,7 @@ typedef struct pn_progress {
     size_t row;                /* rows of the next epoch that are already used */
     double loss_sum;           /* what they added to that epoch's loss */
     size_t steps;              /* steps of this run; 0 begins it */
+    size_t diverged_epoch;     /* with PN_DIVERGED: the epoch whose loss would not be finite */
 } pn_progress;
 
 /*
@@ -147,14 +149,22 @@ typedef struct pn_progress {
  *   workspace       pn_train_workspace_f64 bytes, any alignment; kept untouched between the calls of one run.
  *
  * x and y are checked (finite; targets) when the run begins. If the loss or a parameter becomes NaN or infinite, the
- * result is PN_DIVERGED: parameters and progress are those of the last step whose loss was finite, before its
- * update, and progress->epoch tells the epoch.
+ * result is PN_DIVERGED: parameters and progress are those of the last step whose parameters and loss were finite,
+ * from before its update.
  */
 pn_status pn_train_workspace_f64(size_t n_rows, const pn_network *network, const pn_training *training,
                                  size_t *n_bytes);
 pn_status pn_train_f64(size_t n_rows, const pn_network *network, const pn_training *training, double *parameters,
                        const double *x, const double *y, size_t max_steps, double *losses, pn_progress *progress,
                        void *workspace, size_t workspace_bytes);
+
+/*
+ * One step with all rows: *loss is from before it. On error, PN_DIVERGED among them, nothing has changed.
+ * workspace: as for pn_train_f64 with all rows in a batch, unshuffled; it need not be kept.
+ */
+pn_status pn_train_on_batch_f64(size_t n_rows, const pn_network *network, double learning_rate, double *parameters,
+                                const double *x, const double *y, double *loss,
+                                void *workspace, size_t workspace_bytes);
 
 /* The same in single precision. Losses are double. */
 pn_status pn_forward_workspace_f32(size_t n_rows, const pn_network *network, size_t *n_bytes);
@@ -169,6 +179,9 @@ pn_status pn_train_workspace_f32(size_t n_rows, const pn_network *network, const
 pn_status pn_train_f32(size_t n_rows, const pn_network *network, const pn_training *training, float *parameters,
                        const float *x, const float *y, size_t max_steps, double *losses, pn_progress *progress,
                        void *workspace, size_t workspace_bytes);
+pn_status pn_train_on_batch_f32(size_t n_rows, const pn_network *network, double learning_rate, float *parameters,
+                                const float *x, const float *y, double *loss,
+                                void *workspace, size_t workspace_bytes);
 
 /* ---- Single kernels ----------------------------------------------------------------------------------- */
 

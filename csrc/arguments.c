@@ -1,0 +1,83 @@
+/* Argument checks, and the sentences for what they find. */
+#include "arguments.h"
+
+const char *pn_status_message(pn_status status)
+{
+    switch (status) {
+    case PN_OK: return "success";
+    case PN_NULL_POINTER: return "a required pointer is NULL";
+    case PN_MISALIGNED: return "an array does not start at a multiple of its element's size";
+    case PN_OVERLAP: return "an output overlaps an input or another output";
+    case PN_NO_ROWS: return "there are no rows: n_rows must be at least 1";
+    case PN_NO_LAYERS: return "a network needs at least one layer";
+    case PN_NO_NEURONS: return "a layer's n_in and n_out must be at least 1";
+    case PN_SIZES_DO_NOT_CHAIN: return "a layer's n_in must be the n_out of the layer before it";
+    case PN_SIZE_OVERFLOW: return "the sizes are too large";
+    case PN_UNKNOWN_ACTIVATION: return "unknown activation";
+    case PN_UNKNOWN_LOSS: return "unknown loss";
+    case PN_LOG_LOSS_NEEDS_SIGMOID: return "log loss needs a sigmoid as the last layer's activation";
+    case PN_BAD_LEARNING_RATE: return "the learning rate must be finite and above 0 in the network's type";
+    case PN_DATA_NOT_FINITE: return "x or y holds NaN or infinity";
+    case PN_TARGET_OUT_OF_RANGE: return "log loss needs targets within [0, 1]";
+    case PN_BAD_PROGRESS: return "the row to go on from must be below n_rows";
+    case PN_WORKSPACE_TOO_SMALL: return "the workspace is smaller than the workspace function asks for";
+    case PN_DIVERGED: return "training diverged: the loss or a parameter became NaN or infinite";
+    case PN_UNKNOWN_ISA: return "no such instruction set here (names: baseline, avx2, avx512, neon)";
+    case PN_BAD_THREADS: return "the number of threads is out of range";
+    }
+    return "unknown status";
+}
+
+pn_status pn_check_array(pn_array array)
+{
+    if (array.bytes == 0)
+        return PN_OK;
+    PN_REQUIRE(array.data != NULL, PN_NULL_POINTER);
+    PN_REQUIRE((uintptr_t)array.data % array.alignment == 0, PN_MISALIGNED);
+    return PN_OK;
+}
+
+pn_status pn_check_no_overlap(pn_array output, pn_array other)
+{
+    uintptr_t a = (uintptr_t)output.data, b = (uintptr_t)other.data;
+    if (output.data == NULL || other.data == NULL || output.bytes == 0 || other.bytes == 0)
+        return PN_OK;
+    return a < b + other.bytes && b < a + output.bytes ? PN_OVERLAP : PN_OK;
+}
+
+pn_status pn_add_product(size_t *sum, size_t a, size_t b, size_t c)
+{
+    const size_t most = PTRDIFF_MAX / 16;
+    if (a != 0 && b != 0 && c != 0)
+        PN_REQUIRE(a <= most && b <= most / a && c <= most / a / b, PN_SIZE_OVERFLOW);
+    PN_REQUIRE(a * b * c <= most - *sum, PN_SIZE_OVERFLOW);
+    *sum += a * b * c;
+    return PN_OK;
+}
+
+pn_status pn_check_network(const pn_network *network, size_t *n_parameters)
+{
+    size_t count = 0;
+    PN_REQUIRE(network != NULL, PN_NULL_POINTER);
+    PN_REQUIRE(network->n_layers > 0, PN_NO_LAYERS);
+    PN_REQUIRE(network->layers != NULL, PN_NULL_POINTER);
+    for (size_t l = 0; l < network->n_layers; l++) {
+        const pn_layer *layer = &network->layers[l];
+        PN_REQUIRE(layer->n_in > 0 && layer->n_out > 0, PN_NO_NEURONS);
+        PN_REQUIRE(l == 0 || layer->n_in == layer[-1].n_out, PN_SIZES_DO_NOT_CHAIN);
+        PN_REQUIRE((unsigned)layer->activation < PN_N_ACTIVATIONS, PN_UNKNOWN_ACTIVATION);
+        PN_TRY(pn_add_product(&count, layer->n_in, layer->n_out, 1));
+        PN_TRY(pn_add_product(&count, layer->has_bias ? layer->n_out : 0, 1, 1));
+    }
+    PN_REQUIRE((unsigned)network->loss < PN_N_LOSSES, PN_UNKNOWN_LOSS);
+    PN_REQUIRE(network->loss != PN_LOG_LOSS || network->layers[network->n_layers - 1].activation == PN_SIGMOID,
+               PN_LOG_LOSS_NEEDS_SIGMOID);
+    *n_parameters = count;
+    return PN_OK;
+}
+
+pn_status pn_n_parameters(const pn_network *network, size_t *n_parameters)
+{
+    PN_REQUIRE(n_parameters != NULL, PN_NULL_POINTER);
+    return pn_check_network(network, n_parameters);
+}

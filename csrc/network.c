@@ -1,0 +1,17 @@
+/* Whole networks, for both dtypes. */
+#include "arguments.h"
+#include "kernels.h"
+#include "shuffle.h"
+
+#define real float
+#define MEMBER f32
+#define FN(name) name##_f32
+#include "network.inc.c"
+#undef real
+#undef MEMBER
+#undef FN
+
+#define real double
+#define MEMBER f64
+#define FN(name) name##_f64
+#include "network.inc.c"

@@ -1,0 +1,16 @@
+/* The public single kernels, for both dtypes. */
+#include "arguments.h"
+#include "kernels.h"
+
+#define real float
+#define MEMBER f32
+#define FN(name) name##_f32
+#include "single.inc.c"
+#undef real
+#undef MEMBER
+#undef FN
+
+#define real double
+#define MEMBER f64
+#define FN(name) name##_f64
+#include "single.inc.c"

@@ -1,0 +1,27 @@
+"""
+plainnet: small and medium dense neural networks, trained and run on a CPU.
+
+Every equation stands twice: in :mod:`plainnet.reference` in NumPy, to be read, and in C kernels, to be used.
+"""
+
+from . import kernels, native, reference
+from .checks import CrossCheck, GradientCheck, check_gradient, cross_check
+from .layers import Dense
+from .network import History, Network
+from .training import DivergedError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CrossCheck",
+    "Dense",
+    "DivergedError",
+    "GradientCheck",
+    "History",
+    "Network",
+    "check_gradient",
+    "cross_check",
+    "kernels",
+    "native",
+    "reference",
+]

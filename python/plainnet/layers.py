@@ -1,0 +1,129 @@
+"""Dense layers, and how their parameters lie in a network's flat array."""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from .arrays import Array, as_native, check_name, check_shape
+from .reference import ACTIVATIONS
+
+#: More parameters than this cannot be indexed in C.
+MAX_PARAMETERS = sys.maxsize // 64
+
+
+def as_count(name: str, value: Any, least: int) -> int:
+    """`value` as an int of at least `least`."""
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, not {value!r}")
+    try:
+        count = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, not {value!r}") from None
+    if not least <= count <= MAX_PARAMETERS:
+        raise ValueError(f"{name} must be at least {least} (and at most {MAX_PARAMETERS}), not {count}")
+    return count
+
+
+class Dense:
+    """
+    A dense layer: ``a = f(x @ weight + bias)``.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Numbers of inputs and of neurons, at least 1.
+    activation : {"identity", "sigmoid", "tanh", "relu"}
+    bias : bool
+        Whether the layer has a bias.
+
+    Attributes
+    ----------
+    weight : ndarray (n_in, n_out)
+    bias : ndarray (n_out,) or None
+        Live views into the parameters of the network that the layer belongs to (``net.layers[k]``); assigning copies
+        values into them. A layer outside of a network has no parameters: AttributeError.
+    """
+
+    def __init__(self, n_in: int, n_out: int, activation: str = "identity", bias: bool = True) -> None:
+        check_name("activation", activation, ACTIVATIONS)
+        if not isinstance(bias, bool):
+            raise TypeError(f"bias must be True or False, not {bias!r}")
+        self.n_in = as_count("n_in", n_in, 1)
+        self.n_out = as_count("n_out", n_out, 1)
+        self.activation = activation
+        self.has_bias = bias
+        self._weight: Array | None = None
+        self._bias: Array | None = None
+        if self.n_parameters > MAX_PARAMETERS:
+            raise ValueError(f"a layer of {self.n_in} x {self.n_out} overflows: at most {MAX_PARAMETERS} parameters")
+
+    @property
+    def n_parameters(self) -> int:
+        return self.n_in * self.n_out + (self.n_out if self.has_bias else 0)
+
+    @property
+    def weight(self) -> Array:
+        if self._weight is None:
+            raise AttributeError("this layer does not belong to a network yet; see net.layers")
+        return self._weight
+
+    @weight.setter
+    def weight(self, value: npt.ArrayLike) -> None:
+        new = as_native("weight", value, self.weight.dtype)
+        check_shape("weight", new, self.weight.shape, "the layer's (n_in, n_out)")
+        self.weight[...] = new
+
+    @property
+    def bias(self) -> Array | None:
+        if self._weight is None:
+            raise AttributeError("this layer does not belong to a network yet; see net.layers")
+        return self._bias
+
+    @bias.setter
+    def bias(self, value: npt.ArrayLike) -> None:
+        if self.bias is None:
+            raise ValueError("the layer was made with bias=False")
+        new = as_native("bias", value, self.bias.dtype)
+        check_shape("bias", new, self.bias.shape, "the layer's (n_out,)")
+        self.bias[...] = new
+
+    def __repr__(self) -> str:
+        bias = "" if self.has_bias else ", bias=False"
+        return f"Dense({self.n_in}, {self.n_out}, {self.activation!r}{bias})"
+
+
+def check_chain(layers: Sequence[Dense]) -> int:
+    """The number of parameters of a network of `layers`, which must fit each other."""
+    if not layers:
+        raise ValueError("a network needs at least one layer")
+    for k, layer in enumerate(layers):
+        if not isinstance(layer, Dense):
+            raise TypeError(f"layers[{k}] must be a Dense, not {type(layer).__name__}")
+        if k > 0 and layer.n_in != layers[k - 1].n_out:
+            raise ValueError(
+                f"layers[{k}] = {layer} does not fit layers[{k - 1}] = {layers[k - 1]}: its n_in is {layer.n_in}, "
+                f"but the layer before it has n_out = {layers[k - 1].n_out}"
+            )
+    n_parameters = sum(layer.n_parameters for layer in layers)
+    if n_parameters > MAX_PARAMETERS:
+        raise ValueError(f"the network has {n_parameters} parameters; at most {MAX_PARAMETERS} are possible")
+    return n_parameters
+
+
+def bind(layers: Sequence[Dense], parameters: Array) -> tuple[Dense, ...]:
+    """Copies of `layers` over `parameters`: weight, then bias, of the first layer, then of the second, ..."""
+    bound, start = [], 0
+    for layer in layers:
+        own = Dense(layer.n_in, layer.n_out, layer.activation, layer.has_bias)
+        end = start + own.n_in * own.n_out
+        own._weight = parameters[start:end].reshape(own.n_in, own.n_out)
+        if own.has_bias:
+            own._bias = parameters[end : end + own.n_out]
+        start += own.n_parameters
+        bound.append(own)
+    return tuple(bound)

@@ -1,0 +1,298 @@
+"""
+The C backend: the only module that touches the compiled extension.
+
+Arrays reach C through ``ffi.from_buffer``, which checks contiguity but neither dtype, byte order nor alignment: those
+are settled in :mod:`plainnet.arrays` before. A ``from_buffer`` object keeps its array alive, so it is held for as long
+as C may use the pointer.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._plainnet import ffi, lib
+from .arrays import (
+    Array,
+    activation_arguments,
+    activation_backward_arguments,
+    check_name,
+    check_training_data,
+    dense_backward_arguments,
+    dense_forward_arguments,
+)
+from .reference import Layer
+from .training import DivergedError, Progress, Training
+
+#: name: number in plainnet.h
+ACTIVATIONS: dict[str, int] = {
+    "identity": lib.PN_IDENTITY,
+    "sigmoid": lib.PN_SIGMOID,
+    "tanh": lib.PN_TANH,
+    "relu": lib.PN_RELU,
+}
+LOSSES: dict[str, int] = {
+    "log_loss": lib.PN_LOG_LOSS,
+    "sum_of_squares": lib.PN_SUM_OF_SQUARES,
+    "mean_squared_error": lib.PN_MEAN_SQUARED_ERROR,
+}
+
+_SUFFIX = {np.dtype(np.float64): "f64", np.dtype(np.float32): "f32"}
+_ARRAY = {np.dtype(np.float64): ffi.typeof("double[]"), np.dtype(np.float32): ffi.typeof("float[]")}
+_BYTES = ffi.typeof("char[]")
+
+
+def _check(status: int) -> None:
+    if status != lib.PN_OK:
+        raise ValueError(_message(status))
+
+
+def _message(status: int) -> str:
+    return str(ffi.string(lib.pn_status_message(status)).decode())
+
+
+# ---- Instruction sets ------------------------------------------------------------------------------------------------
+
+
+def isa() -> str:
+    """
+    The instruction set in use: ``"baseline"``, ``"avx2"``, ``"avx512"`` or ``"neon"``.
+
+    Raises
+    ------
+    ValueError
+        If the environment variable PLAINNET_ISA names one that does not work here.
+    """
+    name = lib.pn_isa()
+    if name == ffi.NULL:
+        raise ValueError(f"PLAINNET_ISA names no instruction set of this machine; allowed are {available_isas()}")
+    return str(ffi.string(name).decode())
+
+
+def available_isas() -> list[str]:
+    """The instruction sets that work on this machine, the best one last."""
+    names = ("baseline", "neon", "avx2", "avx512")
+    return [name for name in names if lib.pn_isa_is_available(name.encode())]
+
+
+def set_isa(name: str) -> None:
+    """Chooses the instruction set for the whole process; `name` is one of :func:`available_isas`."""
+    if not isinstance(name, str) or lib.pn_set_isa(name.encode()) != lib.PN_OK:
+        raise ValueError(f"unknown instruction set {name!r}; on this machine there are {available_isas()}")
+
+
+isa()  # an unusable PLAINNET_ISA is reported at import
+
+# ---- A network -------------------------------------------------------------------------------------------------------
+
+
+class Model:
+    """A network's layers and loss over its flat `parameters`; see :class:`plainnet.reference.Model`."""
+
+    def __init__(self, layers: Sequence[Layer], loss: str, parameters: Array) -> None:
+        self.layers = layers
+        self.loss = loss
+        self.parameters = parameters
+        self._array = _ARRAY[parameters.dtype]
+        self._parameters = ffi.from_buffer(self._array, parameters, require_writable=True)
+        self._c_layers = ffi.new(
+            "pn_layer[]",
+            [(*layer.weight.shape, ACTIVATIONS[layer.activation], layer.bias is not None) for layer in layers],
+        )
+        self._network = ffi.new("pn_network *", (len(layers), self._c_layers, LOSSES[loss]))
+        self._loss = ffi.new("double *")
+        suffix = _SUFFIX[parameters.dtype]
+        for name in ("forward", "forward_workspace", "loss_and_gradient", "gradient_workspace", "train",
+                     "train_workspace", "train_on_batch"):  # fmt: skip
+            setattr(self, f"_{name}", getattr(lib, f"pn_{name}_{suffix}"))
+        self._training_lock = threading.Lock()
+        self._workspace = ffi.NULL
+        self._workspace_bytes = 0
+
+    # Set above, for the network's dtype.
+    _forward: Any
+    _forward_workspace: Any
+    _loss_and_gradient: Any
+    _gradient_workspace: Any
+    _train: Any
+    _train_workspace: Any
+    _train_on_batch: Any
+
+    def forward(self, x: Array, out: Array) -> None:
+        """`out` (n_samples, n_out) = the network's output for `x` (n_samples, n_in)."""
+        c_x, c_out = ffi.from_buffer(self._array, x), ffi.from_buffer(self._array, out, True)
+        status = self._forward(len(x), self._network, self._parameters, c_x, c_out, ffi.NULL, 0)
+        if status:
+            if status != lib.PN_WORKSPACE_TOO_SMALL:
+                _check(status)
+            workspace, n_bytes = _new_workspace(self._forward_workspace, len(x), self._network)
+            _check(self._forward(len(x), self._network, self._parameters, c_x, c_out, workspace, n_bytes))
+
+    def loss_and_gradient(self, x: Array, y: Array, gradient: Array) -> float:
+        """The loss of `x`, `y`; `gradient` is laid out as the parameters."""
+        loss = ffi.new("double *")
+        workspace, n_bytes = _new_workspace(self._gradient_workspace, len(x), self._network)
+        status = self._loss_and_gradient(
+            len(x), self._network, self._parameters, ffi.from_buffer(self._array, x), ffi.from_buffer(self._array, y),
+            loss, ffi.from_buffer(self._array, gradient, True), workspace, n_bytes,
+        )  # fmt: skip
+        if status:
+            check_training_data(x, y, self.loss)
+            _check(status)
+        return float(loss[0])
+
+    def train_on_batch(self, x: Array, y: Array, learning_rate: float) -> float:
+        """One step of gradient descent; the loss from before it."""
+        if not self._training_lock.acquire(False):
+            raise RuntimeError("the network is being trained by another thread")
+        try:
+            c_x, c_y = ffi.from_buffer(self._array, x), ffi.from_buffer(self._array, y)
+            status = self._train_on_batch(
+                len(x), self._network, learning_rate, self._parameters, c_x, c_y, self._loss, self._workspace,
+                self._workspace_bytes,
+            )  # fmt: skip
+            if status:
+                if status == lib.PN_WORKSPACE_TOO_SMALL:
+                    self._make_workspace(len(x), Training(1, len(x), learning_rate))
+                    status = self._train_on_batch(
+                        len(x), self._network, learning_rate, self._parameters, c_x, c_y, self._loss,
+                        self._workspace, self._workspace_bytes,
+                    )  # fmt: skip
+                if status == lib.PN_DIVERGED:
+                    raise DivergedError(0)
+                if status:
+                    check_training_data(x, y, self.loss)
+                    _check(status)
+            return self._loss[0]  # type: ignore[no-any-return]
+        finally:
+            self._training_lock.release()
+
+    def train(
+        self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int
+    ) -> None:
+        """Goes on from `progress` for `max_steps` steps, or to the end; `losses` (epochs,) gets each finished epoch's."""
+        if not self._training_lock.acquire(False):
+            raise RuntimeError("the network is being trained by another thread")
+        try:
+            if progress.steps == 0:
+                self._make_workspace(len(x), training)
+            c_progress = ffi.new("pn_progress *", (progress.epoch, progress.row, progress.loss_sum, progress.steps))
+            status = self._train(
+                len(x), self._network, _c_training(training), self._parameters,
+                ffi.from_buffer(self._array, x), ffi.from_buffer(self._array, y), max_steps,
+                ffi.from_buffer("double[]", losses, True), c_progress, self._workspace, self._workspace_bytes,
+            )  # fmt: skip
+            progress.epoch, progress.row = c_progress.epoch, c_progress.row
+            progress.loss_sum, progress.steps = c_progress.loss_sum, c_progress.steps
+            if status == lib.PN_DIVERGED:
+                raise DivergedError(c_progress.diverged_epoch)
+            if status:
+                check_training_data(x, y, self.loss)
+                _check(status)
+        finally:
+            self._training_lock.release()
+
+    def _make_workspace(self, n_rows: int, training: Training) -> None:
+        """Room for `training`, kept for later runs unless they need more."""
+        needed = ffi.new("size_t *")
+        _check(self._train_workspace(n_rows, self._network, _c_training(training), needed))
+        if needed[0] > self._workspace_bytes:
+            self._workspace, self._workspace_bytes = ffi.NULL, 0
+            self._workspace, self._workspace_bytes = _allocate(needed[0])
+
+
+def _c_training(training: Training) -> Any:
+    return ffi.new(
+        "pn_training *",
+        (training.epochs, training.batch_size, training.learning_rate, training.shuffle, training.shuffle_seed,
+         training.first_epoch),
+    )  # fmt: skip
+
+
+def _allocate(n_bytes: int) -> tuple[Any, int]:
+    return ffi.from_buffer(_BYTES, np.empty(max(n_bytes, 1), np.uint8), True), n_bytes
+
+
+def _new_workspace(size_function: Any, *sizes: Any) -> tuple[Any, int]:
+    needed = ffi.new("size_t *")
+    _check(size_function(*sizes, needed))
+    return _allocate(needed[0])
+
+
+# ---- Single kernels: documented where they are public, in plainnet.kernels ------------------------------------------
+
+
+class _Output:
+    """A pointer to `out` for C, or to a contiguous stand-in whose values are copied there at the end."""
+
+    def __init__(self, out: Array) -> None:
+        self.out = out
+        direct = out.flags.c_contiguous and out.flags.aligned
+        self.array = out if direct else np.empty(out.shape, out.dtype)
+        self.pointer = ffi.from_buffer(_ARRAY[out.dtype], self.array, True)
+
+    def finish(self, status: int) -> Array:
+        _check(status)
+        if self.array is not self.out:
+            self.out[...] = self.array
+        return self.out
+
+
+def _pointer(array: Array | None) -> Any:
+    return ffi.NULL if array is None else ffi.from_buffer(_ARRAY[array.dtype], array)
+
+
+def activate(name: str, z: npt.ArrayLike, out: Array | None) -> Array:
+    z, out = activation_arguments(z, out)
+    target = _Output(out)
+    function = getattr(lib, f"pn_{name}_{_SUFFIX[z.dtype]}")
+    return target.finish(function(z.size, _pointer(z), target.pointer))
+
+
+def activate_backward(name: str, a: npt.ArrayLike, grad_a: npt.ArrayLike, out: Array | None) -> Array:
+    a, grad_a, out = activation_backward_arguments(a, grad_a, out)
+    target = _Output(out)
+    function = getattr(lib, f"pn_{name}_backward_{_SUFFIX[a.dtype]}")
+    return target.finish(function(a.size, _pointer(a), _pointer(grad_a), target.pointer))
+
+
+def dense_forward(
+    x: npt.ArrayLike, weight: npt.ArrayLike, bias: npt.ArrayLike | None, activation: str, out: Array | None
+) -> Array:
+    check_name("activation", activation, ACTIVATIONS)
+    x, weight, bias, out = dense_forward_arguments(x, weight, bias, out)
+    suffix, sizes = _SUFFIX[x.dtype], (*x.shape, weight.shape[1])
+    workspace, n_bytes = _new_workspace(getattr(lib, f"pn_dense_workspace_{suffix}"), *sizes)
+    target = _Output(out)
+    function = getattr(lib, f"pn_dense_forward_{suffix}")
+    return target.finish(
+        function(*sizes, _pointer(x), _pointer(weight), _pointer(bias), ACTIVATIONS[activation], target.pointer,
+                 workspace, n_bytes)
+    )  # fmt: skip
+
+
+def dense_backward(
+    x: npt.ArrayLike,
+    weight: npt.ArrayLike,
+    a: npt.ArrayLike,
+    grad_a: npt.ArrayLike,
+    activation: str,
+    out: tuple[Array, Array, Array] | None,
+) -> tuple[Array, Array, Array]:
+    check_name("activation", activation, ACTIVATIONS)
+    inputs, out = dense_backward_arguments(x, weight, a, grad_a, out)
+    suffix, sizes = _SUFFIX[inputs[0].dtype], (*inputs[0].shape, inputs[1].shape[1])
+    workspace, n_bytes = _new_workspace(getattr(lib, f"pn_dense_workspace_{suffix}"), *sizes)
+    targets = [_Output(array) for array in out]
+    function = getattr(lib, f"pn_dense_backward_{suffix}")
+    status = function(
+        *sizes, *map(_pointer, inputs), ACTIVATIONS[activation], *(target.pointer for target in targets),
+        workspace, n_bytes,
+    )  # fmt: skip
+    for target in targets:
+        target.finish(status)
+    return out

@@ -1,0 +1,385 @@
+"""A network of dense layers: its parameters, training and prediction, on either backend."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from . import native, reference
+from .arrays import FLOAT32, FLOAT64, Array, as_native, as_output, check_name, check_rows
+from .initializers import INITIALIZERS, initialize
+from .interrupt import DeferredInterrupt
+from .layers import Dense, as_count, bind, check_chain
+from .training import DivergedError, Progress, Training
+
+BACKENDS = {"c": native.Model, "numpy": reference.Model}
+
+#: A run comes back from the backend about this often, in seconds: for Ctrl-C.
+SLICE_SECONDS = 0.05
+
+#: The first slice of a run, before its speed is known: about 10 ms of arithmetic, and for NumPy some steps.
+FIRST_SLICE_OPERATIONS = {"c": 2e7, "numpy": 1e5}
+
+Seed: TypeAlias = (
+    int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
+)
+
+
+@dataclass(frozen=True)
+class History:
+    """
+    What :meth:`Network.fit` saw.
+
+    Attributes
+    ----------
+    loss : ndarray (epochs,)
+        The loss of each epoch, each row's share from before the update that uses it: with the full batch, the loss
+        before that epoch's update. The mean over the rows, or with ``sum_of_squares`` the sum.
+    """
+
+    loss: npt.NDArray[np.float64]
+
+
+class Network:
+    """
+    Dense layers, trained by gradient descent.
+
+    Parameters
+    ----------
+    layers : sequence of Dense
+        Each one's ``n_in`` is the ``n_out`` of the one before. The network makes its own copies: ``net.layers``.
+    loss : {"mean_squared_error", "log_loss", "sum_of_squares"}
+        Over m rows, with outputs a and targets y:
+        ``mean_squared_error`` is the mean of (a-y)^2 over rows and outputs;
+        ``log_loss`` the mean over rows of -[y ln a + (1-y) ln(1-a)], summed over outputs (the last layer must be a
+        sigmoid); ``sum_of_squares`` the sum of (a-y)^2.
+    init : {"glorot", "he", "normal", "uniform"} or array_like (n_parameters,)
+        How weights start (biases: at 0), or all parameters.
+    seed : None, int, sequence of int, SeedSequence, BitGenerator or Generator
+        As for ``numpy.random.default_rng``; for the starting weights and the order of mini-batches.
+    dtype : float64 or float32
+    backend : {"c", "numpy"}
+
+    Attributes
+    ----------
+    parameters : ndarray (n_parameters,)
+        Weight, then bias, of the first layer, then of the second, ...: one array, of which ``net.layers[k].weight`` and
+        ``.bias`` are views.
+    layers : tuple of Dense
+    epochs_trained : int
+        Epochs that :meth:`fit` has finished in the network's life.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument and what is allowed.
+
+    Examples
+    --------
+    >>> import plainnet as pn
+    >>> net = pn.Network([pn.Dense(2, 3, "tanh"), pn.Dense(3, 1, "sigmoid")], loss="log_loss", init="normal", seed=2)
+    >>> history = net.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [[0], [1], [1], [0]], epochs=1500, learning_rate=0.1)
+    >>> net.predict([[0, 1]]).shape
+    (1, 1)
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Dense],
+        loss: str = "mean_squared_error",
+        init: str | npt.ArrayLike = "glorot",
+        seed: Seed = None,
+        dtype: npt.DTypeLike = "float64",
+        backend: str = "c",
+    ) -> None:
+        layers = list(layers)
+        n_parameters = check_chain(layers)
+        check_name("loss", loss, reference.LOSSES)
+        check_name("backend", backend, BACKENDS)
+        if loss == "log_loss" and layers[-1].activation != "sigmoid":
+            raise ValueError(f'log_loss needs "sigmoid" as the last layer\'s activation, not "{layers[-1].activation}"')
+        self._dtype = _as_dtype(dtype)
+        self._parameters = np.empty(n_parameters, self._dtype)
+        self.loss = loss
+        self.backend = backend
+        self.layers = bind(layers, self._parameters)
+
+        rng = np.random.default_rng(seed)
+        if isinstance(init, str):
+            check_name("init", init, INITIALIZERS)
+            initialize(self.layers, init, rng)
+        else:
+            self.parameters = init  # type: ignore[assignment]
+            if not np.isfinite(self._parameters).all():
+                raise ValueError("init holds NaN or infinity")
+        self._shuffle_seed = int(rng.integers(2**64, dtype=np.uint64))
+        self.epochs_trained = 0
+        self._begun: tuple[Any, Progress] | None = None  # an epoch that was interrupted, and with which data
+        self._attach()
+
+    def _attach(self) -> None:
+        self._n_in, self._n_out = self.layers[0].n_in, self.layers[-1].n_out
+        self._model = BACKENDS[self.backend](self.layers, self.loss, self._parameters)
+
+    @property
+    def parameters(self) -> Array:
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, value: npt.ArrayLike) -> None:
+        new = as_native("parameters", value, self._dtype)
+        if new.shape != self._parameters.shape:
+            raise ValueError(f"parameters have shape {new.shape}, expected {self._parameters.shape} for {self}")
+        self._parameters[:] = new
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._dtype
+
+    def __repr__(self) -> str:
+        layers = ", ".join(map(repr, self.layers))
+        return f"Network([{layers}], loss={self.loss!r}, dtype={self._dtype.name!r}, backend={self.backend!r})"
+
+    # ---- Copies ----------------------------------------------------------------------------------------------------
+
+    def copy(self, backend: str | None = None) -> Network:
+        """A network of its own with the same parameters and the same place in training, on `backend` if given."""
+        twin = object.__new__(Network)
+        twin.__setstate__(self.__getstate__())
+        if backend is not None and backend != self.backend:
+            check_name("backend", backend, BACKENDS)
+            twin.backend = backend
+            twin._attach()
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        begun = self._begun and (self._begun[0], Progress(**vars(self._begun[1])))
+        return {
+            "layers": [(layer.n_in, layer.n_out, layer.activation, layer.has_bias) for layer in self.layers],
+            "loss": self.loss, "dtype": self._dtype.name, "backend": self.backend,
+            "parameters": self._parameters.copy(), "shuffle_seed": self._shuffle_seed,
+            "epochs_trained": self.epochs_trained, "begun": begun,
+        }  # fmt: skip
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._dtype = _as_dtype(state["dtype"])
+        self._parameters = state["parameters"].copy()
+        self.loss, self.backend = state["loss"], state["backend"]
+        self.layers = bind([Dense(*layer) for layer in state["layers"]], self._parameters)
+        self._shuffle_seed, self.epochs_trained = state["shuffle_seed"], state["epochs_trained"]
+        self._begun = state["begun"]
+        self._attach()
+
+    # ---- Use -------------------------------------------------------------------------------------------------------
+
+    def predict(self, x: npt.ArrayLike, out: Array | None = None) -> Array:
+        """
+        The network's outputs.
+
+        Parameters
+        ----------
+        x : array_like (n_samples, n_in)
+        out : ndarray (n_samples, n_out), optional
+            Where to put the result: of the network's dtype, writeable, not overlapping `x`.
+
+        Returns
+        -------
+        ndarray (n_samples, n_out)
+            `out`, or a new array of the network's dtype.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming what was wrong; nothing is written then.
+        """
+        native_x = self._rows("x", x, self._n_in)
+        shape = (len(native_x), self._n_out)
+        if out is None:
+            result = np.empty(shape, self._dtype)
+            self._model.forward(native_x, result)
+            return result
+        as_output("out", out, shape, self._dtype, [x, self._parameters])
+        if out.flags.c_contiguous and out.flags.aligned:
+            self._model.forward(native_x, out)
+        else:
+            out[...] = self.predict(native_x)
+        return out
+
+    def train_on_batch(self, x: npt.ArrayLike, y: npt.ArrayLike, learning_rate: float = 0.1) -> float:
+        """
+        One step of gradient descent with all rows of `x`, `y`.
+
+        Returns
+        -------
+        float
+            The loss from before the step.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for :meth:`fit`.
+        """
+        native_x, native_y = self._pair(x, y)
+        if type(learning_rate) is not float or not 0 < learning_rate < 1e30:
+            learning_rate = _as_learning_rate(learning_rate, self._dtype)
+        return self._model.train_on_batch(native_x, native_y, learning_rate)
+
+    def loss_and_gradient(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[float, Array]:
+        """
+        The loss of `x`, `y` and its gradient with respect to the parameters.
+
+        Returns
+        -------
+        loss : float
+        gradient : ndarray (n_parameters,)
+            Laid out as ``net.parameters``.
+        """
+        native_x, native_y = self._pair(x, y)
+        gradient = np.empty_like(self._parameters)
+        return self._model.loss_and_gradient(native_x, native_y, gradient), gradient
+
+    def fit(
+        self,
+        x: npt.ArrayLike,
+        y: npt.ArrayLike,
+        epochs: int = 1,
+        learning_rate: float = 0.1,
+        batch_size: int | None = None,
+        shuffle: bool = True,
+    ) -> History:
+        """
+        Trains by gradient descent, from where the network is.
+
+        Ctrl-C stops at a step's end. The next call with the same data, `batch_size` and `shuffle` first finishes the
+        epoch that was interrupted (it counts as one of its `epochs`), so that the parameters are, bit for bit, those of
+        a run without interruption; ``epochs_trained`` tells how many epochs are complete.
+
+        Parameters
+        ----------
+        x : array_like (n_samples, n_in)
+        y : array_like (n_samples, n_out)
+            Finite numbers; with ``log_loss``, targets within [0, 1].
+        epochs : int
+            Passes over all rows, at least 0.
+        learning_rate : float
+            Above 0: ``parameters -= learning_rate * gradient``.
+        batch_size : int, optional
+            Rows a step; default, or where there are fewer rows: all.
+        shuffle : bool
+            Whether each epoch draws its mini-batches in a new order (which follows from the network's seed and the
+            epoch's number). The full batch has no order and is never shuffled.
+
+        Returns
+        -------
+        History
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming what was wrong and what is allowed; the network is unchanged.
+        DivergedError
+            (a ValueError and a FloatingPointError) If the loss or a parameter becomes NaN or infinite. It names the
+            epoch; the network keeps its last finite parameters.
+        RuntimeError
+            If another thread is training this network.
+        """
+        native_x, native_y = self._pair(x, y)
+        epochs = as_count("epochs", epochs, 0)
+        learning_rate = _as_learning_rate(learning_rate, self._dtype)
+        n_rows = len(native_x)
+        batch_size = n_rows if batch_size is None else min(as_count("batch_size", batch_size, 1), n_rows)
+        if not isinstance(shuffle, bool | np.bool_):
+            raise TypeError(f"shuffle must be True or False, not {shuffle!r}")
+        shuffle = bool(shuffle) and batch_size < n_rows
+
+        training = Training(epochs, batch_size, learning_rate, shuffle, self._shuffle_seed, self.epochs_trained)
+        progress = self._take_up(native_x, native_y, training)
+        losses = np.full(epochs, np.nan)
+        operations = batch_size * (6 * self._parameters.size + 50 * self._n_out)
+        max_steps = max(1, int(FIRST_SLICE_OPERATIONS[self.backend] / operations))
+        try:
+            with DeferredInterrupt() as interrupt:
+                while progress.epoch < epochs or progress.steps == 0:
+                    started = time.perf_counter()
+                    self._model.train(native_x, native_y, training, progress, losses, max_steps)
+                    if progress.epoch >= epochs:
+                        break
+                    interrupt.deliver()
+                    elapsed = max(time.perf_counter() - started, 1e-9)
+                    max_steps = max(1, int(max_steps * min(8.0, SLICE_SECONDS / elapsed)))
+        finally:
+            self.epochs_trained += progress.epoch
+            if progress.row > 0:
+                self._begun = (
+                    _fingerprint(native_x, native_y, training),
+                    Progress(0, progress.row, progress.loss_sum),
+                )
+        return History(losses)
+
+    # ---- Arguments -------------------------------------------------------------------------------------------------
+
+    def _rows(self, name: str, value: npt.ArrayLike, n_columns: int) -> Array:
+        if (
+            type(value) is np.ndarray
+            and value.dtype is self._dtype
+            and value.ndim == 2
+            and value.flags.carray
+            and value.shape[1] == n_columns
+            and len(value) > 0
+        ):
+            return value
+        array = as_native(name, value, self._dtype)
+        side = f"the first layer has n_in = {n_columns}" if name == "x" else f"the last layer has n_out = {n_columns}"
+        check_rows(name, array, n_columns, side)
+        return array
+
+    def _pair(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
+        native_x, native_y = self._rows("x", x, self._n_in), self._rows("y", y, self._n_out)
+        if len(native_x) != len(native_y):
+            raise ValueError(
+                f"x and y must have as many rows as each other: their shapes are {native_x.shape} and {native_y.shape}"
+            )
+        return native_x, native_y
+
+    def _take_up(self, x: Array, y: Array, training: Training) -> Progress:
+        """Progress at the start of a run: zero, or within the epoch that was interrupted with the same data."""
+        if self._begun is None or training.epochs == 0:
+            return Progress()
+        (fingerprint, progress), self._begun = self._begun, None
+        return progress if fingerprint == _fingerprint(x, y, training) else Progress()
+
+
+def _as_dtype(value: npt.DTypeLike) -> np.dtype[Any]:
+    try:
+        dtype = np.dtype(value)
+    except TypeError:
+        dtype = None
+    if value is None or dtype not in (FLOAT32, FLOAT64):
+        raise ValueError(f"unknown dtype {value!r}; allowed are 'float64' and 'float32'")
+    return FLOAT32 if dtype == FLOAT32 else FLOAT64
+
+
+def _as_learning_rate(value: Any, dtype: np.dtype[Any]) -> float:
+    if isinstance(value, bool | str | bytes):
+        raise TypeError(f"learning_rate must be a number, not {value!r}")
+    try:
+        rate = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"learning_rate must be a number, not {value!r}") from None
+    with np.errstate(over="ignore", under="ignore"):
+        if not 0 < dtype.type(rate) < np.inf:
+            raise ValueError(f"learning_rate must be finite and above 0 in {dtype.name}, not {value!r}")
+    return rate
+
+
+def _fingerprint(x: Array, y: Array, training: Training) -> tuple[Any, ...]:
+    """Tells data sets and ways to walk through them apart, from a sample of the rows."""
+    stride = max(1, len(x) // 1000)
+    sums = [zlib.crc32(np.ascontiguousarray(array[::stride])) for array in (x, y)]
+    return len(x), *sums, training.batch_size, training.shuffle

@@ -1,0 +1,325 @@
+"""
+The NumPy backend: the definition of every equation, to be read from top to bottom.
+
+Rows are samples. A dense layer computes ``z = x @ weight + bias`` and ``a = f(z)``; back-propagation carries
+``grad_z = dloss/dz`` from the last layer to the first. The C kernels in csrc/ compute the same, faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from .arrays import (
+    Array,
+    activation_arguments,
+    activation_backward_arguments,
+    check_name,
+    check_training_data,
+    dense_backward_arguments,
+    dense_forward_arguments,
+)
+from .training import DivergedError, Progress, Training
+
+# ---- Activations: a = f(z), and grad_z = grad_a * f'(z) with the derivative written in a -----------------------------
+
+
+def _identity(z: Array) -> Array:
+    return z
+
+
+def _identity_derivative(a: Array) -> Array:
+    return np.ones_like(a)
+
+
+def _sigmoid(z: Array) -> Array:
+    e = np.exp(-np.abs(z))  # never overflows
+    return np.where(z >= 0, 1, e) / (1 + e)
+
+
+def _sigmoid_derivative(a: Array) -> Array:
+    return a * (1 - a)
+
+
+def _tanh(z: Array) -> Array:
+    return np.tanh(z)
+
+
+def _tanh_derivative(a: Array) -> Array:
+    return 1 - a * a
+
+
+def _relu(z: Array) -> Array:
+    return np.maximum(z, 0)
+
+
+def _relu_derivative(a: Array) -> Array:
+    return np.where(a > 0, a.dtype.type(1), a * 0)  # a * 0 hands NaN on
+
+
+#: name: (f, derivative in terms of a). A new activation is a line here.
+ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
+    "identity": (_identity, _identity_derivative),
+    "sigmoid": (_sigmoid, _sigmoid_derivative),
+    "tanh": (_tanh, _tanh_derivative),
+    "relu": (_relu, _relu_derivative),
+}
+
+# ---- Losses: value, and grad_z of the last layer ---------------------------------------------------------------------
+
+
+def _log_loss(z: Array, a: Array, y: Array) -> Array:
+    """-[y ln a + (1-y) ln(1-a)] with a = sigmoid(z), rearranged so that it is finite for every finite z."""
+    return np.maximum(z, 0) - y * z + np.log1p(np.exp(-np.abs(z)))
+
+
+def _log_loss_grad_z(a: Array, y: Array, f_derivative: Callable[[Array], Array]) -> Array:
+    """(a - y) / (a (1-a)) * a (1-a): the sigmoid's derivative cancels."""
+    return a - y
+
+
+def _squares(z: Array, a: Array, y: Array) -> Array:
+    return (a - y) ** 2
+
+
+def _squares_grad_z(a: Array, y: Array, f_derivative: Callable[[Array], Array]) -> Array:
+    return 2 * (a - y) * f_derivative(a)
+
+
+#: name: (each output's loss, its grad_z, what the sum is divided by). A new loss is a line here.
+LOSSES: dict[str, tuple[Callable[..., Array], Callable[..., Array], Callable[[int, int], int]]] = {
+    "log_loss": (_log_loss, _log_loss_grad_z, lambda n_rows, n_out: n_rows),
+    "sum_of_squares": (_squares, _squares_grad_z, lambda n_rows, n_out: 1),
+    "mean_squared_error": (_squares, _squares_grad_z, lambda n_rows, n_out: n_rows * n_out),
+}
+
+# ---- A network -------------------------------------------------------------------------------------------------------
+
+
+class Layer(Protocol):
+    """A dense layer as the backends see it: its weights are views into the network's parameters."""
+
+    @property
+    def activation(self) -> str: ...
+    @property
+    def weight(self) -> Array: ...
+    @property
+    def bias(self) -> Array | None: ...
+
+
+class Model:
+    """A network's layers and loss over its flat `parameters`; the seam that both backends implement."""
+
+    def __init__(self, layers: Sequence[Layer], loss: str, parameters: Array) -> None:
+        self.layers = layers
+        self.loss = loss
+        self.parameters = parameters
+        self._kept: tuple[Array, Progress] | None = None
+
+    def forward(self, x: Array, out: Array) -> None:
+        """`out` (n_samples, n_out) = the network's output for `x` (n_samples, n_in)."""
+        a = x
+        for layer in self.layers:
+            f, _ = ACTIVATIONS[layer.activation]
+            a = f(_affine(a, layer.weight, layer.bias))
+        out[...] = a
+
+    def loss_and_gradient(self, x: Array, y: Array, gradient: Array) -> float:
+        """The loss of `x`, `y`; `gradient` is laid out as the parameters."""
+        check_training_data(x, y, self.loss)
+        loss_sum = self._backpropagate(x, y, gradient)
+        return loss_sum / self._denominator(len(x))
+
+    def train_on_batch(self, x: Array, y: Array, learning_rate: float) -> float:
+        """One step of gradient descent; the loss from before it."""
+        losses = np.empty(1)
+        self.train(x, y, Training(1, len(x), learning_rate), Progress(), losses, 1)
+        return float(losses[0])
+
+    def train(
+        self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int
+    ) -> None:
+        """Goes on from `progress` for `max_steps` steps, or to the end; `losses` (epochs,) gets each finished epoch's."""
+        if progress.steps == 0:
+            check_training_data(x, y, self.loss)
+            self._kept = None
+        gradient = np.empty_like(self.parameters)
+        learning_rate = self.parameters.dtype.type(training.learning_rate)
+        order = np.arange(len(x))
+        if training.shuffle and progress.row > 0:
+            order = shuffled(training.shuffle_seed, training.first_epoch + progress.epoch, len(x))
+
+        for _ in range(max_steps):
+            if progress.epoch >= training.epochs:
+                break
+            if training.shuffle and progress.row == 0:
+                order = shuffled(training.shuffle_seed, training.first_epoch + progress.epoch, len(x))
+            rows = order[progress.row : progress.row + training.batch_size]
+
+            loss_sum = self._backpropagate(x[rows], y[rows], gradient)
+            if not np.isfinite(progress.loss_sum + loss_sum):
+                raise self._diverged(progress, training, len(x))
+            self._kept = self.parameters.copy(), Progress(**vars(progress))
+            with np.errstate(over="ignore", invalid="ignore"):
+                self.parameters -= learning_rate * gradient
+            if not np.isfinite(self.parameters).all():
+                raise self._diverged(progress, training, len(x))
+
+            progress.steps += 1
+            progress.loss_sum += loss_sum
+            progress.row += len(rows)
+            if progress.row == len(x):
+                losses[progress.epoch] = progress.loss_sum / self._denominator(len(x))
+                progress.epoch, progress.row, progress.loss_sum = progress.epoch + 1, 0, 0.0
+
+    def _backpropagate(self, x: Array, y: Array, gradient: Array) -> float:
+        """The summed loss; fills `gradient` with dloss/dparameters."""
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at the result
+            a = [x]
+            z = x
+            for layer in self.layers:
+                f, _ = ACTIVATIONS[layer.activation]
+                z = _affine(a[-1], layer.weight, layer.bias)
+                a.append(f(z))
+
+            value, last_grad_z, _ = LOSSES[self.loss]
+            _, f_derivative = ACTIVATIONS[self.layers[-1].activation]
+            loss_sum = float(np.sum(value(z, a[-1], y), dtype=np.float64))
+            scale = x.dtype.type(1 / self._denominator(len(x)))
+            grad_z = scale * last_grad_z(a[-1], y, f_derivative)
+
+            end = len(gradient)
+            for k in reversed(range(len(self.layers))):
+                layer = self.layers[k]
+                if layer.bias is not None:
+                    gradient[end - layer.bias.size : end] = grad_z.sum(axis=0)
+                    end -= layer.bias.size
+                gradient[end - layer.weight.size : end] = (a[k].T @ grad_z).ravel()
+                end -= layer.weight.size
+                if k > 0:
+                    _, f_derivative = ACTIVATIONS[self.layers[k - 1].activation]
+                    grad_z = (grad_z @ layer.weight.T) * f_derivative(a[k])
+        return loss_sum
+
+    def _denominator(self, n_rows: int) -> int:
+        _, _, denominator = LOSSES[self.loss]
+        return denominator(n_rows, self.layers[-1].weight.shape[1])
+
+    def _diverged(self, progress: Progress, training: Training, n_rows: int) -> DivergedError:
+        """Back to the last step whose parameters and loss were finite."""
+        if self._kept is None:
+            return DivergedError(progress.epoch)
+        parameters, kept = self._kept
+        self.parameters[:] = parameters
+        vars(progress).update(vars(kept))
+        ends_epoch = progress.row + training.batch_size >= n_rows
+        return DivergedError(progress.epoch + ends_epoch)
+
+
+def _affine(x: Array, weight: Array, bias: Array | None) -> Array:
+    z = x @ weight
+    return z if bias is None else z + bias
+
+
+def shuffled(seed: int, epoch: int, n_rows: int) -> Array:
+    """
+    The order in which an epoch visits the rows: a function of `seed` and `epoch` alone.
+
+    Fisher-Yates, the random numbers from SplitMix64's output function (Steele, Lea and Flood 2014).
+    """
+    golden = np.uint64(0x9E3779B97F4A7C15)
+
+    def mix(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return z ^ (z >> np.uint64(31))
+
+    key = mix(np.array([seed], np.uint64) + mix(np.array([epoch], np.uint64) + golden))
+    i = np.arange(n_rows, dtype=np.uint64)
+    random = mix(key + golden * i) >> np.uint64(32)
+    partner = ((random * (i + np.uint64(1))) >> np.uint64(32)).tolist()
+    order = list(range(n_rows))
+    for k in range(n_rows - 1, 0, -1):
+        order[k], order[partner[k]] = order[partner[k]], order[k]
+    return np.array(order)
+
+
+# ---- The same equations one at a time, as plainnet.kernels has them --------------------------------------------------
+
+
+def _activate(name: str, z: npt.ArrayLike, out: Array | None) -> Array:
+    z, out = activation_arguments(z, out)
+    out[...] = ACTIVATIONS[name][0](z)
+    return out
+
+
+def _activate_backward(name: str, a: npt.ArrayLike, grad_a: npt.ArrayLike, out: Array | None) -> Array:
+    a, grad_a, out = activation_backward_arguments(a, grad_a, out)
+    out[...] = grad_a * ACTIVATIONS[name][1](a)
+    return out
+
+
+def sigmoid(z: npt.ArrayLike, out: Array | None = None) -> Array:
+    """``1 / (1 + exp(-z))``, elementwise; see :func:`plainnet.kernels.sigmoid`."""
+    return _activate("sigmoid", z, out)
+
+
+def tanh(z: npt.ArrayLike, out: Array | None = None) -> Array:
+    """``tanh(z)``, elementwise; see :func:`plainnet.kernels.tanh`."""
+    return _activate("tanh", z, out)
+
+
+def relu(z: npt.ArrayLike, out: Array | None = None) -> Array:
+    """``max(z, 0)``, elementwise; see :func:`plainnet.kernels.relu`."""
+    return _activate("relu", z, out)
+
+
+def sigmoid_backward(a: npt.ArrayLike, grad_a: npt.ArrayLike, out: Array | None = None) -> Array:
+    """``grad_a * a * (1 - a)``; see :func:`plainnet.kernels.sigmoid_backward`."""
+    return _activate_backward("sigmoid", a, grad_a, out)
+
+
+def tanh_backward(a: npt.ArrayLike, grad_a: npt.ArrayLike, out: Array | None = None) -> Array:
+    """``grad_a * (1 - a**2)``; see :func:`plainnet.kernels.tanh_backward`."""
+    return _activate_backward("tanh", a, grad_a, out)
+
+
+def relu_backward(a: npt.ArrayLike, grad_a: npt.ArrayLike, out: Array | None = None) -> Array:
+    """``grad_a`` where ``a > 0``, else 0; see :func:`plainnet.kernels.relu_backward`."""
+    return _activate_backward("relu", a, grad_a, out)
+
+
+def dense_forward(
+    x: npt.ArrayLike,
+    weight: npt.ArrayLike,
+    bias: npt.ArrayLike | None = None,
+    activation: str = "identity",
+    out: Array | None = None,
+) -> Array:
+    """``f(x @ weight + bias)``; see :func:`plainnet.kernels.dense_forward`."""
+    check_name("activation", activation, ACTIVATIONS)
+    x, weight, bias, out = dense_forward_arguments(x, weight, bias, out)
+    out[...] = ACTIVATIONS[activation][0](_affine(x, weight, bias))
+    return out
+
+
+def dense_backward(
+    x: npt.ArrayLike,
+    weight: npt.ArrayLike,
+    a: npt.ArrayLike,
+    grad_a: npt.ArrayLike,
+    activation: str = "identity",
+    out: tuple[Array, Array, Array] | None = None,
+) -> tuple[Array, Array, Array]:
+    """``(grad_x, grad_weight, grad_bias)``; see :func:`plainnet.kernels.dense_backward`."""
+    check_name("activation", activation, ACTIVATIONS)
+    (x, weight, a, grad_a), out = dense_backward_arguments(x, weight, a, grad_a, out)
+    grad_z = grad_a * ACTIVATIONS[activation][1](a)
+    grad_x, grad_weight, grad_bias = out
+    grad_x[...] = grad_z @ weight.T
+    grad_weight[...] = x.T @ grad_z
+    grad_bias[...] = grad_z.sum(axis=0)
+    return out

@@ -1,0 +1,50 @@
+"""How a network is trained, and where a run stands: what the front and both backends tell each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Training:
+    """Gradient descent in mini-batches; see ``pn_training`` in plainnet.h."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    shuffle: bool = False
+    shuffle_seed: int = 0
+    first_epoch: int = 0
+
+
+@dataclass
+class Progress:
+    """Where a run stands; see ``pn_progress`` in plainnet.h. All zero begins one."""
+
+    epoch: int = 0
+    row: int = 0
+    loss_sum: float = 0.0
+    steps: int = 0
+
+
+class DivergedError(FloatingPointError, ValueError):
+    """
+    The loss, or a parameter, became NaN or infinite.
+
+    The network keeps the parameters of the last step at which everything was finite.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch whose loss is not finite, counted from 0 within the call.
+    """
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(
+            f"training diverged: the loss is not finite in epoch {epoch} (counted from 0); the network keeps its last "
+            "finite parameters, those from before the step that led there. Try a smaller learning_rate."
+        )
+        self.epoch = epoch
+
+    def __reduce__(self) -> tuple[type[DivergedError], tuple[int]]:
+        return type(self), (self.epoch,)

@@ -121,7 +121,7 @@ def check_gradient(net: Network, x: npt.ArrayLike, y: npt.ArrayLike) -> Gradient
     """
     Compares ``net.loss_and_gradient(x, y)`` with central differences of the loss, taken in float64.
 
-    A kink of ``relu`` closer to a pre-activation than the step (about 1e-5) shows up as a difference that is not an error.
+    A kink of ``relu`` closer to a pre-activation than the step (about 1e-5) shows up as a difference, but is no error.
     """
     _, gradient = net.loss_and_gradient(x, y)
     exact = net

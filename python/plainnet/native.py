@@ -25,7 +25,7 @@ from .arrays import (
     dense_backward_arguments,
     dense_forward_arguments,
 )
-from .reference import Layer
+from .backend import Layer
 from .training import DivergedError, Progress, Training
 
 #: name: number in plainnet.h
@@ -91,7 +91,7 @@ isa()  # an unusable PLAINNET_ISA is reported at import
 
 
 class Model:
-    """A network's layers and loss over its flat `parameters`; see :class:`plainnet.reference.Model`."""
+    """A network's layers and loss over its flat `parameters`; see :class:`plainnet.backend.Backend`."""
 
     def __init__(self, layers: Sequence[Layer], loss: str, parameters: Array) -> None:
         self.layers = layers
@@ -167,14 +167,12 @@ class Model:
                 if status:
                     check_training_data(x, y, self.loss)
                     _check(status)
-            return self._loss[0]  # type: ignore[no-any-return]
+            return float(self._loss[0])
         finally:
             self._training_lock.release()
 
-    def train(
-        self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int
-    ) -> None:
-        """Goes on from `progress` for `max_steps` steps, or to the end; `losses` (epochs,) gets each finished epoch's."""
+    def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
+        """Goes on from `progress` for `max_steps` steps, or to the end."""
         if not self._training_lock.acquire(False):
             raise RuntimeError("the network is being trained by another thread")
         try:

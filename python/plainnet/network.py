@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,12 +13,13 @@ import numpy.typing as npt
 
 from . import native, reference
 from .arrays import FLOAT32, FLOAT64, Array, as_native, as_output, check_name, check_rows
+from .backend import Backend
 from .initializers import INITIALIZERS, initialize
 from .interrupt import DeferredInterrupt
 from .layers import Dense, as_count, bind, check_chain
-from .training import DivergedError, Progress, Training
+from .training import Progress, Training
 
-BACKENDS = {"c": native.Model, "numpy": reference.Model}
+BACKENDS: dict[str, Callable[[Sequence[Dense], str, Array], Backend]] = {"c": native.Model, "numpy": reference.Model}
 
 #: A run comes back from the backend about this often, in seconds: for Ctrl-C.
 SLICE_SECONDS = 0.05
@@ -26,9 +27,7 @@ SLICE_SECONDS = 0.05
 #: The first slice of a run, before its speed is known: about 10 ms of arithmetic, and for NumPy some steps.
 FIRST_SLICE_OPERATIONS = {"c": 2e7, "numpy": 1e5}
 
-Seed: TypeAlias = (
-    int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
-)
+Seed: TypeAlias = int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ class Network:
             check_name("init", init, INITIALIZERS)
             initialize(self.layers, init, rng)
         else:
-            self.parameters = init  # type: ignore[assignment]
+            self.parameters = init
             if not np.isfinite(self._parameters).all():
                 raise ValueError("init holds NaN or infinity")
         self._shuffle_seed = int(rng.integers(2**64, dtype=np.uint64))
@@ -381,5 +380,5 @@ def _as_learning_rate(value: Any, dtype: np.dtype[Any]) -> float:
 def _fingerprint(x: Array, y: Array, training: Training) -> tuple[Any, ...]:
     """Tells data sets and ways to walk through them apart, from a sample of the rows."""
     stride = max(1, len(x) // 1000)
-    sums = [zlib.crc32(np.ascontiguousarray(array[::stride])) for array in (x, y)]
+    sums = [zlib.crc32(array[::stride].tobytes()) for array in (x, y)]
     return len(x), *sums, training.batch_size, training.shuffle

@@ -8,7 +8,6 @@ Rows are samples. A dense layer computes ``z = x @ weight + bias`` and ``a = f(z
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from .arrays import (
     dense_backward_arguments,
     dense_forward_arguments,
 )
+from .backend import Layer
 from .training import DivergedError, Progress, Training
 
 # ---- Activations: a = f(z), and grad_z = grad_a * f'(z) with the derivative written in a -----------------------------
@@ -37,11 +37,13 @@ def _identity_derivative(a: Array) -> Array:
 
 def _sigmoid(z: Array) -> Array:
     e = np.exp(-np.abs(z))  # never overflows
-    return np.where(z >= 0, 1, e) / (1 + e)
+    a: Array = np.where(z >= 0, 1, e) / (1 + e)
+    return a
 
 
 def _sigmoid_derivative(a: Array) -> Array:
-    return a * (1 - a)
+    derivative: Array = a * (1 - a)
+    return derivative
 
 
 def _tanh(z: Array) -> Array:
@@ -49,7 +51,8 @@ def _tanh(z: Array) -> Array:
 
 
 def _tanh_derivative(a: Array) -> Array:
-    return 1 - a * a
+    derivative: Array = 1 - a * a
+    return derivative
 
 
 def _relu(z: Array) -> Array:
@@ -73,7 +76,8 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]
 
 def _log_loss(z: Array, a: Array, y: Array) -> Array:
     """-[y ln a + (1-y) ln(1-a)] with a = sigmoid(z), rearranged so that it is finite for every finite z."""
-    return np.maximum(z, 0) - y * z + np.log1p(np.exp(-np.abs(z)))
+    loss: Array = np.maximum(z, 0) - y * z + np.log1p(np.exp(-np.abs(z)))
+    return loss
 
 
 def _log_loss_grad_z(a: Array, y: Array, f_derivative: Callable[[Array], Array]) -> Array:
@@ -99,19 +103,8 @@ LOSSES: dict[str, tuple[Callable[..., Array], Callable[..., Array], Callable[[in
 # ---- A network -------------------------------------------------------------------------------------------------------
 
 
-class Layer(Protocol):
-    """A dense layer as the backends see it: its weights are views into the network's parameters."""
-
-    @property
-    def activation(self) -> str: ...
-    @property
-    def weight(self) -> Array: ...
-    @property
-    def bias(self) -> Array | None: ...
-
-
 class Model:
-    """A network's layers and loss over its flat `parameters`; the seam that both backends implement."""
+    """A network's layers and loss over its flat `parameters`; see :class:`plainnet.backend.Backend`."""
 
     def __init__(self, layers: Sequence[Layer], loss: str, parameters: Array) -> None:
         self.layers = layers
@@ -139,10 +132,8 @@ class Model:
         self.train(x, y, Training(1, len(x), learning_rate), Progress(), losses, 1)
         return float(losses[0])
 
-    def train(
-        self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int
-    ) -> None:
-        """Goes on from `progress` for `max_steps` steps, or to the end; `losses` (epochs,) gets each finished epoch's."""
+    def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
+        """Goes on from `progress` for `max_steps` steps, or to the end."""
         if progress.steps == 0:
             check_training_data(x, y, self.loss)
             self._kept = None
@@ -235,7 +226,8 @@ def shuffled(seed: int, epoch: int, n_rows: int) -> Array:
     def mix(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
+        mixed: npt.NDArray[np.uint64] = z ^ (z >> np.uint64(31))
+        return mixed
 
     key = mix(np.array([seed], np.uint64) + mix(np.array([epoch], np.uint64) + golden))
     i = np.arange(n_rows, dtype=np.uint64)

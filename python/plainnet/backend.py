@@ -1,0 +1,47 @@
+"""
+The seam between the front and the two backends.
+
+It is made of whole-network calls, because a loop over layers in Python costs more than a small network does.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .arrays import Array
+from .training import Progress, Training
+
+
+class Layer(Protocol):
+    """A dense layer as the backends see it: its weights are views into the network's parameters."""
+
+    @property
+    def activation(self) -> str: ...
+    @property
+    def weight(self) -> Array: ...
+    @property
+    def bias(self) -> Array | None: ...
+
+
+class Backend(Protocol):
+    """
+    A network's layers and loss over its flat parameters; implemented by ``reference.Model`` and ``native.Model``.
+
+    Arrays are contiguous, aligned, of the parameters' dtype, and of shapes that fit.
+    """
+
+    def forward(self, x: Array, out: Array) -> None:
+        """`out` (n_samples, n_out) = the network's output for `x` (n_samples, n_in)."""
+
+    def loss_and_gradient(self, x: Array, y: Array, gradient: Array) -> float:
+        """The loss of `x`, `y`; `gradient` (n_parameters,) is laid out as the parameters."""
+
+    def train_on_batch(self, x: Array, y: Array, learning_rate: float) -> float:
+        """One step of gradient descent; the loss from before it."""
+
+    def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
+        """
+        Goes on from `progress` for `max_steps` steps, or to the end.
+
+        `losses` (epochs,) gets each finished epoch's loss. DivergedError leaves the last finite parameters.
+        """

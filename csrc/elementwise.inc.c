@@ -3,16 +3,6 @@
 
 #ifdef PN_ISA
 
-static inline PN_INLINE real FN(sigmoid1)(real z)
-{
-    real e = (real)exp(-fabs((double)z));
-    return z >= 0 ? 1 / (1 + e) : z < 0 ? e / (1 + e) : z;
-}
-
-static inline PN_INLINE real FN(log1p1)(real x) { return (real)log1p((double)x); }
-static inline PN_INLINE real FN(exp1)(real x) { return (real)exp((double)x); }
-static inline PN_INLINE real FN(tanh1)(real z) { return (real)tanh((double)z); }
-
 static void FN(identity)(size_t n, const real *z, real *a)
 {
     if (a != z)

@@ -9,6 +9,7 @@
 #define REAL_IS_DOUBLE 0
 #define FN(name) PN_JOIN(name, PN_ISA, f32)
 #include "vector.inc.h"
+#include "math.inc.c"
 #include "elementwise.inc.c"
 #include "loss.inc.c"
 #include "dense.inc.c"
@@ -21,6 +22,7 @@
 #define REAL_IS_DOUBLE 1
 #define FN(name) PN_JOIN(name, PN_ISA, f64)
 #include "vector.inc.h"
+#include "math.inc.c"
 #include "elementwise.inc.c"
 #include "loss.inc.c"
 #include "dense.inc.c"

@@ -215,7 +215,7 @@ static double FN(loss)(size_t m, const pn_network *network, const FN(pn_kernels)
                        const real *parameters, const real *x, const real *y, FN(tape) tape)
 {
     FN(forward)(m, network, kernels, parameters, x, tape);
-    return kernels->loss[network->loss](m * e->n_out, network->layers[network->n_layers - 1].activation,
+    return kernels->loss(network->loss, m * e->n_out, network->layers[network->n_layers - 1].activation,
                                         tape.grad_z[0], y, (real)(1 / FN(denominator)(network, m)), tape.grad_z[0]);
 }
 
@@ -406,6 +406,32 @@ static int FN(step)(const FN(run) *run)
     return 1;
 }
 
+/* Up to max_steps steps of a tiny network, each an epoch; 0 if a loss is not finite, which stops them before its step. */
+static int FN(tiny_steps)(const FN(run) *run, size_t max_steps)
+{
+    pn_progress *progress = run->progress, before = *progress;
+    real start[PN_TINY_PARAMETERS];
+    size_t left = run->training->epochs - progress->epoch, steps = max_steps < left ? max_steps : left;
+    size_t since = progress->steps == 0 ? run->steps_per_snapshot : progress->steps - run->snapshot_progress->steps;
+    int due = since >= run->steps_per_snapshot;
+    size_t until_next = due ? run->steps_per_snapshot : run->steps_per_snapshot - since;
+    steps = steps < until_next ? steps : until_next;
+    if (due && !FN(all_finite)(run->e.n_parameters, run->parameters))
+        return 0;
+    memcpy(start, run->parameters, run->e.n_parameters * sizeof(real));
+    size_t done = run->kernels->tiny_train(run->n_rows, run->network, steps, run->parameters, run->x, run->y,
+                                           (real)run->training->learning_rate,
+                                           FN(denominator)(run->network, run->n_rows),
+                                           run->losses == NULL ? NULL : run->losses + progress->epoch);
+    if (due && done > 0) {
+        memcpy(run->snapshot, start, run->e.n_parameters * sizeof(real));
+        *run->snapshot_progress = before;
+    }
+    progress->steps += done;
+    progress->epoch += done;
+    return done == steps;
+}
+
 static void FN(restore)(const FN(run) *run)
 {
     memcpy(run->parameters, run->snapshot, run->e.n_parameters * sizeof(real));
@@ -480,8 +506,11 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
     if (progress->steps == 0 && progress->row != 0)
         FN(make_order)(&run);
 
-    for (size_t done = 0; progress->epoch < training->epochs && (max_steps == 0 || done < max_steps); done++) {
-        int finite = FN(step)(&run);
+    int tiny = run.batch_size == n_rows && run.kernels->tiny_fits(n_rows, network);
+    for (size_t done = 0; progress->epoch < training->epochs && (max_steps == 0 || done < max_steps);) {
+        size_t most = max_steps == 0 ? SIZE_MAX : max_steps - done, before = progress->steps;
+        int finite = tiny ? FN(tiny_steps)(&run, most) : FN(step)(&run);
+        done += progress->steps - before;
         if (finite && progress->epoch == training->epochs)
             finite = FN(all_finite)(e->n_parameters, parameters);
         if (!finite) {

@@ -1,5 +1,6 @@
 /* All kernels for one instruction set: the same bodies, once a dtype. Included by isa_*.c alone. */
 #include "kernels.h"
+#include "threads.h"
 
 #ifdef PN_ISA
 

@@ -44,3 +44,38 @@ static inline PN_INLINE FN(vec) FN(vec_fma)(FN(vec) a, FN(vec) b, FN(vec) c)
     return product + c;
 #endif
 }
+
+/* a[0] b[0] a[1] b[1] ...: the first or the second half of the 2 PN_LANES numbers. */
+static inline PN_INLINE FN(vec) FN(interleave)(FN(vec) a, FN(vec) b, int second)
+{
+#if PN_LANES == 2
+    return second ? (FN(vec)){a[1], b[1]} : (FN(vec)){a[0], b[0]};
+#elif PN_LANES == 4
+    return second ? (FN(vec)){a[2], b[2], a[3], b[3]} : (FN(vec)){a[0], b[0], a[1], b[1]};
+#elif PN_LANES == 8
+    return second ? (FN(vec)){a[4], b[4], a[5], b[5], a[6], b[6], a[7], b[7]}
+                  : (FN(vec)){a[0], b[0], a[1], b[1], a[2], b[2], a[3], b[3]};
+#else
+    return second ? (FN(vec)){a[8], b[8], a[9], b[9], a[10], b[10], a[11], b[11], a[12], b[12], a[13], b[13],
+                              a[14], b[14], a[15], b[15]}
+                  : (FN(vec)){a[0], b[0], a[1], b[1], a[2], b[2], a[3], b[3], a[4], b[4], a[5], b[5],
+                              a[6], b[6], a[7], b[7]};
+#endif
+}
+
+/* rows[l][c] becomes rows[c][l]: every round interleaves the upper half of the rows with the lower half. */
+static inline PN_INLINE void FN(transpose)(FN(vec) rows[PN_LANES])
+{
+    PN_UNROLL
+    for (int round = 1; round < PN_LANES; round *= 2) {
+        FN(vec) mixed[PN_LANES];
+        PN_UNROLL
+        for (int i = 0; i < PN_LANES / 2; i++) {
+            mixed[2 * i] = FN(interleave)(rows[i], rows[i + PN_LANES / 2], 0);
+            mixed[2 * i + 1] = FN(interleave)(rows[i], rows[i + PN_LANES / 2], 1);
+        }
+        PN_UNROLL
+        for (int i = 0; i < PN_LANES; i++)
+            rows[i] = mixed[i];
+    }
+}

@@ -12,6 +12,12 @@ static size_t FN(dense_workspace)(size_t m, size_t k, size_t n)
     return most > backward_weight ? most : backward_weight;
 }
 
+/* The forward product reads B in place, and needs no scratch, for few rows and for small weights: see multiply_part. */
+static size_t FN(dense_forward_workspace)(size_t m, size_t k, size_t n)
+{
+    return m <= PN_MR || k * n * sizeof(real) <= PN_IN_PLACE_BYTES ? 0 : FN(multiply_workspace)(m, k, n);
+}
+
 static void FN(dense_forward)(size_t m, size_t k, size_t n, const real *x, const real *weight, const real *bias,
                               pn_activation f, real *a, real *workspace)
 {

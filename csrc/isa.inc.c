@@ -45,6 +45,7 @@
         .tiny_fits = PN_JOIN(tiny_fits, PN_ISA, suffix),                                                             \
         .tiny_train = PN_JOIN(tiny_train, PN_ISA, suffix),                                                           \
         .dense_workspace = PN_JOIN(dense_workspace, PN_ISA, suffix),                                                 \
+        .dense_forward_workspace = PN_JOIN(dense_forward_workspace, PN_ISA, suffix),                                 \
         .dense_forward = PN_JOIN(dense_forward, PN_ISA, suffix),                                                     \
         .dense_backward_x = PN_JOIN(dense_backward_x, PN_ISA, suffix),                                               \
         .dense_backward_weight = PN_JOIN(dense_backward_weight, PN_ISA, suffix),                                     \

@@ -39,6 +39,7 @@
  *                       else fma(-rate, G, target)
  * dense_backward_bias   with G[n] = 0 + sum_m grad_z[m][n] (plain adds): target[n] likewise
  * dense_workspace       elements of workspace that the three products need together for these sizes
+ * dense_forward_workspace  the same for dense_forward alone; where it is 0, workspace may be anything
  *
  * tiny_fits             whether tiny_train can take a network with m rows; it has at most PN_TINY_PARAMETERS parameters
  * tiny_train            full-batch gradient descent: n_steps steps, losses[n_steps] (or NULL) the summed losses over
@@ -56,6 +57,7 @@
         size_t (*tiny_train)(size_t m, const pn_network *network, size_t n_steps, real *parameters, const real *x,   \
                              const real *y, real rate, double denominator, double *losses);                          \
         size_t (*dense_workspace)(size_t m, size_t k, size_t n);                                                     \
+        size_t (*dense_forward_workspace)(size_t m, size_t k, size_t n);                                             \
         void (*dense_forward)(size_t m, size_t k, size_t n, const real *x, const real *weight, const real *bias,     \
                               pn_activation f, real *a, real *workspace);                                            \
         void (*dense_backward_x)(size_t m, size_t k, size_t n, const real *grad_z, const real *weight,               \

@@ -145,7 +145,7 @@ def _rate(text: str) -> float:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    _say(f"XOR by {_names(options.backends)}, from the same starting weights; {_settings(options)}")
+    _say(f"Two networks on XOR, trained by {_names(options.backends)}; {_settings(options)}")
     results = []
     for number, system in enumerate(xor.SYSTEMS.values(), 1):
         result = xor.train(
@@ -162,7 +162,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _starts(options: argparse.Namespace) -> int:
-    _say(f"XOR by {_names(options.backends)}, from many starting weights; {_settings(options)}")
+    _say(f"Two networks on XOR, trained by {_names(options.backends)}; {_settings(options)}")
     agree = True
     for number, system in enumerate(xor.SYSTEMS.values(), 1):
         rate = system.learning_rate if options.learning_rate is None else options.learning_rate
@@ -194,9 +194,10 @@ def _settings(options: argparse.Namespace) -> str:
 def _explain(options: argparse.Namespace, agree: bool) -> None:
     """What a reader should know of large learning rates."""
     if len(options.backends) > 1 and options.learning_rate is not None and options.learning_rate > 1:
+        verdict = "agreement is luck." if agree else "this disagreement is the fault of neither backend."
         _say(
-            "Note: with a learning rate above 1 training is chaotic. Differences in the last bit\n"
-            "grow until the runs part, so " + ("agreement is luck." if agree else "this disagreement is no fault of either backend.")
+            "Note: with a learning rate above 1 training is chaotic. Differences in the last\n"
+            f"digit grow until the runs part, so {verdict}"
         )
 
 

@@ -1,4 +1,8 @@
-"""The picture that ``plainnet xor`` makes. The only module that imports matplotlib, and without pyplot's global state."""
+"""
+The picture that ``plainnet xor`` makes.
+
+The only module that imports matplotlib, which is optional; pyplot and its global state are left alone.
+"""
 
 from __future__ import annotations
 
@@ -45,12 +49,12 @@ def write_picture(results: list[Result], path: Path) -> None:
 
 def figure(results: list[Result]) -> Figure:
     """
-    Loss curves, the difference between the backends where there are two, and a decision surface of each result.
+    Loss curves, the difference between the backends where there are two, and the decision surface of each system.
 
     Parameters
     ----------
-    results : list of Result
-        What :func:`plainnet.xor.train` returned.
+    results : list of two Results
+        What :func:`plainnet.xor.train` returned for each system.
 
     Returns
     -------
@@ -58,43 +62,42 @@ def figure(results: list[Result]) -> Figure:
         Its panels, without the colour bar, are labelled: "loss", "difference" and one for each result's network.
     """
     both = all(result.check is not None for result in results)
-    n_columns = max(len(results), 2 if both else 1)
-    picture = Figure(figsize=(5 * n_columns, 8.6), dpi=100, layout="constrained")
+    picture = Figure(figsize=(10, 9), dpi=100, layout="constrained")
     FigureCanvasAgg(picture)
     seed, epochs = results[0].seed, results[0].epochs
     names = " and ".join(BACKEND_TITLES[backend] for backend in results[0].runs)
-    picture.suptitle(f"Two networks learn XOR: {epochs} epochs, seed {seed}, trained by {names}", fontsize=14)
-    grid = picture.add_gridspec(2, n_columns)
+    picture.suptitle(f"Two networks on XOR: {epochs} epochs, seed {seed}, trained by {names}", fontsize=14)
+    grid = picture.add_gridspec(2, 2)
     if both:
-        half = n_columns // 2
-        _loss_curves(picture.add_subplot(grid[0, :half], label="loss"), results)
-        _differences(picture.add_subplot(grid[0, half:], label="difference"), results)
+        _loss_curves(picture.add_subplot(grid[0, 0], label="loss"), results)
+        _differences(picture.add_subplot(grid[0, 1], label="difference"), results)
     else:
         _loss_curves(picture.add_subplot(grid[0, :], label="loss"), results)
 
     surfaces = [picture.add_subplot(grid[1, k], label=result.system.name) for k, result in enumerate(results)]
     for axes, result in zip(surfaces, results, strict=True):
         contours = _decision_surface(axes, result)
-    bar = picture.colorbar(contours, ax=surfaces, label="prediction", ticks=[0, 0.25, 0.5, 0.75, 1], shrink=0.9)
+    ticks = [0, 0.25, 0.5, 0.75, 1]
+    bar = picture.colorbar(contours, ax=surfaces, label="prediction (white line: 0.5)", ticks=ticks, shrink=0.9)
     bar.ax.axhline(0.5, color="white", linewidth=2)
     return picture
 
 
 def _loss_curves(axes: Axes, results: list[Result]) -> None:
     for result, colour in zip(results, _COLOURS, strict=False):
-        label = f"{result.system.name} ({result.system.loss})"
         for backend, run in result.runs.items():
             if run is result.first:
-                axes.plot(run.loss, color=colour, linewidth=2, label=f"{label}, {BACKEND_TITLES[backend]}")
+                axes.plot(run.loss, color=colour, linewidth=2, label=f"{result.system.name}: {BACKEND_TITLES[backend]}")
             else:  # on top of the line, at some epochs, so that both can be seen
                 chosen = np.unique(np.linspace(0, result.epochs - 1, 16).astype(int))
                 axes.plot(
                     chosen, run.loss[chosen], "o", color=colour, markerfacecolor="white", markersize=6,
-                    label=f"the same, {BACKEND_TITLES[backend]}",
+                    label=f"the same: {BACKEND_TITLES[backend]}",
                 )  # fmt: skip
-    axes.set(title="Loss of each epoch", xlabel="epoch", ylabel="loss (log scale)", yscale="log")
+    losses = ", ".join(dict.fromkeys(result.system.loss for result in results))
+    axes.set(title="Loss before each epoch", xlabel="epoch", ylabel=f"loss: {losses} (log scale)", yscale="log")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8.5)
+    _legend_below(axes)
 
 
 def _differences(axes: Axes, results: list[Result]) -> None:
@@ -102,16 +105,22 @@ def _differences(axes: Axes, results: list[Result]) -> None:
         c, numpy = result.runs["c"].loss, result.runs["numpy"].loss
         difference = np.abs(c - numpy) / np.abs(numpy).max()
         difference[difference == 0] = np.nan  # the logarithm has no place for them
-        axes.plot(difference, ".", color=colour, markersize=3, label=result.system.name)
-    check = results[0].check
-    assert check is not None
-    axes.axhline(check.tolerance, color="black", linestyle="--", label=f"tolerance {check.tolerance:g}")
+        chosen = np.unique(np.linspace(0, result.epochs - 1, 400).astype(int))
+        axes.plot(chosen, difference[chosen], ".", color=colour, markersize=4, label=result.system.name)
+    checks = [result.check for result in results if result.check is not None]
+    all_agree = all(check.agree for check in checks)
+    check = checks[0]
+    axes.axhline(check.tolerance, color="black", linestyle="--", label=f"tolerance {check.tolerance:g}: equal below it")
     axes.set(
-        title="Difference between the backends' losses", xlabel="epoch",
-        ylabel="|C - NumPy| / largest loss (log scale)", yscale="log",
+        title="C and NumPy differ in the last digits alone" if all_agree else "C AND NUMPY DISAGREE",
+        xlabel="epoch", ylabel="difference / largest loss (log scale)", yscale="log",
     )  # fmt: skip
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8.5, markerscale=3)
+    _legend_below(axes)
+
+
+def _legend_below(axes: Axes) -> None:
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, fontsize=8.5, frameon=False)
 
 
 def _decision_surface(axes: Axes, result: Result) -> QuadContourSet:
@@ -130,7 +139,7 @@ def _decision_surface(axes: Axes, result: Result) -> QuadContourSet:
         rows = x[y == truth]
         axes.plot(
             rows[:, 0], rows[:, 1], marker, color="black", markeredgecolor="white", markersize=13, clip_on=False,
-            label=f"XOR = {truth}", linestyle="none",
+            label=f"the truth is {truth}", linestyle="none",
         )  # fmt: skip
     for row, value in zip(x, result.first.predictions[:, 0], strict=True):
         axes.annotate(
@@ -138,9 +147,9 @@ def _decision_surface(axes: Axes, result: Result) -> QuadContourSet:
             bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.85},
         )  # fmt: skip
     system = result.system
-    axes.set(title=f"{system.name}, {system.shape}: what it predicts", xlabel="first input", ylabel="second input")
+    axes.set(title=f"{system.name} ({system.shape}): what it predicts", xlabel="first input", ylabel="second input")
     axes.set_aspect("equal")
     axes.xaxis.set_major_locator(FixedLocator([0, 1]))
     axes.yaxis.set_major_locator(FixedLocator([0, 1]))
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, fontsize=9, frameon=False)
+    _legend_below(axes)
     return contours

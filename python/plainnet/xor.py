@@ -246,7 +246,7 @@ def report(result: Result) -> str:
         inputs = " ".join(map(str, row))
         lines += [f"  {inputs:{max(width, 5)}} {truth[0]:5}" + "".join(f"{v:12.8f}" for v in values) + f"  {verdict}"]
     if not result.solved:
-        lines += [f"  Not solved: {result.n_right} of {len(system.y)} right. Another --seed may; --starts counts how many."]
+        lines += [f"  Not solved: {result.n_right} of 4 right. Another --seed may; --starts 1000 counts them."]
 
     lines += ["", *_report_check(result), *_report_times(result)]
     return "\n".join(lines)
@@ -396,7 +396,7 @@ def histogram(losses: Sequence[float], solved: Sequence[bool], width: int = 40) 
 
 
 def _one_two_five(low: float, high: float, most: int = 20) -> list[float]:
-    """1, 2 and 5 times powers of ten, from the last at or below `low` to the first above `high`; about `most` of them."""
+    """1, 2 and 5 times powers of ten, from the last up to `low` to the first above `high`; about `most` of them."""
     decades = range(math.floor(math.log10(low)) - 1, math.floor(math.log10(high)) + 2)
     steps = [step * 10.0**decade for decade in decades for step in (1, 2, 5)]
     first = max(k for k, step in enumerate(steps) if step <= low)

@@ -194,10 +194,10 @@ def _settings(options: argparse.Namespace) -> str:
 def _explain(options: argparse.Namespace, agree: bool) -> None:
     """What a reader should know of large learning rates."""
     if len(options.backends) > 1 and options.learning_rate is not None and options.learning_rate > 1:
-        verdict = "agreement is luck." if agree else "this disagreement is the fault of neither backend."
+        verdict = "Agreement is luck." if agree else "Disagreement need not be the fault of either."
         _say(
-            "Note: with a learning rate above 1 training is chaotic. Differences in the last\n"
-            f"digit grow until the runs part, so {verdict}"
+            "Note: with a learning rate above 1 training is chaotic: differences in the last\n"
+            f"digit grow until the runs part. {verdict}"
         )
 
 

@@ -270,11 +270,11 @@ def _report_times(result: Result) -> list[str]:
         f"{BACKEND_TITLES[backend]} {_duration(seconds)} ({seconds / result.epochs * 1e6:.2f} us an epoch)"
         for backend, seconds in medians.items()
     )
-    lines = [f"  time of {result.epochs} epochs" + (f", median of {n} runs" if n > 1 else "") + ":", f"    {each}"]
+    ratio = ""
     if len(medians) == 2:
-        ratio = medians["numpy"] / medians["c"]
-        lines[-1] += f", ratio {ratio:.0f}" if ratio >= 10 else f", ratio {ratio:.1f}"
-    return lines
+        quotient = medians["numpy"] / medians["c"]
+        ratio = f"; NumPy / C = {quotient:.0f}" if quotient >= 10 else f"; NumPy / C = {quotient:.1f}"
+    return [f"  time of {result.epochs} epochs, median of {n} runs{ratio}", f"    {each}"]
 
 
 def _duration(seconds: float) -> str:
@@ -359,8 +359,8 @@ def report_starts(starts: Starts) -> str:
         worst = {part: max(getattr(c, part) for c in starts.checks) for part in ("parameters", "predictions", "loss")}
         n_agree = sum(check.agree for check in starts.checks)
         lines += [
-            f"  The backends agree from {n_agree} of {len(starts.checks)} starts; largest relative differences"
-            f" (tolerance {starts.checks[0].tolerance:g}):",
+            f"  The backends agree from {n_agree} of {len(starts.checks)} starts "
+            f"(tolerance {starts.checks[0].tolerance:g}); largest differences:",
             f"    parameters {worst['parameters']:.1e}, predictions {worst['predictions']:.1e}, "
             f"loss curve {worst['loss']:.1e}",
         ]

@@ -39,7 +39,7 @@ class CrossCheck:
 
     @property
     def agree(self) -> bool:
-        return max(self.parameters, self.predictions, self.loss) <= self.tolerance
+        return all(value <= self.tolerance for value in (self.parameters, self.predictions, self.loss))
 
     def __str__(self) -> str:
         verdict = "agree" if self.agree else "DISAGREE"
@@ -121,7 +121,7 @@ def check_gradient(net: Network, x: npt.ArrayLike, y: npt.ArrayLike) -> Gradient
     """
     Compares ``net.loss_and_gradient(x, y)`` with central differences of the loss, taken in float64.
 
-    A kink of ``relu`` closer to a pre-activation than the step (about 1e-5) shows up as a difference that is not an error.
+    A kink of ``relu`` closer to a pre-activation than the step (about 1e-5) shows up as a difference that is no error.
     """
     _, gradient = net.loss_and_gradient(x, y)
     exact = net

@@ -16,9 +16,9 @@ from .arrays import FLOAT32, FLOAT64, Array, as_native, as_output, check_name, c
 from .initializers import INITIALIZERS, initialize
 from .interrupt import DeferredInterrupt
 from .layers import Dense, as_count, bind, check_chain
-from .training import DivergedError, Progress, Training
+from .training import Progress, Training
 
-BACKENDS = {"c": native.Model, "numpy": reference.Model}
+BACKENDS: dict[str, type[native.Model] | type[reference.Model]] = {"c": native.Model, "numpy": reference.Model}
 
 #: A run comes back from the backend about this often, in seconds: for Ctrl-C.
 SLICE_SECONDS = 0.05
@@ -115,7 +115,7 @@ class Network:
             check_name("init", init, INITIALIZERS)
             initialize(self.layers, init, rng)
         else:
-            self.parameters = init  # type: ignore[assignment]
+            self.parameters = init
             if not np.isfinite(self._parameters).all():
                 raise ValueError("init holds NaN or infinity")
         self._shuffle_seed = int(rng.integers(2**64, dtype=np.uint64))
@@ -381,5 +381,5 @@ def _as_learning_rate(value: Any, dtype: np.dtype[Any]) -> float:
 def _fingerprint(x: Array, y: Array, training: Training) -> tuple[Any, ...]:
     """Tells data sets and ways to walk through them apart, from a sample of the rows."""
     stride = max(1, len(x) // 1000)
-    sums = [zlib.crc32(np.ascontiguousarray(array[::stride])) for array in (x, y)]
+    sums = [zlib.crc32(np.ascontiguousarray(array[::stride]).data) for array in (x, y)]
     return len(x), *sums, training.batch_size, training.shuffle

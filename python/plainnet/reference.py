@@ -142,7 +142,7 @@ class Model:
     def train(
         self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int
     ) -> None:
-        """Goes on from `progress` for `max_steps` steps, or to the end; `losses` (epochs,) gets each finished epoch's."""
+        """Goes on from `progress` for `max_steps` steps or to the end; `losses` (epochs,) has each finished epoch's."""
         if progress.steps == 0:
             check_training_data(x, y, self.loss)
             self._kept = None

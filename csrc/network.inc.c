@@ -105,6 +105,10 @@ pn_status FN(pn_forward)(size_t n_rows, const pn_network *network, const real *p
     if (bytes > FN(STACK_BYTES)) {
         PN_REQUIRE(workspace_bytes >= bytes + PN_WORKSPACE_ALIGNMENT, PN_WORKSPACE_TOO_SMALL);
         PN_REQUIRE(workspace != NULL, PN_NULL_POINTER);
+        const pn_array work = {workspace, workspace_bytes, 1};
+        PN_TRY(pn_check_no_overlap(work, PN_ARRAY(parameters, e.n_parameters)));
+        PN_TRY(pn_check_no_overlap(work, PN_ARRAY(x, n_rows * e.n_in)));
+        PN_TRY(pn_check_no_overlap(work, PN_ARRAY(out, n_rows * e.n_out)));
         space = pn_align_workspace(workspace);
     }
     real *products = FN(take)(&space, e.products);
@@ -456,11 +460,11 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
             PN_TRY(pn_check_no_overlap(outputs[o], outputs[p]));
     }
     PN_REQUIRE(workspace_bytes >= FN(train_bytes)(n_rows, training, e), PN_WORKSPACE_TOO_SMALL);
-    if (progress->epoch >= training->epochs)
-        return PN_OK;
     PN_REQUIRE(progress->row < n_rows, PN_BAD_PROGRESS);
     if (progress->steps == 0)
         PN_TRY(FN(check_data)(n_rows, network, e, x, y));
+    if (progress->epoch >= training->epochs)
+        return PN_OK;
 
     char *space = pn_align_workspace(workspace);
     run.snapshot_progress = (pn_progress *)(void *)space;

@@ -502,11 +502,11 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
             PN_TRY(pn_check_no_overlap(outputs[o], outputs[p]));
     }
     PN_REQUIRE(workspace_bytes >= FN(train_bytes)(n_rows, network, training, run.kernels, e), PN_WORKSPACE_TOO_SMALL);
-    if (progress->epoch >= training->epochs)
-        return PN_OK;
     PN_REQUIRE(progress->row < n_rows, PN_BAD_PROGRESS);
     if (progress->steps == 0)
         PN_TRY(FN(check_data)(n_rows, network, e, x, y));
+    if (progress->epoch >= training->epochs)
+        return PN_OK;
 
     char *space = pn_align_workspace(workspace);
     run.snapshot_progress = (pn_progress *)(void *)space;

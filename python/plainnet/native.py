@@ -8,7 +8,6 @@ as C may use the pointer.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -110,7 +109,6 @@ class Model:
         for name in ("forward", "forward_workspace", "loss_and_gradient", "gradient_workspace", "train",
                      "train_workspace", "train_on_batch"):  # fmt: skip
             setattr(self, f"_{name}", getattr(lib, f"pn_{name}_{suffix}"))
-        self._training_lock = threading.Lock()
         self._workspace = _NULL
         self._workspace_bytes = 0
 
@@ -149,47 +147,41 @@ class Model:
 
     def train_on_batch(self, x: Array, y: Array, learning_rate: float) -> float:
         """One step of gradient descent; the loss from before it."""
-        if not self._training_lock.acquire(False):
-            raise RuntimeError("the network is being trained by another thread")
-        try:
-            array, loss = self._array, self._loss
-            sizes = len(x), self._network, learning_rate, self._parameters
-            c_x, c_y = _from_buffer(array, x), _from_buffer(array, y)
-            status = self._train_on_batch(*sizes, c_x, c_y, loss, self._workspace, self._workspace_bytes)
+        array, loss = self._array, self._loss
+        c_x, c_y = _from_buffer(array, x), _from_buffer(array, y)
+        status = self._train_on_batch(
+            len(x), self._network, learning_rate, self._parameters, c_x, c_y, loss, self._workspace,
+            self._workspace_bytes,
+        )  # fmt: skip
+        if status:
             if status == lib.PN_WORKSPACE_TOO_SMALL:
                 self._make_workspace(len(x), Training(1, len(x), learning_rate))
-                status = self._train_on_batch(*sizes, c_x, c_y, loss, self._workspace, self._workspace_bytes)
-            if status:
-                if status == lib.PN_DIVERGED:
-                    raise DivergedError(0)
-                check_training_data(x, y, self.loss)
-                _check(status)
-            return loss[0]  # type: ignore[no-any-return]
-        finally:
-            self._training_lock.release()
+                return self.train_on_batch(x, y, learning_rate)
+            if status == lib.PN_OVERLAP:  # x or y is a view of the parameters
+                return self.train_on_batch(x.copy(), y.copy(), learning_rate)
+            if status == lib.PN_DIVERGED:
+                raise DivergedError(0)
+            check_training_data(x, y, self.loss)
+            _check(status)
+        return loss[0]  # type: ignore[no-any-return]
 
     def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
         """Goes on from `progress` for `max_steps` steps, or to the end."""
-        if not self._training_lock.acquire(False):
-            raise RuntimeError("the network is being trained by another thread")
-        try:
-            if progress.steps == 0:
-                self._make_workspace(len(x), training)
-            c_progress = ffi.new("pn_progress *", (progress.epoch, progress.row, progress.loss_sum, progress.steps))
-            status = self._train(
-                len(x), self._network, _c_training(training), self._parameters,
-                _from_buffer(self._array, x), _from_buffer(self._array, y), max_steps,
-                _from_buffer("double[]", losses, True), c_progress, self._workspace, self._workspace_bytes,
-            )  # fmt: skip
-            progress.epoch, progress.row = c_progress.epoch, c_progress.row
-            progress.loss_sum, progress.steps = c_progress.loss_sum, c_progress.steps
-            if status == lib.PN_DIVERGED:
-                raise DivergedError(c_progress.diverged_epoch)
-            if status:
-                check_training_data(x, y, self.loss)
-                _check(status)
-        finally:
-            self._training_lock.release()
+        if progress.steps == 0:
+            self._make_workspace(len(x), training)
+        c_progress = ffi.new("pn_progress *", (progress.epoch, progress.row, progress.loss_sum, progress.steps))
+        status = self._train(
+            len(x), self._network, _c_training(training), self._parameters,
+            _from_buffer(self._array, x), _from_buffer(self._array, y), max_steps,
+            _from_buffer("double[]", losses, True), c_progress, self._workspace, self._workspace_bytes,
+        )  # fmt: skip
+        progress.epoch, progress.row = c_progress.epoch, c_progress.row
+        progress.loss_sum, progress.steps = c_progress.loss_sum, c_progress.steps
+        if status == lib.PN_DIVERGED:
+            raise DivergedError(c_progress.diverged_epoch)
+        if status:
+            check_training_data(x, y, self.loss)
+            _check(status)
 
     def _make_workspace(self, n_rows: int, training: Training) -> None:
         """Room for `training`, kept for later runs unless they need more."""

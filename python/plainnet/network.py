@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from numpy import empty, ndarray
 
 from . import native, reference
 from .arrays import FLOAT32, FLOAT64, Array, as_native, as_output, check_name, check_rows
@@ -123,6 +125,7 @@ class Network:
         self._attach()
 
     def _attach(self) -> None:
+        self._training = threading.Lock()
         self._n_in, self._n_out = self.layers[0].n_in, self.layers[-1].n_out
         self._model = BACKENDS[self.backend](self.layers, self.loss, self._parameters)
 
@@ -197,13 +200,13 @@ class Network:
         TypeError, ValueError
             Naming what was wrong; nothing is written then.
         """
-        native_x = self._rows("x", x, self._n_in)
-        shape = (len(native_x), self._n_out)
+        native_x: Array = x if self._is_ready(x, self._n_in) else self._rows("x", x, self._n_in)  # type: ignore[assignment]
+        shape = len(native_x), self._n_out
         if out is None:
-            result = np.empty(shape, self._dtype)
+            result = empty(shape, self._dtype)
             self._model.forward(native_x, result)
             return result
-        as_output("out", out, shape, self._dtype, [x, self._parameters])
+        as_output("out", out, shape, self._dtype, [x, native_x, self._parameters])
         if out.flags.c_contiguous and out.flags.aligned:
             self._model.forward(native_x, out)
         else:
@@ -225,9 +228,14 @@ class Network:
             As for :meth:`fit`.
         """
         native_x, native_y = self._pair(x, y)
-        if type(learning_rate) is not float or not 0 < learning_rate < 1e30:
+        if type(learning_rate) is not float or not 1e-30 < learning_rate < 1e30:
             learning_rate = _as_learning_rate(learning_rate, self._dtype)
-        return self._model.train_on_batch(native_x, native_y, learning_rate)
+        if not self._training.acquire(False):
+            raise RuntimeError("the network is being trained by another thread")
+        try:
+            return self._model.train_on_batch(native_x, native_y, learning_rate)
+        finally:
+            self._training.release()
 
     def loss_and_gradient(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[float, Array]:
         """
@@ -297,49 +305,62 @@ class Network:
             raise TypeError(f"shuffle must be True or False, not {shuffle!r}")
         shuffle = bool(shuffle) and batch_size < n_rows
 
-        training = Training(epochs, batch_size, learning_rate, shuffle, self._shuffle_seed, self.epochs_trained)
-        progress = self._take_up(native_x, native_y, training)
+        if not self._training.acquire(False):
+            raise RuntimeError("the network is being trained by another thread")
+        try:
+            training = Training(epochs, batch_size, learning_rate, shuffle, self._shuffle_seed, self.epochs_trained)
+            return History(self._run(native_x, native_y, training))
+        finally:
+            self._training.release()
+
+    def _run(self, x: Array, y: Array, training: Training) -> npt.NDArray[np.float64]:
+        """Trains in slices; the losses. Keeps books of what is finished, however it ends."""
+        x, y = (array.copy() if np.may_share_memory(array, self._parameters) else array for array in (x, y))
+        epochs, batch_size = training.epochs, training.batch_size
         losses = np.full(epochs, np.nan)
+        progress = self._take_up(x, y, training)
         operations = batch_size * (6 * self._parameters.size + 50 * self._n_out)
         max_steps = max(1, int(FIRST_SLICE_OPERATIONS[self.backend] / operations))
         try:
             with DeferredInterrupt() as interrupt:
                 while progress.epoch < epochs or progress.steps == 0:
                     started = time.perf_counter()
-                    self._model.train(native_x, native_y, training, progress, losses, max_steps)
+                    self._model.train(x, y, training, progress, losses, max_steps)
                     if progress.epoch >= epochs:
                         break
                     interrupt.deliver()
                     elapsed = max(time.perf_counter() - started, 1e-9)
                     max_steps = max(1, int(max_steps * min(8.0, SLICE_SECONDS / elapsed)))
         finally:
-            self.epochs_trained += progress.epoch
+            if progress.steps > 0:
+                self.epochs_trained += progress.epoch
+                self._begun = None
             if progress.row > 0:
-                self._begun = (
-                    _fingerprint(native_x, native_y, training),
-                    Progress(0, progress.row, progress.loss_sum),
-                )
-        return History(losses)
+                self._begun = _fingerprint(x, y, training), Progress(0, progress.row, progress.loss_sum)
+        return losses
 
     # ---- Arguments -------------------------------------------------------------------------------------------------
 
-    def _rows(self, name: str, value: npt.ArrayLike, n_columns: int) -> Array:
-        if (
-            type(value) is np.ndarray
+    def _is_ready(self, value: npt.ArrayLike, n_columns: int) -> bool:
+        """Whether `value` may go to the backend as it is. It stands before every call: no more than it must do."""
+        return (
+            type(value) is ndarray
             and value.dtype is self._dtype
-            and value.ndim == 2
             and value.flags.carray
-            and value.shape[1] == n_columns
-            and len(value) > 0
-        ):
-            return value
+            and len(shape := value.shape) == 2
+            and shape[1] == n_columns
+            and shape[0] > 0
+        )
+
+    def _rows(self, name: str, value: npt.ArrayLike, n_columns: int) -> Array:
         array = as_native(name, value, self._dtype)
         side = f"the first layer has n_in = {n_columns}" if name == "x" else f"the last layer has n_out = {n_columns}"
         check_rows(name, array, n_columns, side)
         return array
 
     def _pair(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
-        native_x, native_y = self._rows("x", x, self._n_in), self._rows("y", y, self._n_out)
+        native_x: Array = x if self._is_ready(x, self._n_in) else self._rows("x", x, self._n_in)  # type: ignore[assignment]
+        native_y: Array = y if self._is_ready(y, self._n_out) else self._rows("y", y, self._n_out)  # type: ignore[assignment]
         if len(native_x) != len(native_y):
             raise ValueError(
                 f"x and y must have as many rows as each other: their shapes are {native_x.shape} and {native_y.shape}"
@@ -348,10 +369,9 @@ class Network:
 
     def _take_up(self, x: Array, y: Array, training: Training) -> Progress:
         """Progress at the start of a run: zero, or within the epoch that was interrupted with the same data."""
-        if self._begun is None or training.epochs == 0:
+        if self._begun is None or self._begun[0] != _fingerprint(x, y, training):
             return Progress()
-        (fingerprint, progress), self._begun = self._begun, None
-        return progress if fingerprint == _fingerprint(x, y, training) else Progress()
+        return Progress(**vars(self._begun[1]))
 
 
 def _as_dtype(value: npt.DTypeLike) -> np.dtype[Any]:
@@ -365,12 +385,14 @@ def _as_dtype(value: npt.DTypeLike) -> np.dtype[Any]:
 
 
 def _as_learning_rate(value: Any, dtype: np.dtype[Any]) -> float:
-    if isinstance(value, bool | str | bytes):
+    if isinstance(value, bool | np.bool_ | str | bytes | np.ndarray | complex | np.complexfloating):
         raise TypeError(f"learning_rate must be a number, not {value!r}")
     try:
         rate = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"learning_rate must be a number, not {value!r}") from None
+    except OverflowError:
+        rate = np.inf
     with np.errstate(over="ignore", under="ignore"):
         if not 0 < dtype.type(rate) < np.inf:
             raise ValueError(f"learning_rate must be finite and above 0 in {dtype.name}, not {value!r}")

@@ -11,18 +11,21 @@ static void FN(identity)(size_t n, const real *z, real *a)
 
 static void FN(sigmoid)(size_t n, const real *z, real *a)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
         a[i] = FN(sigmoid1)(z[i]);
 }
 
 static void FN(tanh)(size_t n, const real *z, real *a)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
         a[i] = FN(tanh1)(z[i]);
 }
 
 static void FN(relu)(size_t n, const real *z, real *a)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
         a[i] = z[i] < 0 ? 0 : z[i];
 }
@@ -35,18 +38,21 @@ static void FN(identity_backward)(size_t n, const real *a, const real *grad_a, r
 
 static void FN(sigmoid_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
         grad_z[i] = grad_a[i] * (a[i] * (1 - a[i]));
 }
 
 static void FN(tanh_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
         grad_z[i] = grad_a[i] * FN(fma)(-a[i], a[i], 1);
 }
 
 static void FN(relu_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
         grad_z[i] = a[i] > 0 ? grad_a[i] : 0 * a[i];
 }

@@ -11,18 +11,21 @@ static inline PN_INLINE void FN(identity)(size_t n, const real *z, real *a)
 
 static inline PN_INLINE void FN(sigmoid)(size_t n, const real *z, real *a)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
         a[i] = FN(sigmoid1)(z[i]);
 }
 
 static inline PN_INLINE void FN(tanh)(size_t n, const real *z, real *a)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
         a[i] = FN(tanh1)(z[i]);
 }
 
 static inline PN_INLINE void FN(relu)(size_t n, const real *z, real *a)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
         a[i] = z[i] < 0 ? 0 : z[i];
 }
@@ -35,18 +38,21 @@ static inline PN_INLINE void FN(identity_backward)(size_t n, const real *a, cons
 
 static inline PN_INLINE void FN(sigmoid_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
         grad_z[i] = grad_a[i] * (a[i] * (1 - a[i]));
 }
 
 static inline PN_INLINE void FN(tanh_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
         grad_z[i] = grad_a[i] * FN(fma)(-a[i], a[i], 1);
 }
 
 static inline PN_INLINE void FN(relu_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
         grad_z[i] = a[i] > 0 ? grad_a[i] : 0 * a[i];
 }

@@ -7,6 +7,13 @@
 #define PN_INLINE __attribute__((always_inline))
 #define PN_LOSS_BLOCK 64
 
+/* Before a loop that gives element i of its outputs from element i of its inputs: in place, too, it may vectorise. */
+#if defined(__clang__)
+#define PN_ELEMENTWISE _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define PN_ELEMENTWISE _Pragma("GCC ivdep")
+#endif
+
 #define real float
 #define REAL_IS_DOUBLE 0
 #define FN(name) PN_JOIN(name, PN_ISA, f32)

@@ -6,11 +6,12 @@
 /* -[y ln a + (1-y) ln(1-a)] with a = sigmoid(z) is max(z,0) - y z + log1p(exp(-|z|)), and its gradient is a - y. */
 static inline PN_INLINE void FN(log_loss)(size_t n, const real *z, const real *y, real scale, real *loss, real *grad_z)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++) {
-        real t = z[i], size = t < 0 ? -t : t;
-        real hinge = FN(fma)(-y[i], t, t > 0 ? t : 0);
+        real t = z[i], target = y[i], size = t < 0 ? -t : t;
+        real hinge = FN(fma)(-target, t, t > 0 ? t : 0);
         loss[i] = hinge + FN(log1p1)(FN(exp1)(-size));
-        grad_z[i] = scale * (FN(sigmoid1)(t) - y[i]);
+        grad_z[i] = scale * (FN(sigmoid1)(t) - target);
     }
 }
 

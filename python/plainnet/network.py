@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -73,6 +73,9 @@ class Network:
         Weight, then bias, of the first layer, then of the second, ...: one array, of which ``net.layers[k].weight`` and
         ``.bias`` are views.
     layers : tuple of Dense
+    loss, backend : str
+    dtype : numpy.dtype
+        As given; a network of another kind is a new one: ``net.copy(backend="numpy")``.
     epochs_trained : int
         Epochs that :meth:`fit` has finished in the network's life.
 
@@ -99,6 +102,8 @@ class Network:
         dtype: npt.DTypeLike = "float64",
         backend: str = "c",
     ) -> None:
+        if isinstance(layers, Dense) or not isinstance(layers, Iterable):
+            raise TypeError(f"layers must be a sequence of Dense, not {type(layers).__name__}")
         layers = list(layers)
         n_parameters = check_chain(layers)
         check_name("loss", loss, reference.LOSSES)
@@ -107,9 +112,9 @@ class Network:
             raise ValueError(f'log_loss needs "sigmoid" as the last layer\'s activation, not "{layers[-1].activation}"')
         self._dtype = _as_dtype(dtype)
         self._parameters = np.empty(n_parameters, self._dtype)
-        self.loss = loss
-        self.backend = backend
-        self.layers = bind(layers, self._parameters)
+        self._loss = loss
+        self._backend = backend
+        self._layers = bind(layers, self._parameters)
 
         rng = np.random.default_rng(seed)
         if isinstance(init, str):
@@ -137,8 +142,22 @@ class Network:
     def parameters(self, value: npt.ArrayLike) -> None:
         new = as_native("parameters", value, self._dtype)
         if new.shape != self._parameters.shape:
-            raise ValueError(f"parameters have shape {new.shape}, expected {self._parameters.shape} for {self}")
+            raise ValueError(
+                f"parameters have shape {new.shape}, expected {self._parameters.shape}: each layer's weight and bias"
+            )
         self._parameters[:] = new
+
+    @property
+    def layers(self) -> tuple[Dense, ...]:
+        return self._layers
+
+    @property
+    def loss(self) -> str:
+        return self._loss
+
+    @property
+    def backend(self) -> str:
+        return self._backend
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -156,7 +175,7 @@ class Network:
         twin.__setstate__(self.__getstate__())
         if backend is not None and backend != self.backend:
             check_name("backend", backend, BACKENDS)
-            twin.backend = backend
+            twin._backend = backend
             twin._attach()
         return twin
 
@@ -172,8 +191,8 @@ class Network:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._dtype = _as_dtype(state["dtype"])
         self._parameters = state["parameters"].copy()
-        self.loss, self.backend = state["loss"], state["backend"]
-        self.layers = bind([Dense(*layer) for layer in state["layers"]], self._parameters)
+        self._loss, self._backend = state["loss"], state["backend"]
+        self._layers = bind([Dense(*layer) for layer in state["layers"]], self._parameters)
         self._shuffle_seed, self.epochs_trained = state["shuffle_seed"], state["epochs_trained"]
         self._begun = state["begun"]
         self._attach()
@@ -376,10 +395,10 @@ class Network:
 
 def _as_dtype(value: npt.DTypeLike) -> np.dtype[Any]:
     try:
-        dtype = np.dtype(value)
+        dtype = None if value is None else np.dtype(value)
     except TypeError:
         dtype = None
-    if value is None or dtype not in (FLOAT32, FLOAT64):
+    if dtype is None or dtype not in (FLOAT32, FLOAT64):  # NumPy takes None for float64, in comparisons too
         raise ValueError(f"unknown dtype {value!r}; allowed are 'float64' and 'float32'")
     return FLOAT32 if dtype == FLOAT32 else FLOAT64
 

@@ -111,6 +111,7 @@ class Model:
         self.loss = loss
         self.parameters = parameters
         self._kept: tuple[Array, Progress] | None = None
+        self._order: tuple[tuple[int, ...], Array] | None = None
 
     def forward(self, x: Array, out: Array) -> None:
         """`out` (n_samples, n_out) = the network's output for `x` (n_samples, n_in)."""
@@ -145,15 +146,10 @@ class Model:
             self._kept = None
         gradient = np.empty_like(self.parameters)
         learning_rate = self.parameters.dtype.type(training.learning_rate)
-        order = np.arange(len(x))
-        if training.shuffle and progress.row > 0:
-            order = shuffled(training.shuffle_seed, training.first_epoch + progress.epoch, len(x))
-
         for _ in range(max_steps):
             if progress.epoch >= training.epochs:
                 break
-            if training.shuffle and progress.row == 0:
-                order = shuffled(training.shuffle_seed, training.first_epoch + progress.epoch, len(x))
+            order = self._order_of_rows(training, progress.epoch, len(x))
             rows = order[progress.row : progress.row + training.batch_size]
 
             loss_sum = self._backpropagate(x[rows], y[rows], gradient)
@@ -204,6 +200,13 @@ class Model:
     def _denominator(self, n_rows: int) -> int:
         _, _, denominator = LOSSES[self.loss]
         return denominator(n_rows, self.layers[-1].weight.shape[1])
+
+    def _order_of_rows(self, training: Training, epoch: int, n_rows: int) -> Array:
+        """The same until the epoch ends, so it is kept."""
+        key = training.shuffle, training.shuffle_seed, training.first_epoch + epoch if training.shuffle else 0, n_rows
+        if self._order is None or self._order[0] != key:
+            self._order = key, shuffled(*key[1:]) if training.shuffle else np.arange(n_rows)
+        return self._order[1]
 
     def _diverged(self, progress: Progress, training: Training, n_rows: int) -> DivergedError:
         """Back to the last step whose parameters and loss were finite."""

@@ -190,9 +190,12 @@ def measure(function, dtype, calls, helpers, stride, points):
     odd = {isa: 0 for isa in calls}
     down = {isa: 0 for isa in calls}
     for x in chunks:
+        y, seen = None, (-1.0, 0)
         for isa, call in calls.items():
-            y = call(function, x)
-            error, i = helpers[isa].worst(function, x, y)
+            before, y = y, call(function, x)
+            if before is None or before.tobytes() != y.tobytes():  # with FMA, all instruction sets agree
+                seen = helpers[isa].worst(function, x, y)
+            error, i = seen
             if error > worst[isa][0]:
                 worst[isa] = (error, x[i], y[i])
             if function == "tanh":
@@ -212,6 +215,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stride", type=int, default=1, help="every n-th float32 (default: all)")
     parser.add_argument("--points", type=int, default=10**7, help="float64 points for each function")
+    parser.add_argument("--function", action="append", choices=FUNCTIONS, help="only these functions")
     parser.add_argument("--isa", action="append", help="only these instruction sets")
     parser.add_argument("--output", help="Markdown file to write, such as docs/accuracy.md (default: print)")
     arguments = parser.parse_args()
@@ -239,7 +243,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder, np.errstate(all="ignore"):
         isas = arguments.isa or available_isas()
         helpers = {isa: Helper(isa, folder) for isa in isas}
-        for function in FUNCTIONS:
+        for function in arguments.function or FUNCTIONS:
             for dtype in (np.float32, np.float64):
                 def through_package(isa):
                     return lambda name, x: package(isa)(name, x)

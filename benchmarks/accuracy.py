@@ -28,16 +28,28 @@ FUNCTIONS = ("exp", "log1p", "sigmoid", "tanh")
 FLAGS = {
     "baseline": ["-DPN_VECTOR_BYTES=16", "-DPN_HAVE_FMA=0"],
     "avx2": ["-DPN_VECTOR_BYTES=32", "-DPN_HAVE_FMA=1", "-mavx2", "-mfma"],
-    "avx512": ["-DPN_VECTOR_BYTES=64", "-DPN_HAVE_FMA=1", "-mavx2", "-mfma", "-mavx512f", "-mavx512dq", "-mavx512bw",
-               "-mavx512vl"],
+    "avx512": [
+        "-DPN_VECTOR_BYTES=64",
+        "-DPN_HAVE_FMA=1",
+        "-mavx2",
+        "-mfma",
+        "-mavx512f",
+        "-mavx512dq",
+        "-mavx512bw",
+        "-mavx512vl",
+    ],
     "neon": ["-DPN_VECTOR_BYTES=16", "-DPN_HAVE_FMA=1"],
 }
 # Where each function is neither constant nor its argument, and every result representable.
 RANGES = {
-    ("exp", "f32"): (-104, 89), ("exp", "f64"): (-746, 710),
-    ("log1p", "f32"): (0, 1), ("log1p", "f64"): (0, 1),
-    ("sigmoid", "f32"): (-104, 18), ("sigmoid", "f64"): (-746, 38),
-    ("tanh", "f32"): (-10, 10), ("tanh", "f64"): (-20, 20),
+    ("exp", "f32"): (-104, 89),
+    ("exp", "f64"): (-746, 710),
+    ("log1p", "f32"): (0, 1),
+    ("log1p", "f64"): (0, 1),
+    ("sigmoid", "f32"): (-104, 18),
+    ("sigmoid", "f64"): (-746, 38),
+    ("tanh", "f32"): (-10, 10),
+    ("tanh", "f64"): (-20, 20),
 }
 
 
@@ -46,22 +58,42 @@ class Helper:
 
     def __init__(self, isa, folder, cc=None):
         path = pathlib.Path(folder) / f"accuracy_{isa}.so"
-        subprocess.run([cc or os.environ.get("CC", "cc"), "-O3", "-std=c11", "-shared", "-fPIC", f"-DPN_ISA={isa}",
-                        *FLAGS[isa], "-o", str(path), str(HERE / "accuracy.c"), "-lm"], check=True)
+        subprocess.run(
+            [
+                cc or os.environ.get("CC", "cc"),
+                "-O3",
+                "-std=c11",
+                "-shared",
+                "-fPIC",
+                f"-DPN_ISA={isa}",
+                *FLAGS[isa],
+                "-o",
+                str(path),
+                str(HERE / "accuracy.c"),
+                "-lm",
+            ],
+            check=True,
+        )
         self.library = ctypes.CDLL(str(path))
 
     def __call__(self, function, x):
         out = np.empty_like(x)
-        getattr(self.library, f"{function}_{suffix(x)}")(ctypes.c_size_t(x.size), ctypes.c_void_p(x.ctypes.data),
-                                                         ctypes.c_void_p(out.ctypes.data))
+        getattr(self.library, f"{function}_{suffix(x)}")(
+            ctypes.c_size_t(x.size), ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(out.ctypes.data)
+        )
         return out
 
     def worst(self, function, x, y):
         """The largest error and the index where it is."""
         ulp, index = getattr(self.library, f"ulp_{suffix(x)}"), ctypes.c_size_t()
         ulp.restype = ctypes.c_double
-        error = ulp(FUNCTIONS.index(function), ctypes.c_size_t(x.size), ctypes.c_void_p(x.ctypes.data),
-                    ctypes.c_void_p(y.ctypes.data), ctypes.byref(index))
+        error = ulp(
+            FUNCTIONS.index(function),
+            ctypes.c_size_t(x.size),
+            ctypes.c_void_p(x.ctypes.data),
+            ctypes.c_void_p(y.ctypes.data),
+            ctypes.byref(index),
+        )
         return error, index.value
 
 
@@ -76,8 +108,11 @@ def available_isas():
         return ["baseline"]
     flags = pathlib.Path("/proc/cpuinfo").read_text() if os.path.exists("/proc/cpuinfo") else ""
     has = set(next((line for line in flags.splitlines() if line.startswith("flags")), "").split())
-    needs = {"baseline": set(), "avx2": {"avx2", "fma"},
-             "avx512": {"avx2", "fma", "avx512f", "avx512dq", "avx512bw", "avx512vl"}}
+    needs = {
+        "baseline": set(),
+        "avx2": {"avx2", "fma"},
+        "avx512": {"avx2", "fma", "avx512f", "avx512dq", "avx512bw", "avx512vl"},
+    }
     return [isa for isa, flags in needs.items() if flags <= has]
 
 
@@ -187,8 +222,8 @@ def measure(function, dtype, calls, helpers, stride, points):
     """{isa: (error, x, steps down, what is wrong)}"""
     worst = {isa: (-1.0, dtype(0), dtype(0)) for isa in calls}
     chunks = float32_chunks(function, stride) if dtype == np.float32 else float64_chunks(function, points)
-    odd = {isa: 0 for isa in calls}
-    down = {isa: 0 for isa in calls}
+    odd = dict.fromkeys(calls, 0)
+    down = dict.fromkeys(calls, 0)
     for x in chunks:
         y, seen = None, (-1.0, 0)
         for isa, call in calls.items():
@@ -227,14 +262,20 @@ def main():
         "# Accuracy of the elementwise functions",
         "",
         "Made by `python benchmarks/accuracy.py"
-        + "".join(f" --{n} {v}" for n, v, d in (("stride", arguments.stride, 1), ("points", arguments.points, 10**7))
-                  if v != d) + " --output docs/accuracy.md`.",
+        + "".join(
+            f" --{n} {v}"
+            for n, v, d in (("stride", arguments.stride, 1), ("points", arguments.points, 10**7))
+            if v != d
+        )
+        + " --output docs/accuracy.md`.",
         "",
         f"Largest error in units of the last place of the exact result: float32 over "
         f"{'all' if arguments.stride == 1 else f'one in {arguments.stride} of the'} 2^32 inputs, float64 over "
         f"{arguments.points:,} (half uniform over bit patterns, half over the range where the function varies). log1p is",
         "for arguments in [0, 1], all that the log loss needs. *Steps down* counts neighbouring inputs whose results are",
-        "in the wrong order" + (" (float32: all of them)" if arguments.stride == 1 else "") + "; log1p does not promise it.",
+        "in the wrong order"
+        + (" (float32: all of them)" if arguments.stride == 1 else "")
+        + "; log1p does not promise it.",
         "",
         "| function | dtype | instruction set | max ULP | at | steps down | specials |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -245,16 +286,21 @@ def main():
         helpers = {isa: Helper(isa, folder) for isa in isas}
         for function in arguments.function or FUNCTIONS:
             for dtype in (np.float32, np.float64):
+
                 def through_package(isa):
                     return lambda name, x: package(isa)(name, x)
 
-                calls = {isa: through_package(isa) if package and function in ("sigmoid", "tanh") else helpers[isa]
-                         for isa in isas}
+                calls = {
+                    isa: through_package(isa) if package and function in ("sigmoid", "tanh") else helpers[isa]
+                    for isa in isas
+                }
                 rows = measure(function, dtype, calls, helpers, arguments.stride, arguments.points)
                 for isa, (error, x, down, wrong) in rows.items():
-                    failed |= error > 2.5 or bool(wrong) or down > 0 and function != "log1p"
-                    lines.append(f"| {function} | {np.dtype(dtype).name} | {isa} | {error:.3f} | `{float(x)!r}` | "
-                                 f"{down} | {'; '.join(wrong) or 'right'} |")
+                    failed |= error > 2.5 or bool(wrong) or (down > 0 and function != "log1p")
+                    lines.append(
+                        f"| {function} | {np.dtype(dtype).name} | {isa} | {error:.3f} | `{float(x)!r}` | "
+                        f"{down} | {'; '.join(wrong) or 'right'} |"
+                    )
                     print(lines[-1], flush=True)
     if arguments.output:
         pathlib.Path(arguments.output).write_text("\n".join(lines) + "\n")

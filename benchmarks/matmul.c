@@ -19,7 +19,7 @@ static double now(void)
 }
 
 /* Chains of multiply-adds in registers, on every thread at once. */
-enum { PEAK_ROUNDS = 20000, CHAINS = 12 };
+enum { PEAK_ROUNDS = 10000, CHAINS = 12 };
 static volatile double seed = 0.1, sink;
 
 #define DEFINE_PEAK(name, attribute, real, bytes, MUL_ADD)                                                           \

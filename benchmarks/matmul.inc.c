@@ -38,13 +38,13 @@ static void NAME(table)(const char *isa, pn_task *task, int bytes, size_t thread
                 p[i][j] = (real)(((double)(j * 7919 % 1009) / 1009 - 0.5) / (double)k);
         }
         double best[4] = {1, 1, 1, 1}, peak = 0, flops = 2.0 * (double)m * (double)k * (double)n;
-        for (int batch = 0; batch < 15; batch++) {
+        for (int batch = 0; batch < 60; batch++) {
             double now_peak = NAME(peak)(task, bytes, threads);
             peak = now_peak > peak ? now_peak : peak;
             for (int product = 0; product < 4; product++) {
-                size_t calls = (size_t)(2e8 / flops) + 1;
-                if (calls > 10000)
-                    calls = 10000;
+                size_t calls = (size_t)(2e7 / flops) + 1;
+                if (calls > 1000)
+                    calls = 1000;
                 NAME(run)(product, m, k, n, p);
                 double start = now();
                 for (size_t i = 0; i < calls; i++)

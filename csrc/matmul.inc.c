@@ -10,15 +10,16 @@
 
 #ifdef PN_ISA
 
-/* Sizes. Elements unless they say bytes; measured with benchmarks/matmul.c. */
+/* Crossovers, measured with benchmarks/matmul.c. */
 #ifndef PN_KC
-#define PN_KC 512               /* terms of the sum between two visits to C */
-#define PN_KC_FEW_ROWS 32       /* the same where B is read in place, once: so many streams from memory */
-#define PN_IN_PLACE_BYTES 40960 /* B up to this size is not packed */
-#define PN_NARROW 8             /* vectors: up to this width of C, A is not packed */
-#define PN_NC 512               /* columns of B packed at a time where A is not */
-#define PN_DESCEND_BLOCK 96     /* rows and columns of C whose sum needs several blocks before it updates C */
-#define PN_THREADS_FLOPS 4e5    /* below this, one thread */
+#define PN_KC (2048 / sizeof(real)) /* terms of the sum between two visits to C */
+#define PN_KC_FEW_ROWS 32           /* the same where B is read in place, once: so many streams from memory */
+#define PN_IN_PLACE_BYTES 40960     /* B up to this size is not packed */
+#define PN_NARROW 8                 /* vectors: up to this width of C, A is not packed */
+#define PN_NC 512                   /* columns of B packed at a time where A is not */
+#define PN_DESCEND_BLOCK 96         /* rows and columns of C whose sum needs several blocks before it updates C */
+#define PN_TRANSPOSED_GAIN 3        /* transposing the weights costs so many times what transposing the others does */
+#define PN_THREADS_FLOPS 4e5        /* below this, one thread */
 #endif
 
 #if PN_VECTOR_BYTES == 64 || defined(__aarch64__) /* 32 registers */
@@ -27,8 +28,9 @@
 #define PN_MR 6
 #endif
 #define PN_WIDEST 8 /* vectors in the widest tile */
-#define PN_A_STEP ((PN_MR + PN_LANES - 1) / PN_LANES * PN_LANES)
+#define PN_MR_WHOLE ((PN_MR + PN_LANES - 1) / PN_LANES * PN_LANES)
 
+#define PN_TRANSPOSED_K (PN_SCRATCH / (2 * PN_LANES)) /* longest sum of a transposed product: what a panel holds */
 #define PN_SCRATCH ((PN_SCRATCH_BYTES - 64) / sizeof(real))
 
 typedef struct FN(matrix) {
@@ -47,6 +49,7 @@ typedef struct FN(product) {
     real rate;                  /* not 0: c = fma(-rate, sum, c) instead of c = sum */
     pn_activation f;            /* last: c = f(c), or c = c * f'(z) if a_prev[m][c_step] is given */
     const real *a_prev;
+    int transposed;             /* C[i][j] is c[j][i], likewise a_prev; and bias[m] */
 } FN(product);
 
 /* ---- Tiles -------------------------------------------------------------------------------------------------- */
@@ -172,9 +175,17 @@ static void FN(pack_transposed)(size_t depth, size_t width, const real *from, si
         size_t p = start < depth - PN_LANES ? start : depth - PN_LANES;
         for (size_t r = 0; r < width; r += PN_LANES) {
             FN(vec) block[PN_LANES];
-            PN_UNROLL
-            for (size_t l = 0; l < PN_LANES; l++)
-                block[l] = FN(load)(from + (r + l < width ? r + l : width - 1) * step + p);
+            const real *row = from + r * step + p;
+            size_t some = width - r < PN_LANES ? width - r : PN_LANES;
+            if (some == PN_LANES) {
+                PN_UNROLL
+                for (size_t l = 0; l < PN_LANES; l++)
+                    block[l] = FN(load)(row + l * step);
+            } else {
+                PN_UNROLL
+                for (size_t l = 0; l < PN_LANES; l++)
+                    block[l] = FN(load)(row + (l < some ? l : some - 1) * step);
+            }
             FN(transpose)(block);
             PN_UNROLL
             for (size_t l = 0; l < PN_LANES; l++)
@@ -191,9 +202,9 @@ static void FN(pack_transposed)(size_t depth, size_t width, const real *from, si
 static void FN(pack_a)(const FN(matrix) *a, size_t i, size_t rows, size_t p, size_t depth, real *to)
 {
     if (a->by_column)
-        FN(pack)(depth, rows, a->data + p * a->step + i, a->step, a->end, to, PN_A_STEP);
+        FN(pack)(depth, rows, a->data + p * a->step + i, a->step, a->end, to, PN_MR_WHOLE);
     else
-        FN(pack_transposed)(depth, rows, a->data + i * a->step + p, a->step, to, PN_A_STEP);
+        FN(pack_transposed)(depth, rows, a->data + i * a->step + p, a->step, to, PN_MR_WHOLE);
 }
 
 /* Columns j... of B as a panel by rows, two vectors wide. */
@@ -223,76 +234,73 @@ static inline PN_INLINE void FN(copy_some)(size_t n, const real *from, real *to)
         }
 }
 
-/* The tile that ends a row of C: computed beside it, as whole vectors. */
-static void FN(edge_tile)(void (*tile)(const FN(tile_job) *), FN(tile_job) *t, size_t rows, size_t columns, size_t width)
+/* c = sum or fma(-rate, sum, c) for part of a row; sum[] is readable up to whole vectors. */
+static inline PN_INLINE void FN(put)(real rate, size_t n, const real *sum, real *c)
 {
-    real edge[PN_MR * 2 * PN_LANES], init[PN_WIDEST * PN_LANES];
-    real *c = t->c;
-    size_t c_step = t->c_step;
-    if (t->init == c)
-        for (size_t i = 0; i < rows; i++)
-            FN(copy_some)(columns, c + i * c_step, edge + i * width);
-    else {
-        memset(init, 0, width * sizeof *init);
-        FN(copy_some)(columns, t->init, init);
-        t->init = init;
-    }
-    t->c = edge;
-    t->c_step = width;
-    if (t->init == c) {
-        t->init = edge;
-        t->init_step = width;
-    }
-    real rate = t->rate;
-    t->rate = 0;
-    tile(t);
-    for (size_t i = 0; i < rows; i++, c += c_step) {
-        real *row = edge + i * width;
-        if (rate > 0) {
-            FN(copy_some)(columns, c, init);
-            for (size_t j = 0; j < width; j += PN_LANES)
-                FN(store)(row + j, FN(vec_fma)(FN(broadcast)(-rate), FN(load)(row + j), FN(load)(init + j)));
+    if (rate > 0)
+        for (; n > 0; sum += PN_LANES, c += PN_LANES) {
+            size_t some = n < PN_LANES ? n : PN_LANES;
+            real old[PN_LANES];
+            FN(copy_some)(some, c, old);
+            FN(store)(old, FN(vec_fma)(FN(broadcast)(-rate), FN(load)(sum), FN(load)(old)));
+            FN(copy_some)(some, old, c);
+            n -= some;
         }
-        FN(copy_some)(columns, row, c);
-    }
+    else
+        FN(copy_some)(n, sum, c);
 }
 
-/* A strip of A or B from the term p of the sums on: in place or packed. */
+/* A strip of A or B from the first term of a sum on: in place or packed. */
 typedef struct FN(strip) {
     const real *data;
     size_t step;
     size_t panel;               /* of B: from one pair of vectors to the next */
     int by_column;              /* of A */
-    const real *end;
+    const real *end;            /* of B: nothing may be read from here on; NULL: whole vectors are there */
 } FN(strip);
 
-/* C[i...][j...], at most `vectors` wide: the terms p... of its sums. */
-static void FN(add_terms)(const FN(product) *s, size_t i, size_t rows, size_t j, size_t columns, int log_vectors,
-                          size_t p, size_t depth, const FN(strip) *a, const FN(strip) *b)
+/* A tile at c[rows][c_step], whole vectors of it, that adds to init[rows][init_step]. */
+static void FN(run_tile)(size_t rows, size_t columns, int log_vectors, size_t depth, const FN(strip) *a,
+                         const FN(strip) *b, const real *init, size_t init_step, real rate, real *c, size_t c_step)
 {
-    static const real zeros[PN_WIDEST * PN_LANES];
     size_t width = (size_t)PN_LANES << log_vectors;
+    size_t readable = depth;
     real rest[PN_WIDEST * PN_LANES + PN_LANES * PN_LANES];
-    size_t readable = columns < width && b->end ? FN(readable_rows)(depth, width, b->data, b->step, b->end) : depth;
-    if (readable < depth) {
-        const real *from = b->data + readable * b->step;
-        for (size_t r = 0; r < depth - readable; r++)
+    if (columns < width && b->end) {
+        readable = FN(readable_rows)(depth, width, b->data, b->step, b->end);
+        for (size_t r = readable; r < depth; r++)
             for (size_t l = 0; l < width; l++)
-                rest[r * width + l] = l < columns ? from[r * b->step + l] : 0;
+                rest[(r - readable) * width + l] = l < columns ? b->data[r * b->step + l] : 0;
     }
-    real *c = s->c + i * s->c_step + j;
-    FN(tile_job) t = {
+    FN(tiles)[a->by_column][log_vectors][rows - 1](&(FN(tile_job)){
         .a = a->data, .a_step = a->step,
         .depth = {readable, depth - readable},
         .b = {b->data, rest}, .b_step = {b->step, width}, .b_panel = b->panel,
-        .init = p > 0 ? c : s->bias ? s->bias + j : zeros, .init_step = p > 0 ? s->c_step : 0,
-        .c = c, .c_step = s->c_step, .rate = s->rate,
-    };
-    void (*tile)(const FN(tile_job) *) = FN(tiles)[a->by_column][log_vectors][rows - 1];
-    if (columns < width)
-        FN(edge_tile)(tile, &t, rows, columns, width);
-    else
-        tile(&t);
+        .init = init, .init_step = init_step, .c = c, .c_step = c_step, .rate = rate,
+    });
+}
+
+static const real FN(zeros)[PN_WIDEST * PN_LANES];
+
+/* The terms p... of the sums in C[i...][j...], at most 2^log_vectors vectors wide. */
+static void FN(add_terms)(const FN(product) *s, size_t i, size_t rows, size_t j, size_t columns, int log_vectors,
+                          size_t p, size_t depth, const FN(strip) *a, const FN(strip) *b)
+{
+    size_t width = (size_t)PN_LANES << log_vectors;
+    real *c = s->c + i * s->c_step + j;
+    const real *init = p > 0 ? c : s->bias ? s->bias + j : FN(zeros);
+    size_t init_step = p > 0 ? s->c_step : 0;
+    if (columns == width) {
+        FN(run_tile)(rows, columns, log_vectors, depth, a, b, init, init_step, s->rate, c, s->c_step);
+        return;
+    }
+
+    real edge[PN_MR * 2 * PN_LANES], old[PN_MR * 2 * PN_LANES] = {0};
+    for (size_t r = 0; r < (p > 0 ? rows : 1); r++)
+        FN(copy_some)(columns, init + r * init_step, old + r * width);
+    FN(run_tile)(rows, columns, log_vectors, depth, a, b, old, p > 0 ? width : 0, 0, edge, width);
+    for (size_t r = 0; r < rows; r++)
+        FN(put)(s->rate, columns, edge + r * width, c + r * s->c_step);
 }
 
 /* What follows the sum, for a part of C that is still in the cache. */
@@ -370,27 +378,111 @@ static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pac
     }
 }
 
+/* c[j...][i...] = edge[rows][columns] transposed; all of c[][i...] before i_end is still to come. */
+static void FN(put_transposed)(const FN(product) *s, size_t i, size_t rows, size_t i_end, size_t j, size_t columns,
+                               const real *edge, size_t width)
+{
+    for (size_t r = 0; r < rows; r += PN_LANES)
+        for (size_t l = 0; l < columns; l += PN_LANES) {
+            FN(vec) block[PN_LANES];
+            PN_UNROLL
+            for (size_t q = 0; q < PN_LANES; q++)
+                block[q] = FN(load)(edge + (r + q) * width + l);
+            FN(transpose)(block);
+            real *c = s->c + (j + l) * s->c_step + i + r;
+            if (s->rate == 0 && i + r + PN_LANES <= i_end && l + PN_LANES <= columns) {
+                PN_UNROLL
+                for (size_t q = 0; q < PN_LANES; q++)
+                    FN(store)(c + q * s->c_step, block[q]);
+            } else {
+                real turned[PN_LANES * PN_LANES];
+                PN_UNROLL
+                for (size_t q = 0; q < PN_LANES; q++)
+                    FN(store)(turned + q * PN_LANES, block[q]);
+                for (size_t q = 0; q < PN_LANES && l + q < columns; q++)
+                    FN(put)(s->rate, FN(least)(rows - r, PN_LANES), turned + q * PN_LANES, c + q * s->c_step);
+            }
+        }
+}
+
+/*
+ * The same product where C lies transposed: C[m][n] is c[n][c_step], and bias[m]. A is used as it lies; of B one panel
+ * after the other is packed, unless its rows are contiguous.
+ */
+static void FN(multiply_transposed)(const FN(product) *s, FN(part) part, real *panel)
+{
+    size_t i_end = part.i + part.rows, j_end = part.j + part.columns, mr = FN(even)(part.rows, PN_MR);
+    for (size_t j = part.j, columns; j < j_end; j += columns) {
+        columns = FN(least)(2 * PN_LANES, j_end - j);
+        int log_vectors = columns > PN_LANES;
+        size_t width = (size_t)PN_LANES << log_vectors;
+        FN(strip) b = {s->b.data + j, s->b.step, 0, 0, s->b.end};
+        if (s->b.by_column) {
+            FN(pack_b)(&s->b, 0, s->k, j, columns, panel);
+            b = (FN(strip)){panel, 2 * PN_LANES, 0, 0, NULL};
+        }
+        for (size_t i = part.i, rows; i < i_end; i += rows) {
+            rows = FN(least)(mr, i_end - i);
+            FN(strip) a = {s->a.data + i * (s->a.by_column ? 1 : s->a.step), s->a.step, 0, s->a.by_column, NULL};
+            real edge[PN_MR_WHOLE * 2 * PN_LANES], init[PN_MR * 2 * PN_LANES];
+            if (s->bias)
+                for (size_t r = 0; r < rows; r++)
+                    for (size_t l = 0; l < width; l++)
+                        init[r * width + l] = s->bias[i + r];
+            FN(run_tile)(rows, columns, log_vectors, s->k, &a, &b, s->bias ? init : FN(zeros), s->bias ? width : 0, 0,
+                         edge, width);
+            FN(put_transposed)(s, i, rows, i_end, j, columns, edge, width);
+        }
+        FN(finish)(s, j, columns, part.i, part.rows);
+    }
+}
+
+/* Fetches a share of the memory that pack_b will read, while a tile computes: its rows lie far apart. */
+static void FN(prefetch_b)(const FN(matrix) *b, size_t p, size_t depth, size_t j, size_t columns, size_t share,
+                           size_t shares)
+{
+    size_t rows = b->by_column ? columns : depth, width = b->by_column ? depth : columns;
+    const real *from = b->data + (b->by_column ? j * b->step + p : p * b->step + j);
+    for (size_t r = rows * share / shares; r < rows * (share + 1) / shares; r++) {
+        for (size_t l = 0; l < width; l += 64 / sizeof(real))
+            __builtin_prefetch(from + r * b->step + l, 0, 2);
+        __builtin_prefetch(from + r * b->step + width - 1, 0, 2);
+    }
+}
+
+static void FN(prefetch_c)(const FN(product) *s, size_t i, size_t rows, size_t j)
+{
+    const real *c = s->c + i * s->c_step + j;
+    for (size_t r = 0; r < rows; r++)
+        for (size_t l = 0; l < 2 * PN_LANES; l += 64 / sizeof(real))
+            __builtin_prefetch(c + r * s->c_step + l, 1, 3);
+}
+
 /* A block of A is packed; panels of B pass by, packed one at a time. */
 static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, real *scratch)
 {
     size_t i_end = part.i + part.rows, j_end = part.j + part.columns;
     size_t mr = FN(even)(part.rows, PN_MR), tiles = (part.rows + mr - 1) / mr;
     real *panel = scratch, *block = scratch + 2 * PN_LANES * kc;
-    size_t room = (PN_SCRATCH - 2 * PN_LANES * kc) / (PN_A_STEP * kc);
+    size_t room = (PN_SCRATCH - 2 * PN_LANES * kc) / (PN_MR_WHOLE * kc);
     size_t mc = mr * FN(even)(tiles, room);
     for (size_t p = 0; p < s->k; p += kc) {
         size_t depth = FN(least)(kc, s->k - p);
         for (size_t i_block = part.i; i_block < i_end; i_block += mc) {
             size_t i_block_end = FN(least)(i_block + mc, i_end);
             real *to = block;
-            for (size_t i = i_block; i < i_block_end; i += mr, to += depth * PN_A_STEP)
+            for (size_t i = i_block; i < i_block_end; i += mr, to += depth * PN_MR_WHOLE)
                 FN(pack_a)(&s->a, i, FN(least)(mr, i_block_end - i), p, depth, to);
             for (size_t j = part.j; j < j_end; j += 2 * PN_LANES) {
                 size_t columns = FN(least)(2 * PN_LANES, j_end - j);
                 FN(pack_b)(&s->b, p, depth, j, columns, panel);
-                FN(strip) a = {block, PN_A_STEP, 0, 1, NULL}, b = {panel, 2 * PN_LANES, 0, 0, NULL};
-                for (size_t i = i_block; i < i_block_end; i += mr, a.data += depth * PN_A_STEP) {
-                    size_t rows = FN(least)(mr, i_block_end - i);
+                FN(strip) a = {block, PN_MR_WHOLE, 0, 1, NULL}, b = {panel, 2 * PN_LANES, 0, 0, NULL};
+                for (size_t i = i_block; i < i_block_end; i += mr, a.data += depth * PN_MR_WHOLE) {
+                    size_t rows = FN(least)(mr, i_block_end - i), next = j + columns;
+                    FN(prefetch_c)(s, i, rows, j);
+                    if (next < j_end)
+                        FN(prefetch_b)(&s->b, p, depth, next, FN(least)(2 * PN_LANES, j_end - next), (i - i_block) / mr,
+                                       (i_block_end - i_block + mr - 1) / mr);
                     FN(add_terms)(s, i, rows, j, columns, columns > PN_LANES, p, depth, &a, &b);
                     if (p + depth == s->k)
                         FN(finish)(s, i, rows, j, columns);
@@ -403,6 +495,10 @@ static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, 
 /* Chooses the way, by what was measured. */
 static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch)
 {
+    if (s->transposed) {
+        FN(multiply_transposed)(s, part, scratch);
+        return;
+    }
     int few_rows = part.rows <= PN_MR, narrow = part.columns <= PN_NARROW * PN_LANES;
     int small_b = s->k * part.columns * sizeof(real) <= PN_IN_PLACE_BYTES;
     int b_in_place = !s->b.by_column && (few_rows || small_b);
@@ -486,10 +582,9 @@ static size_t FN(multiply_workspace)(size_t m, size_t k, size_t n)
     size_t most = PN_SCRATCH_BYTES / sizeof(real), need = 64 / sizeof(real), depth = FN(least)(k, PN_KC);
     if (m > most || n > most)
         return most;
-    need += depth * (n + 8 * PN_LANES + 2 * PN_A_STEP * (m + PN_MR)) + PN_DESCEND_BLOCK * PN_DESCEND_BLOCK;
+    need += depth * (n + 8 * PN_LANES + 2 * PN_MR_WHOLE * (m + PN_MR)) + PN_DESCEND_BLOCK * PN_DESCEND_BLOCK;
+    need += FN(least)(k, PN_TRANSPOSED_K) * 2 * PN_LANES;
     return FN(least)(need, most);
 }
 
-#undef PN_A_STEP
-#undef PN_SCRATCH
 #endif

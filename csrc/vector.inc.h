@@ -4,8 +4,13 @@
  */
 #define PN_LANES (PN_VECTOR_BYTES / (4 + 4 * REAL_IS_DOUBLE))
 
-/* Stands before a loop of at most 16 rounds, known when compiling, whose index must become a constant. */
-#if defined(__clang__)
+/*
+ * Stands before a loop of at most 16 rounds, known when compiling, whose index must become a constant to be fast. The
+ * sanitizers' checks, unrolled as well, would take minutes to compile.
+ */
+#if defined(__SANITIZE_ADDRESS__)
+#define PN_UNROLL _Pragma("GCC unroll 1")
+#elif defined(__clang__)
 #define PN_UNROLL _Pragma("unroll")
 #elif defined(__GNUC__)
 #define PN_UNROLL _Pragma("GCC unroll 16")

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from plainnet import DivergedError, checks, cli, xor
 
 

@@ -40,9 +40,7 @@ def test_gradient_is_the_derivative_of_the_textbook_loss(backend, dtype, name, l
     if loss == "log_loss" and layers[-1][2] != "sigmoid":
         layers = [*layers[:-1], (*layers[-1][:2], "sigmoid", layers[-1][3])]
     parameters, x, y = case(layers, n_rows, dtype)
-    expected = textbook.complex_step_gradient(
-        layers, loss, parameters.astype(float), x.astype(float), y.astype(float)
-    )
+    expected = textbook.complex_step_gradient(layers, loss, parameters.astype(float), x.astype(float), y.astype(float))
     assert np.count_nonzero(expected) > len(expected) / 4  # guards against all zeros agreeing
 
     net = textbook.network(layers, loss, init=parameters, dtype=dtype, backend=backend)

@@ -254,6 +254,4 @@ def test_activation_property_bounded_and_near_the_reference(c_backend, z, name):
     a = getattr(pn.kernels, name)(z)
     assert ((a >= (0 if name == "sigmoid" else -1)) & (a <= 1)).all()
     # Each is within MAX_ULP of the exact value; an ULP is at most eps relative, and absolute among subnormals.
-    np.testing.assert_allclose(
-        a, getattr(pn.reference, name)(z), rtol=2 * MAX_ULP * np.finfo(float).eps, atol=1e-322
-    )
+    np.testing.assert_allclose(a, getattr(pn.reference, name)(z), rtol=2 * MAX_ULP * np.finfo(float).eps, atol=1e-322)

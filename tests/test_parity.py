@@ -102,9 +102,7 @@ def test_single_steps_agree_from_identical_weights(c_backend, dtype, shape, loss
     rng = np.random.default_rng(n_rows)
     x = rng.standard_normal((n_rows, layers[0][0])).astype(dtype)
     y = rng.random((n_rows, layers[-1][1])).astype(dtype)
-    nets = {
-        name: textbook.network(layers, loss, seed=5, dtype=dtype, backend=name) for name in ("numpy", c_backend)
-    }
+    nets = {name: textbook.network(layers, loss, seed=5, dtype=dtype, backend=name) for name in ("numpy", c_backend)}
     for net in nets.values():
         net.parameters += 0.1  # biases other than 0
     c, numpy = nets["c"], nets["numpy"]

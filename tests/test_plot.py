@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from plainnet import xor
 
 image = pytest.importorskip("matplotlib.image")

@@ -120,9 +120,7 @@ def test_both_backends_visit_rows_in_the_order_of_shuffled(backend):
 def test_seed_decides_the_order_of_mini_batches(backend):
     x, y = data(9)
     start = make(backend).parameters
-    nets = [
-        textbook.network(LAYERS, "log_loss", init=start, seed=seed, backend=backend) for seed in (1, 1, 2)
-    ]
+    nets = [textbook.network(LAYERS, "log_loss", init=start, seed=seed, backend=backend) for seed in (1, 1, 2)]
     for net in nets:
         net.fit(x, y, epochs=3, batch_size=2)
     np.testing.assert_array_equal(nets[0].parameters, nets[1].parameters)

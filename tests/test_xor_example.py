@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from plainnet import native, xor
 
 ROOT = Path(__file__).parent.parent

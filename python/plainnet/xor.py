@@ -340,9 +340,7 @@ def train_starts(
         losses.append(float(result.first.loss[-1]))
         if result.check is not None:
             checks.append(result.check)
-    return Starts(
-        system, first_seed, tuple(backends), epochs, tuple(n_right), tuple(losses), tuple(checks)
-    )
+    return Starts(system, first_seed, tuple(backends), epochs, tuple(n_right), tuple(losses), tuple(checks))
 
 
 def report_starts(starts: Starts) -> str:

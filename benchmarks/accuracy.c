@@ -29,8 +29,11 @@ static double reference_f32(int function, double x)
     switch (function) {
     case EXP: return exp(x);
     case LOG1P: return log1p(x);
-    case SIGMOID: return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x));
-    default: return tanh(x);
+    case TANH: return tanh(x);
+    default: {
+        double e = exp(-fabs(x));
+        return (x < 0 ? e : 1) / (1 + e);
+    }
     }
 }
 
@@ -39,8 +42,11 @@ static long double reference_f64(int function, long double x)
     switch (function) {
     case EXP: return expl(x);
     case LOG1P: return log1pl(x);
-    case SIGMOID: return x < 0 ? expl(x) / (1 + expl(x)) : 1 / (1 + expl(-x));
-    default: return tanhl(x);
+    case TANH: return tanhl(x);
+    default: {
+        long double e = expl(-fabsl(x));
+        return (x < 0 ? e : 1) / (1 + e);
+    }
     }
 }
 

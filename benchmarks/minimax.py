@@ -6,7 +6,7 @@ prints every polynomial by the name that its comment in the C source gives, with
 it adds to the function. Needs mpmath.
 """
 
-from mpmath import exp, inf, log, log1p, matrix, lu_solve, mp, mpf, tanh
+from mpmath import exp, inf, log, log1p, lu_solve, matrix, mp, mpf, tanh
 
 mp.dps = 60
 

@@ -33,7 +33,7 @@ pn_status pn_check_array(pn_array array)
     if (array.bytes == 0)
         return PN_OK;
     PN_REQUIRE(array.data != NULL, PN_NULL_POINTER);
-    PN_REQUIRE((uintptr_t)array.data % array.alignment == 0, PN_MISALIGNED);
+    PN_REQUIRE(((uintptr_t)array.data & (array.alignment - 1)) == 0, PN_MISALIGNED);
     return PN_OK;
 }
 
@@ -48,7 +48,8 @@ pn_status pn_check_no_overlap(pn_array output, pn_array other)
 pn_status pn_add_product(size_t *sum, size_t a, size_t b, size_t c)
 {
     const size_t most = PTRDIFF_MAX / 16;
-    if (a != 0 && b != 0 && c != 0)
+    int small = (a | b | c) >> 20 == 0; /* spares the divisions */
+    if (!small && a != 0 && b != 0 && c != 0)
         PN_REQUIRE(a <= most && b <= most / a && c <= most / a / b, PN_SIZE_OVERFLOW);
     PN_REQUIRE(a * b * c <= most - *sum, PN_SIZE_OVERFLOW);
     *sum += a * b * c;

@@ -24,7 +24,7 @@
 typedef struct pn_array {
     const void *data;
     size_t bytes;
-    size_t alignment;  /* its element's size */
+    size_t alignment;  /* of an element: a power of two */
 } pn_array;
 
 #define PN_ARRAY(pointer, count) ((pn_array){(pointer), (count) * sizeof *(pointer), sizeof *(pointer)})

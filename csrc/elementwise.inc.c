@@ -3,56 +3,62 @@
 
 #ifdef PN_ISA
 
-static void FN(identity)(size_t n, const real *z, real *a)
+static inline PN_INLINE void FN(identity)(size_t n, const real *z, real *a)
 {
     if (a != z)
         memcpy(a, z, n * sizeof *a);
 }
 
-static void FN(sigmoid)(size_t n, const real *z, real *a)
+static inline PN_INLINE void FN(sigmoid)(size_t n, const real *z, real *a)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
         a[i] = FN(sigmoid1)(z[i]);
 }
 
-static void FN(tanh)(size_t n, const real *z, real *a)
+static inline PN_INLINE void FN(tanh)(size_t n, const real *z, real *a)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
         a[i] = FN(tanh1)(z[i]);
 }
 
-static void FN(relu)(size_t n, const real *z, real *a)
+static inline PN_INLINE void FN(relu)(size_t n, const real *z, real *a)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
         a[i] = z[i] < 0 ? 0 : z[i];
 }
 
-static void FN(identity_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
+static inline PN_INLINE void FN(identity_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
 {
     (void)a;
     FN(identity)(n, grad_a, grad_z);
 }
 
-static void FN(sigmoid_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
+static inline PN_INLINE void FN(sigmoid_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
         grad_z[i] = grad_a[i] * (a[i] * (1 - a[i]));
 }
 
-static void FN(tanh_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
+static inline PN_INLINE void FN(tanh_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
         grad_z[i] = grad_a[i] * FN(fma)(-a[i], a[i], 1);
 }
 
-static void FN(relu_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
+static inline PN_INLINE void FN(relu_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
         grad_z[i] = a[i] > 0 ? grad_a[i] : 0 * a[i];
 }
 
-/* The activations by number: to add one, write it above and name it here. */
-static void FN(activate)(size_t n, pn_activation f, const real *z, real *a)
+/* The activations by number: to add one, write it above and name it in both of these. */
+static inline PN_INLINE void FN(activate_inline)(size_t n, pn_activation f, const real *z, real *a)
 {
     switch (f) {
     case PN_SIGMOID: FN(sigmoid)(n, z, a); break;
@@ -62,7 +68,8 @@ static void FN(activate)(size_t n, pn_activation f, const real *z, real *a)
     }
 }
 
-static void FN(activate_backward)(size_t n, pn_activation f, const real *a, const real *grad_a, real *grad_z)
+static inline PN_INLINE void FN(activate_backward_inline)(size_t n, pn_activation f, const real *a, const real *grad_a,
+                                                          real *grad_z)
 {
     switch (f) {
     case PN_SIGMOID: FN(sigmoid_backward)(n, a, grad_a, grad_z); break;
@@ -70,6 +77,16 @@ static void FN(activate_backward)(size_t n, pn_activation f, const real *a, cons
     case PN_RELU: FN(relu_backward)(n, a, grad_a, grad_z); break;
     default: FN(identity_backward)(n, a, grad_a, grad_z); break;
     }
+}
+
+static void FN(activate)(size_t n, pn_activation f, const real *z, real *a)
+{
+    FN(activate_inline)(n, f, z, a);
+}
+
+static void FN(activate_backward)(size_t n, pn_activation f, const real *a, const real *grad_a, real *grad_z)
+{
+    FN(activate_backward_inline)(n, f, a, grad_a, grad_z);
 }
 
 #endif

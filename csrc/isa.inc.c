@@ -1,9 +1,18 @@
 /* All kernels for one instruction set: the same bodies, once a dtype. Included by isa_*.c alone. */
 #include "kernels.h"
+#include "threads.h"
 
 #ifdef PN_ISA
 
 #define PN_INLINE __attribute__((always_inline))
+#define PN_LOSS_BLOCK 64
+
+/* Before a loop that gives element i of its outputs from element i of its inputs: in place, too, it may vectorise. */
+#if defined(__clang__)
+#define PN_ELEMENTWISE _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define PN_ELEMENTWISE _Pragma("GCC ivdep")
+#endif
 
 #define real float
 #define REAL_IS_DOUBLE 0
@@ -13,10 +22,12 @@
 #include "elementwise.inc.c"
 #include "loss.inc.c"
 #include "dense.inc.c"
+#include "tiny.inc.c"
 #undef real
 #undef REAL_IS_DOUBLE
 #undef FN
 #undef PN_LANES
+#undef PN_UNROLL
 
 #define real double
 #define REAL_IS_DOUBLE 1
@@ -26,19 +37,22 @@
 #include "elementwise.inc.c"
 #include "loss.inc.c"
 #include "dense.inc.c"
+#include "tiny.inc.c"
 #undef real
 #undef REAL_IS_DOUBLE
 #undef FN
 #undef PN_LANES
+#undef PN_UNROLL
 
 #define PN_TABLE(suffix)                                                                                             \
     {                                                                                                                \
         .activate = PN_JOIN(activate, PN_ISA, suffix),                                                               \
         .activate_backward = PN_JOIN(activate_backward, PN_ISA, suffix),                                             \
-        .loss = {[PN_LOG_LOSS] = PN_JOIN(log_loss, PN_ISA, suffix),                                                  \
-                 [PN_SUM_OF_SQUARES] = PN_JOIN(squares, PN_ISA, suffix),                                             \
-                 [PN_MEAN_SQUARED_ERROR] = PN_JOIN(squares, PN_ISA, suffix)},                                        \
+        .loss = PN_JOIN(loss, PN_ISA, suffix),                                                                       \
+        .tiny_fits = PN_JOIN(tiny_fits, PN_ISA, suffix),                                                             \
+        .tiny_train = PN_JOIN(tiny_train, PN_ISA, suffix),                                                           \
         .dense_workspace = PN_JOIN(dense_workspace, PN_ISA, suffix),                                                 \
+        .dense_forward_workspace = PN_JOIN(dense_forward_workspace, PN_ISA, suffix),                                 \
         .dense_forward = PN_JOIN(dense_forward, PN_ISA, suffix),                                                     \
         .dense_backward_x = PN_JOIN(dense_backward_x, PN_ISA, suffix),                                               \
         .dense_backward_weight = PN_JOIN(dense_backward_weight, PN_ISA, suffix),                                     \

@@ -29,7 +29,7 @@
  * activate              a = f(z); n elements; in place allowed
  * activate_backward     grad_z = grad_a * f'(z) from a = f(z); in place allowed on either input
  *
- * loss[l]               z[n] pre-activations of the last layer, f its activation, y[n] targets; writes
+ * loss                  z[n] pre-activations of the last layer, f its activation, y[n] targets; writes
  *                       grad_z[n] = scale * dl/dz (grad_z may be z) and returns the sum of the n unscaled losses in
  *                       index order, in double
  *
@@ -39,14 +39,25 @@
  *                       else fma(-rate, G, target)
  * dense_backward_bias   with G[n] = 0 + sum_m grad_z[m][n] (plain adds): target[n] likewise
  * dense_workspace       elements of workspace that the three products need together for these sizes
+ * dense_forward_workspace  the same for dense_forward alone; where it is 0, workspace may be anything
+ *
+ * tiny_fits             whether tiny_train can take a network with m rows; it has at most PN_TINY_PARAMETERS parameters
+ * tiny_train            full-batch gradient descent: n_steps steps, losses[n_steps] (or NULL) the summed losses over
+ *                       denominator from before each; stops before a step whose loss is not finite and returns how
+ *                       many it made. Nothing but the time it takes differs from the steps above.
  */
+#define PN_TINY_PARAMETERS 288
 #define PN_DEFINE_KERNELS(real, suffix)                                                                              \
     typedef struct pn_kernels_##suffix {                                                                             \
         void (*activate)(size_t n, pn_activation f, const real *z, real *a);                                         \
         void (*activate_backward)(size_t n, pn_activation f, const real *a, const real *grad_a, real *grad_z);       \
-        double (*loss[PN_N_LOSSES])(size_t n, pn_activation f, const real *z, const real *y, real scale,             \
-                                    real *grad_z);                                                                   \
+        double (*loss)(pn_loss loss, size_t n, pn_activation f, const real *z, const real *y, real scale,            \
+                       real *grad_z);                                                                                \
+        int (*tiny_fits)(size_t m, const pn_network *network);                                                       \
+        size_t (*tiny_train)(size_t m, const pn_network *network, size_t n_steps, real *parameters, const real *x,   \
+                             const real *y, real rate, double denominator, double *losses);                          \
         size_t (*dense_workspace)(size_t m, size_t k, size_t n);                                                     \
+        size_t (*dense_forward_workspace)(size_t m, size_t k, size_t n);                                             \
         void (*dense_forward)(size_t m, size_t k, size_t n, const real *x, const real *weight, const real *bias,     \
                               pn_activation f, real *a, real *workspace);                                            \
         void (*dense_backward_x)(size_t m, size_t k, size_t n, const real *grad_z, const real *weight,               \

@@ -8,20 +8,22 @@
 
 #if REAL_IS_DOUBLE
 typedef uint64_t FN(bits);
+typedef int64_t FN(signed_bits);
+#define PN_INFINITY_BITS ((FN(bits))0x7ff << 52)
 #define PN_MANTISSA 52
 #define PN_BIAS 1023
 #define PN_FABS __builtin_fabs
-#define PN_COPYSIGN __builtin_copysign
 #define PN_LOG2_E 1.4426950408889634
 /* ln 2 in two parts; the high one times any exponent in use is exact, with or without a fused multiply-add. */
 #define PN_LN2_HIGH 0x1.62e42feep-1
 #define PN_LN2_LOW 0x1.a39ef35793c76p-33
 #else
 typedef uint32_t FN(bits);
+typedef int32_t FN(signed_bits);
+#define PN_INFINITY_BITS ((FN(bits))0xff << 23)
 #define PN_MANTISSA 23
 #define PN_BIAS 127
 #define PN_FABS __builtin_fabsf
-#define PN_COPYSIGN __builtin_copysignf
 #define PN_LOG2_E 1.44269504f
 #define PN_LN2_HIGH 0x1.62e4p-1f
 #define PN_LN2_LOW 0x1.7f7d1cp-20f
@@ -30,22 +32,62 @@ typedef uint32_t FN(bits);
 /* Adding 1.5 2^mantissa rounds to an integer, which then stands in the low bits. */
 #define PN_ROUNDER ((real)(3 * ((FN(bits))1 << (PN_MANTISSA - 1))))
 
+static inline PN_INLINE FN(bits) FN(to_bits)(real x)
+{
+    FN(bits) bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static inline PN_INLINE real FN(from_bits)(FN(bits) bits)
+{
+    real x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/*
+ * Why bits are compared: of a floating-point ?: gcc makes control flow, copies the arithmetic that follows into both
+ * arms, and leaves the vectoriser with twice the work. Bits of numbers >= 0 are ordered as the numbers are. SSE2 cannot
+ * compare 64-bit integers.
+ */
+#define PN_COMPARES_BITS (PN_VECTOR_BYTES > 16 || !REAL_IS_DOUBLE)
+
+/* x < y for x, y >= 0. */
+static inline PN_INLINE int FN(is_less)(real x, real y)
+{
+#if PN_COMPARES_BITS
+    return (FN(signed_bits))FN(to_bits)(x) < (FN(signed_bits))FN(to_bits)(y);
+#else
+    return x < y;
+#endif
+}
+
+/* The greater of x, y >= 0. */
+static inline PN_INLINE real FN(greater)(real x, real y) { return FN(is_less)(y, x) ? x : y; }
+
+/* |x|, or limit if that is less. NaN stays: the offset wraps what is above infinity round to the negative integers. */
+static inline PN_INLINE real FN(limited_size)(real x, real limit)
+{
+#if PN_COMPARES_BITS
+    const FN(bits) offset = ~(FN(bits))0 / 2 - PN_INFINITY_BITS;
+    FN(signed_bits) size = (FN(signed_bits))(FN(to_bits)(PN_FABS(x)) + offset);
+    FN(signed_bits) most = (FN(signed_bits))(FN(to_bits)(limit) + offset);
+    return FN(from_bits)((FN(bits))(size < most ? size : most) - offset);
+#else
+    return PN_FABS(x) > limit ? limit : PN_FABS(x);
+#endif
+}
+
+#define PN_SIGN ((FN(bits))1 << (8 * sizeof(real) - 1))
+
+/* size >= 0 with the sign in `sign`, 0 or PN_SIGN. An addition: on Zen 5 a three-way bit operation delays the FMAs. */
+static inline PN_INLINE real FN(with_sign)(real size, FN(bits) sign) { return FN(from_bits)(FN(to_bits)(size) + sign); }
+
 /* 2^m from m + bias + PN_ROUNDER: the low bits, shifted into the exponent. */
 static inline PN_INLINE real FN(power_of_two)(real shifted)
 {
-    FN(bits) bits;
-    real power;
-    memcpy(&bits, &shifted, sizeof bits);
-    bits <<= PN_MANTISSA;
-    memcpy(&power, &bits, sizeof power);
-    return power;
-}
-
-/* |x|, at most limit, with the sign of x; NaN stays. One comparison, which every compiler turns into a minimum. */
-static inline PN_INLINE real FN(limit)(real x, real limit)
-{
-    real size = PN_FABS(x);
-    return PN_COPYSIGN(size > limit ? limit : size, x);
+    return FN(from_bits)(FN(to_bits)(shifted) << PN_MANTISSA);
 }
 
 /* exp(r) - 1 for |r| <= ln(2)/2: EXP. */
@@ -79,11 +121,24 @@ static inline PN_INLINE real FN(reduce)(real x, real rounder, real *shifted)
     return FN(fma)(n, -PN_LN2_LOW, FN(fma)(n, -PN_LN2_HIGH, x));
 }
 
+/* The same for 2x >= 0, with -n in *shifted, and to save time with ln 2 in one part: n is small. */
+static inline PN_INLINE real FN(reduce_twice)(real x, real rounder, real *shifted)
+{
+    *shifted = FN(fma)(x, -2 * PN_LOG2_E, rounder);
+    real n = *shifted - rounder;
+#if PN_HAVE_FMA
+    return FN(fma)(n, PN_LN2_HIGH + PN_LN2_LOW, x + x);
+#else
+    return FN(fma)(n, PN_LN2_LOW, FN(fma)(n, PN_LN2_HIGH, x + x));
+#endif
+}
+
 /* exp(x) = 2^n exp(r), the power in two steps: each is a normal number. */
 static inline PN_INLINE real FN(exp1)(real x)
 {
-    real shifted, biased = PN_ROUNDER + PN_BIAS;
-    real r = FN(reduce)(FN(limit)(x, REAL_IS_DOUBLE ? 760 : 110), PN_ROUNDER, &shifted);
+    real biased = PN_ROUNDER + PN_BIAS, shifted;
+    real size = FN(limited_size)(x, REAL_IS_DOUBLE ? 760 : 110);
+    real r = FN(reduce)(FN(with_sign)(size, FN(to_bits)(x) & PN_SIGN), PN_ROUNDER, &shifted);
     real n = shifted - PN_ROUNDER;
     real half = FN(fma)(n, (real)0.5, biased);
     real rest = n - (half - biased);
@@ -128,18 +183,21 @@ static inline PN_INLINE real FN(log1p1)(real x)
  */
 static inline PN_INLINE real FN(sigmoid1)(real z)
 {
-    real one = REAL_IS_DOUBLE ? (real)0x1p-60 : (real)0x1p-30;
-    real rounder = PN_ROUNDER + (PN_BIAS - (REAL_IS_DOUBLE ? 60 : 30)), lowest = PN_ROUNDER + 1, shifted;
-    real r = FN(reduce)(FN(limit)(-z, REAL_IS_DOUBLE ? 750 : 108), rounder, &shifted);
-    real power = FN(power_of_two)(lowest > shifted ? lowest : shifted);
+    real one = REAL_IS_DOUBLE ? (real)0x1p-60 : (real)0x1p-30, shifted;
+    real rounder = PN_ROUNDER + (PN_BIAS - (REAL_IS_DOUBLE ? 60 : 30));
+    real size = FN(limited_size)(z, REAL_IS_DOUBLE ? 750 : 108);
+    real r = FN(reduce)(FN(with_sign)(size, ~FN(to_bits)(z) & PN_SIGN), rounder, &shifted);
+    real power = FN(power_of_two)(FN(greater)(shifted, PN_ROUNDER + 1));
     return one / FN(fma)(power, FN(expm1_reduced)(r), power + one);
 }
 
-/* x - x^3 c / a where |x| is small (TANH), else 1 - 2 / (1 + exp(2x)); the two share one division. */
+/*
+ * For |z| < 9/16 z - z^3 c / a (TANH), else 1 - 2 / (1 + exp(2z)) with exp(2z) = 2^n (1 + q) and both sides of the
+ * fraction times 2^-n: one division for the two, and monotone step by step.
+ */
 static inline PN_INLINE real FN(tanh1)(real z)
 {
-    real size = PN_FABS(z), limit = REAL_IS_DOUBLE ? 20 : 10, shifted;
-    real x = size > limit ? limit : size, x2 = x * x;
+    real x = FN(limited_size)(z, REAL_IS_DOUBLE ? 20 : 10), x2 = x * x, shifted;
 #if REAL_IS_DOUBLE
     real c = FN(fma)(FN(fma)(1.99223203273532627e-4, x2, 2.0499818119262538e-2), x2, 3.33333333333333305e-1);
     real a = FN(fma)(FN(fma)(FN(fma)(2.06582109710737205e-4, x2, 2.32926894482835974e-2), x2, 4.61499454357782298e-1), x2, 1);
@@ -147,17 +205,20 @@ static inline PN_INLINE real FN(tanh1)(real z)
     real c = FN(fma)(1.550032404e-3f, x2, 3.333331966e-1f);
     real a = FN(fma)(4.046418892e-1f, x2, 1);
 #endif
-    real r = FN(reduce)(x + x, PN_ROUNDER + PN_BIAS, &shifted), power = FN(power_of_two)(shifted);
-    real d = FN(fma)(power, FN(expm1_reduced)(r), power + 1), x3 = x2 * x;
-    int is_small = x < (real)0.5625;
-    real fraction = (is_small ? x3 * c : 2) / (is_small ? a : d);
-    return PN_COPYSIGN((is_small ? x : 1) - fraction, z);
+    real r = FN(reduce_twice)(x, PN_ROUNDER + PN_BIAS, &shifted);
+    real power = FN(power_of_two)(shifted), d = (1 + power) + FN(expm1_reduced)(r);
+    /* One comparison, written in two ways: gcc would compute both quotients and then choose. */
+    real numerator = x < (real)0.5625 ? x2 * x * c : power + power, whole = x < (real)0.5625 ? x : 1;
+    real denominator = FN(is_less)(x, (real)0.5625) ? a : d;
+    return FN(with_sign)(whole - numerator / denominator, FN(to_bits)(z) & PN_SIGN);
 }
 
+#undef PN_INFINITY_BITS
+#undef PN_COMPARES_BITS
+#undef PN_SIGN
 #undef PN_MANTISSA
 #undef PN_BIAS
 #undef PN_FABS
-#undef PN_COPYSIGN
 #undef PN_LOG2_E
 #undef PN_LN2_HIGH
 #undef PN_LN2_LOW

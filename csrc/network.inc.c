@@ -21,63 +21,78 @@ typedef struct FN(extent) {
     size_t n_parameters, n_in, n_out;  /* of the network */
     size_t max_width;                  /* widest layer output */
     size_t hidden;                     /* elements of all hidden activations */
-    size_t products;                   /* workspace of the largest layer's products */
 } FN(extent);
 
-static pn_status FN(measure)(size_t n_rows, const pn_network *network, const FN(pn_kernels) *kernels, FN(extent) *e)
+static pn_status FN(measure)(size_t n_rows, const pn_network *network, FN(extent) *e)
 {
-    size_t total = 0;
+    size_t total = 0, hidden = 0;
     PN_TRY(pn_check_network(network, &e->n_parameters));
     PN_REQUIRE(n_rows > 0, PN_NO_ROWS);
     e->n_in = network->layers[0].n_in;
     e->n_out = network->layers[network->n_layers - 1].n_out;
-    e->max_width = e->hidden = e->products = 0;
+    e->max_width = 0;
     PN_TRY(pn_add_product(&total, n_rows, e->n_in, 2));
     PN_TRY(pn_add_product(&total, e->n_parameters, 4, 1));
     for (size_t l = 0; l < network->n_layers; l++) {
-        const pn_layer *layer = &network->layers[l];
-        PN_TRY(pn_add_product(&total, n_rows, layer->n_out, 6));
-        size_t products = kernels->dense_workspace(n_rows, layer->n_in, layer->n_out);
-        e->products = products > e->products ? products : e->products;
-        e->max_width = layer->n_out > e->max_width ? layer->n_out : e->max_width;
-        e->hidden += l + 1 < network->n_layers ? n_rows * layer->n_out : 0;
+        size_t n_out = network->layers[l].n_out;
+        PN_TRY(pn_add_product(&total, n_rows, n_out, 6));
+        e->max_width = n_out > e->max_width ? n_out : e->max_width;
+        hidden += l + 1 < network->n_layers ? n_rows * n_out : 0;
     }
+    e->hidden = hidden;
     return PN_OK;
+}
+
+/* Elements of workspace for the largest layer's products. */
+static size_t FN(products)(size_t n_rows, const pn_network *network, size_t (*needed)(size_t m, size_t k, size_t n))
+{
+    size_t most = 0;
+    for (size_t l = 0; l < network->n_layers; l++) {
+        size_t elements = needed(n_rows, network->layers[l].n_in, network->layers[l].n_out);
+        most = elements > most ? elements : most;
+    }
+    return most;
 }
 
 /* ---- Forward ------------------------------------------------------------------------------------------ */
 
 /* Rows that go through the network together: their activations stay in cache. */
-static size_t FN(forward_rows)(size_t n_rows, const pn_network *network)
+static size_t FN(forward_rows)(size_t n_rows, const FN(extent) *e)
 {
-    enum { CACHE_BYTES = 128 * 1024 };
-    size_t widest = 1;
-    for (size_t l = 0; l < network->n_layers; l++)
-        widest = network->layers[l].n_out > widest ? network->layers[l].n_out : widest;
-    size_t rows = CACHE_BYTES / sizeof(real) / widest / 8 * 8;
-    rows = rows < 256 ? 256 : rows;
+    enum { CACHE_BYTES = 128 * 1024, LEAST_ROWS = 256 };
+    size_t rows = CACHE_BYTES / sizeof(real) / e->max_width / 8 * 8;
+    rows = rows < LEAST_ROWS ? LEAST_ROWS : rows;
     return n_rows < rows ? n_rows : rows;
 }
 
 /* A pass that needs no more than this much workspace keeps it on the stack. */
 enum { FN(STACK_BYTES) = 8192 };
 
-static size_t FN(forward_bytes)(const pn_network *network, const FN(extent) *e, size_t rows)
+typedef struct FN(forward_plan) {
+    size_t rows;       /* at a time */
+    size_t hidden;     /* elements of each of two hidden activations */
+    size_t products;   /* elements */
+    size_t bytes;      /* of all three */
+} FN(forward_plan);
+
+static FN(forward_plan) FN(plan_forward)(size_t n_rows, const pn_network *network, const FN(pn_kernels) *kernels,
+                                         const FN(extent) *e)
 {
-    size_t hidden = network->n_layers == 1 ? 0 : FN(taken)(rows * e->max_width);
-    return (network->n_layers > 2 ? 2 : 1) * hidden + FN(taken)(e->products);
+    FN(forward_plan) plan = {.rows = FN(forward_rows)(n_rows, e)};
+    plan.hidden = network->n_layers == 1 ? 0 : plan.rows * e->max_width;
+    plan.products = FN(products)(plan.rows, network, kernels->dense_forward_workspace);
+    plan.bytes = 2 * FN(taken)(plan.hidden) + FN(taken)(plan.products);
+    return plan;
 }
 
 pn_status FN(pn_forward_workspace)(size_t n_rows, const pn_network *network, size_t *n_bytes)
 {
-    const pn_isa_kernels *kernels = pn_kernels_in_use();
+    const pn_isa_kernels *isa = pn_kernels_in_use();
     FN(extent) e;
     PN_REQUIRE(n_bytes != NULL, PN_NULL_POINTER);
-    PN_REQUIRE(kernels != NULL, PN_UNKNOWN_ISA);
-    PN_TRY(FN(measure)(n_rows, network, &kernels->MEMBER, &e));
-    size_t rows = FN(forward_rows)(n_rows, network);
-    PN_TRY(FN(measure)(rows, network, &kernels->MEMBER, &e));
-    size_t bytes = FN(forward_bytes)(network, &e, rows);
+    PN_REQUIRE(isa != NULL, PN_UNKNOWN_ISA);
+    PN_TRY(FN(measure)(n_rows, network, &e));
+    size_t bytes = FN(plan_forward)(n_rows, network, &isa->MEMBER, &e).bytes;
     *n_bytes = bytes <= FN(STACK_BYTES) ? 0 : bytes + PN_WORKSPACE_ALIGNMENT;
     return PN_OK;
 }
@@ -89,30 +104,31 @@ pn_status FN(pn_forward)(size_t n_rows, const pn_network *network, const real *p
     _Alignas(PN_WORKSPACE_ALIGNMENT) char stack[FN(STACK_BYTES)];
     FN(extent) e;
     PN_REQUIRE(isa != NULL, PN_UNKNOWN_ISA);
+    PN_TRY(FN(measure)(n_rows, network, &e));
+    const pn_array inputs[] = {PN_ARRAY(parameters, e.n_parameters), PN_ARRAY(x, n_rows * e.n_in)};
+    const pn_array output = PN_ARRAY(out, n_rows * e.n_out);
+    PN_TRY(pn_check_array(output));
+    for (int i = 0; i < 2; i++) {
+        PN_TRY(pn_check_array(inputs[i]));
+        PN_TRY(pn_check_no_overlap(output, inputs[i]));
+    }
     const FN(pn_kernels) *kernels = &isa->MEMBER;
-    PN_TRY(FN(measure)(n_rows, network, kernels, &e));
-    size_t rows = FN(forward_rows)(n_rows, network);
-    if (rows < n_rows)
-        PN_TRY(FN(measure)(rows, network, kernels, &e));
-    PN_TRY(pn_check_array(PN_ARRAY(parameters, e.n_parameters)));
-    PN_TRY(pn_check_array(PN_ARRAY(x, n_rows * e.n_in)));
-    PN_TRY(pn_check_array(PN_ARRAY(out, n_rows * e.n_out)));
-    PN_TRY(pn_check_no_overlap(PN_ARRAY(out, n_rows * e.n_out), PN_ARRAY(x, n_rows * e.n_in)));
-    PN_TRY(pn_check_no_overlap(PN_ARRAY(out, n_rows * e.n_out), PN_ARRAY(parameters, e.n_parameters)));
-
-    size_t bytes = FN(forward_bytes)(network, &e, rows);
+    const FN(forward_plan) plan = FN(plan_forward)(n_rows, network, kernels, &e);
     char *space = stack;
-    if (bytes > FN(STACK_BYTES)) {
-        PN_REQUIRE(workspace_bytes >= bytes + PN_WORKSPACE_ALIGNMENT, PN_WORKSPACE_TOO_SMALL);
-        PN_REQUIRE(workspace != NULL, PN_NULL_POINTER);
+    if (plan.bytes > FN(STACK_BYTES)) {
+        const pn_array work = {workspace, workspace_bytes, 1};
+        PN_REQUIRE(workspace_bytes >= plan.bytes + PN_WORKSPACE_ALIGNMENT, PN_WORKSPACE_TOO_SMALL);
+        PN_TRY(pn_check_array(work));
+        PN_TRY(pn_check_no_overlap(work, output));
+        PN_TRY(pn_check_no_overlap(work, inputs[0]));
+        PN_TRY(pn_check_no_overlap(work, inputs[1]));
         space = pn_align_workspace(workspace);
     }
-    real *products = FN(take)(&space, e.products);
-    real *hidden[2] = {FN(take)(&space, network->n_layers > 1 ? rows * e.max_width : 0),
-                       FN(take)(&space, network->n_layers > 2 ? rows * e.max_width : 0)};
+    real *products = FN(take)(&space, plan.products);
+    real *hidden[2] = {FN(take)(&space, plan.hidden), FN(take)(&space, plan.hidden)};
 
-    for (size_t row = 0; row < n_rows; row += rows) {
-        size_t m = n_rows - row < rows ? n_rows - row : rows;
+    for (size_t row = 0; row < n_rows; row += plan.rows) {
+        size_t m = n_rows - row < plan.rows ? n_rows - row : plan.rows;
         const real *a = x + row * e.n_in, *weight = parameters;
         for (size_t l = 0; l < network->n_layers; l++) {
             const pn_layer *layer = &network->layers[l];
@@ -136,9 +152,11 @@ typedef struct FN(tape) {
     real *products;
 } FN(tape);
 
-static size_t FN(tape_bytes)(size_t n_rows, const FN(extent) *e)
+static size_t FN(tape_bytes)(size_t n_rows, const pn_network *network, const FN(pn_kernels) *kernels,
+                             const FN(extent) *e)
 {
-    return FN(taken)(e->hidden) + 2 * FN(taken)(n_rows * e->max_width) + FN(taken)(e->products);
+    size_t products = FN(products)(n_rows, network, kernels->dense_workspace);
+    return FN(taken)(e->hidden) + 2 * FN(taken)(n_rows * e->max_width) + FN(taken)(products);
 }
 
 static FN(tape) FN(take_tape)(char **space, size_t n_rows, const FN(extent) *e)
@@ -147,7 +165,7 @@ static FN(tape) FN(take_tape)(char **space, size_t n_rows, const FN(extent) *e)
     tape.a = FN(take)(space, e->hidden);
     tape.grad_z[0] = FN(take)(space, n_rows * e->max_width);
     tape.grad_z[1] = FN(take)(space, n_rows * e->max_width);
-    tape.products = FN(take)(space, e->products);
+    tape.products = (real *)(void *)*space; /* to the end */
     return tape;
 }
 
@@ -215,7 +233,7 @@ static double FN(loss)(size_t m, const pn_network *network, const FN(pn_kernels)
                        const real *parameters, const real *x, const real *y, FN(tape) tape)
 {
     FN(forward)(m, network, kernels, parameters, x, tape);
-    return kernels->loss[network->loss](m * e->n_out, network->layers[network->n_layers - 1].activation,
+    return kernels->loss(network->loss, m * e->n_out, network->layers[network->n_layers - 1].activation,
                                         tape.grad_z[0], y, (real)(1 / FN(denominator)(network, m)), tape.grad_z[0]);
 }
 
@@ -246,8 +264,8 @@ pn_status FN(pn_gradient_workspace)(size_t n_rows, const pn_network *network, si
     FN(extent) e;
     PN_REQUIRE(n_bytes != NULL, PN_NULL_POINTER);
     PN_REQUIRE(isa != NULL, PN_UNKNOWN_ISA);
-    PN_TRY(FN(measure)(n_rows, network, &isa->MEMBER, &e));
-    *n_bytes = FN(tape_bytes)(n_rows, &e) + PN_WORKSPACE_ALIGNMENT;
+    PN_TRY(FN(measure)(n_rows, network, &e));
+    *n_bytes = FN(tape_bytes)(n_rows, network, &isa->MEMBER, &e) + PN_WORKSPACE_ALIGNMENT;
     return PN_OK;
 }
 
@@ -258,7 +276,7 @@ pn_status FN(pn_loss_and_gradient)(size_t n_rows, const pn_network *network, con
     const pn_isa_kernels *isa = pn_kernels_in_use();
     FN(extent) e;
     PN_REQUIRE(isa != NULL, PN_UNKNOWN_ISA);
-    PN_TRY(FN(measure)(n_rows, network, &isa->MEMBER, &e));
+    PN_TRY(FN(measure)(n_rows, network, &e));
     const pn_array inputs[] = {PN_ARRAY(parameters, e.n_parameters), PN_ARRAY(x, n_rows * e.n_in),
                                PN_ARRAY(y, n_rows * e.n_out), {workspace, workspace_bytes, 1}};
     const pn_array outputs[] = {PN_ARRAY(loss, 1), PN_ARRAY(gradient, e.n_parameters)};
@@ -272,7 +290,7 @@ pn_status FN(pn_loss_and_gradient)(size_t n_rows, const pn_network *network, con
     PN_TRY(pn_check_no_overlap(outputs[0], outputs[1]));
     for (int i = 0; i < 3; i++)
         PN_TRY(pn_check_no_overlap(inputs[3], inputs[i]));
-    PN_REQUIRE(workspace_bytes >= FN(tape_bytes)(n_rows, &e) + PN_WORKSPACE_ALIGNMENT, PN_WORKSPACE_TOO_SMALL);
+    PN_REQUIRE(workspace_bytes >= FN(tape_bytes)(n_rows, network, &isa->MEMBER, &e) + PN_WORKSPACE_ALIGNMENT, PN_WORKSPACE_TOO_SMALL);
     PN_TRY(FN(check_data)(n_rows, network, &e, x, y));
 
     char *space = pn_align_workspace(workspace);
@@ -317,22 +335,24 @@ static size_t FN(order_elements)(size_t n_rows, const pn_training *training)
     return training->shuffle ? (n_rows * sizeof(size_t) + sizeof(real) - 1) / sizeof(real) : 0;
 }
 
-static size_t FN(train_bytes)(size_t n_rows, const pn_training *training, const FN(extent) *e)
+static size_t FN(train_bytes)(size_t n_rows, const pn_network *network, const pn_training *training,
+                              const FN(pn_kernels) *kernels, const FN(extent) *e)
 {
     size_t batch_size = FN(batch_size)(n_rows, training);
     size_t gathered = training->shuffle ? FN(taken)(batch_size * e->n_in) + FN(taken)(batch_size * e->n_out) : 0;
-    return PN_WORKSPACE_ALIGNMENT + FN(tape_bytes)(batch_size, e) + gathered +
+    return PN_WORKSPACE_ALIGNMENT + FN(tape_bytes)(batch_size, network, kernels, e) + gathered +
            FN(taken)(FN(order_elements)(n_rows, training)) + FN(taken)(e->n_parameters) + PN_WORKSPACE_ALIGNMENT;
 }
 
 static pn_status FN(check_training)(size_t n_rows, const pn_network *network, const pn_training *training,
-                                    const FN(pn_kernels) *kernels, FN(extent) *e)
+                                    FN(extent) *e)
 {
     PN_REQUIRE(training != NULL, PN_NULL_POINTER);
     PN_REQUIRE((real)training->learning_rate > 0 && isfinite((real)training->learning_rate), PN_BAD_LEARNING_RATE);
     PN_REQUIRE(!training->shuffle || (uint64_t)n_rows <= UINT64_C(1) << 32, PN_SIZE_OVERFLOW);
-    PN_TRY(FN(measure)(n_rows, network, kernels, e));
-    return FN(measure)(FN(batch_size)(n_rows, training), network, kernels, e);
+    PN_TRY(FN(measure)(n_rows, network, e));
+    size_t batch_size = FN(batch_size)(n_rows, training);
+    return batch_size == n_rows ? PN_OK : FN(measure)(batch_size, network, e);
 }
 
 pn_status FN(pn_train_workspace)(size_t n_rows, const pn_network *network, const pn_training *training,
@@ -342,8 +362,8 @@ pn_status FN(pn_train_workspace)(size_t n_rows, const pn_network *network, const
     FN(extent) e;
     PN_REQUIRE(n_bytes != NULL, PN_NULL_POINTER);
     PN_REQUIRE(isa != NULL, PN_UNKNOWN_ISA);
-    PN_TRY(FN(check_training)(n_rows, network, training, &isa->MEMBER, &e));
-    *n_bytes = FN(train_bytes)(n_rows, training, &e);
+    PN_TRY(FN(check_training)(n_rows, network, training, &e));
+    *n_bytes = FN(train_bytes)(n_rows, network, training, &isa->MEMBER, &e);
     return PN_OK;
 }
 
@@ -406,6 +426,32 @@ static int FN(step)(const FN(run) *run)
     return 1;
 }
 
+/* Up to max_steps steps of a tiny network, each an epoch; 0 if a loss is not finite, which stops them before its step. */
+static int FN(tiny_steps)(const FN(run) *run, size_t max_steps)
+{
+    pn_progress *progress = run->progress, before = *progress;
+    real start[PN_TINY_PARAMETERS];
+    size_t left = run->training->epochs - progress->epoch, steps = max_steps < left ? max_steps : left;
+    size_t since = progress->steps == 0 ? run->steps_per_snapshot : progress->steps - run->snapshot_progress->steps;
+    int due = since >= run->steps_per_snapshot;
+    size_t until_next = due ? run->steps_per_snapshot : run->steps_per_snapshot - since;
+    steps = steps < until_next ? steps : until_next;
+    if (due && !FN(all_finite)(run->e.n_parameters, run->parameters))
+        return 0;
+    memcpy(start, run->parameters, run->e.n_parameters * sizeof(real));
+    size_t done = run->kernels->tiny_train(run->n_rows, run->network, steps, run->parameters, run->x, run->y,
+                                           (real)run->training->learning_rate,
+                                           FN(denominator)(run->network, run->n_rows),
+                                           run->losses == NULL ? NULL : run->losses + progress->epoch);
+    if (due && done > 0) {
+        memcpy(run->snapshot, start, run->e.n_parameters * sizeof(real));
+        *run->snapshot_progress = before;
+    }
+    progress->steps += done;
+    progress->epoch += done;
+    return done == steps;
+}
+
 static void FN(restore)(const FN(run) *run)
 {
     memcpy(run->parameters, run->snapshot, run->e.n_parameters * sizeof(real));
@@ -438,7 +484,7 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
                    .parameters = parameters, .x = x, .y = y, .progress = progress};
     PN_REQUIRE(isa != NULL, PN_UNKNOWN_ISA);
     run.kernels = &isa->MEMBER;
-    PN_TRY(FN(check_training)(n_rows, network, training, run.kernels, &run.e));
+    PN_TRY(FN(check_training)(n_rows, network, training, &run.e));
     run.batch_size = FN(batch_size)(n_rows, training);
 
     const FN(extent) *e = &run.e;
@@ -455,12 +501,12 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
         for (int p = 0; p < o; p++)
             PN_TRY(pn_check_no_overlap(outputs[o], outputs[p]));
     }
-    PN_REQUIRE(workspace_bytes >= FN(train_bytes)(n_rows, training, e), PN_WORKSPACE_TOO_SMALL);
-    if (progress->epoch >= training->epochs)
-        return PN_OK;
+    PN_REQUIRE(workspace_bytes >= FN(train_bytes)(n_rows, network, training, run.kernels, e), PN_WORKSPACE_TOO_SMALL);
     PN_REQUIRE(progress->row < n_rows, PN_BAD_PROGRESS);
     if (progress->steps == 0)
         PN_TRY(FN(check_data)(n_rows, network, e, x, y));
+    if (progress->epoch >= training->epochs)
+        return PN_OK;
 
     char *space = pn_align_workspace(workspace);
     run.snapshot_progress = (pn_progress *)(void *)space;
@@ -480,8 +526,11 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
     if (progress->steps == 0 && progress->row != 0)
         FN(make_order)(&run);
 
-    for (size_t done = 0; progress->epoch < training->epochs && (max_steps == 0 || done < max_steps); done++) {
-        int finite = FN(step)(&run);
+    int tiny = run.batch_size == n_rows && run.kernels->tiny_fits(n_rows, network);
+    for (size_t done = 0; progress->epoch < training->epochs && (max_steps == 0 || done < max_steps);) {
+        size_t most = max_steps == 0 ? SIZE_MAX : max_steps - done, before = progress->steps;
+        int finite = tiny ? FN(tiny_steps)(&run, most) : FN(step)(&run);
+        done += progress->steps - before;
         if (finite && progress->epoch == training->epochs)
             finite = FN(all_finite)(e->n_parameters, parameters);
         if (!finite) {

@@ -68,6 +68,14 @@ const char *pn_isa(void);                   /* the one in use; NULL if PLAINNET_
 pn_status pn_set_isa(const char *name);     /* for the whole process; results in flight finish with the old one */
 int pn_isa_is_available(const char *name);  /* 1 or 0 */
 
+/*
+ * Large products are shared out over threads of the library's own; results do not depend on how many. The number is
+ * that of PLAINNET_NUM_THREADS, else of OMP_NUM_THREADS, else of the CPUs that the process may use.
+ */
+enum { PN_MAX_THREADS = 64 };
+size_t pn_num_threads(void);                /* 0 if PLAINNET_NUM_THREADS is not a number from 1 to PN_MAX_THREADS */
+pn_status pn_set_num_threads(size_t n);     /* for the whole process; PN_BAD_THREADS */
+
 /* ---- Networks ----------------------------------------------------------------------------------------- */
 
 typedef enum pn_activation {

@@ -4,6 +4,8 @@
  */
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wpass-failed" /* a loop asked to vectorise may have unrolled into nothing */
 #elif defined(__GNUC__)
 #pragma GCC push_options
 #pragma GCC optimize("O3", "fp-contract=off", "no-trapping-math", "no-math-errno")

@@ -1,8 +1,29 @@
 /*
- * One vector register of `real`, for the instruction set and dtype being compiled. Lanes never mix: a vector
- * operation is the scalar one, PN_LANES times over, so its bits do not depend on the width.
+ * One vector register of `real`, for the instruction set and dtype being compiled. Lanes never mix in arithmetic: a
+ * vector operation is the scalar one, PN_LANES times over, so its bits do not depend on the width.
  */
-#define PN_LANES ((int)(PN_VECTOR_BYTES / sizeof(real)))
+#define PN_LANES (PN_VECTOR_BYTES / (4 + 4 * REAL_IS_DOUBLE))
+
+/*
+ * Stands before a loop of at most 16 rounds, known when compiling, whose index must become a constant to be fast. The
+ * sanitizers' checks, unrolled as well, would take minutes to compile.
+ */
+#if defined(__SANITIZE_ADDRESS__)
+#define PN_UNROLL _Pragma("GCC unroll 1")
+#elif defined(__clang__)
+#define PN_UNROLL _Pragma("unroll")
+#elif defined(__GNUC__)
+#define PN_UNROLL _Pragma("GCC unroll 16")
+#else
+#define PN_UNROLL
+#endif
+
+typedef real FN(vec) __attribute__((vector_size(PN_VECTOR_BYTES)));
+typedef real FN(vec_anywhere) __attribute__((vector_size(PN_VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+
+static inline PN_INLINE FN(vec) FN(load)(const real *from) { return *(const FN(vec_anywhere) *)from; }
+static inline PN_INLINE void FN(store)(real *to, FN(vec) value) { *(FN(vec_anywhere) *)to = value; }
+static inline PN_INLINE FN(vec) FN(broadcast)(real value) { return value - (FN(vec)){0}; }
 
 /* a * b + c, rounded once wherever the machine can. The one place that decides what a multiply-add is. */
 static inline PN_INLINE real FN(fma)(real a, real b, real c)
@@ -14,4 +35,52 @@ static inline PN_INLINE real FN(fma)(real a, real b, real c)
     real product = a * b;
     return product + c;
 #endif
+}
+
+static inline PN_INLINE FN(vec) FN(vec_fma)(FN(vec) a, FN(vec) b, FN(vec) c)
+{
+#if PN_HAVE_FMA
+    FN(vec) r;
+    for (int l = 0; l < PN_LANES; l++)
+        r[l] = FN(fma)(a[l], b[l], c[l]);
+    return r;
+#else
+    FN(vec) product = a * b;
+    return product + c;
+#endif
+}
+
+/* a[0] b[0] a[1] b[1] ...: the first or the second half of the 2 PN_LANES numbers. */
+static inline PN_INLINE FN(vec) FN(interleave)(FN(vec) a, FN(vec) b, int second)
+{
+#if PN_LANES == 2
+    return second ? (FN(vec)){a[1], b[1]} : (FN(vec)){a[0], b[0]};
+#elif PN_LANES == 4
+    return second ? (FN(vec)){a[2], b[2], a[3], b[3]} : (FN(vec)){a[0], b[0], a[1], b[1]};
+#elif PN_LANES == 8
+    return second ? (FN(vec)){a[4], b[4], a[5], b[5], a[6], b[6], a[7], b[7]}
+                  : (FN(vec)){a[0], b[0], a[1], b[1], a[2], b[2], a[3], b[3]};
+#else
+    return second ? (FN(vec)){a[8], b[8], a[9], b[9], a[10], b[10], a[11], b[11], a[12], b[12], a[13], b[13],
+                              a[14], b[14], a[15], b[15]}
+                  : (FN(vec)){a[0], b[0], a[1], b[1], a[2], b[2], a[3], b[3], a[4], b[4], a[5], b[5],
+                              a[6], b[6], a[7], b[7]};
+#endif
+}
+
+/* rows[l][c] becomes rows[c][l]: every round interleaves the upper half of the rows with the lower half. */
+static inline PN_INLINE void FN(transpose)(FN(vec) rows[PN_LANES])
+{
+    PN_UNROLL
+    for (int round = 1; round < PN_LANES; round *= 2) {
+        FN(vec) mixed[PN_LANES];
+        PN_UNROLL
+        for (int i = 0; i < PN_LANES / 2; i++) {
+            mixed[2 * i] = FN(interleave)(rows[i], rows[i + PN_LANES / 2], 0);
+            mixed[2 * i + 1] = FN(interleave)(rows[i], rows[i + PN_LANES / 2], 1);
+        }
+        PN_UNROLL
+        for (int i = 0; i < PN_LANES; i++)
+            rows[i] = mixed[i];
+    }
 }

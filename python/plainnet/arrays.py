@@ -93,8 +93,9 @@ def as_output(
 def _share_memory(a: Array, b: Array) -> bool:
     if not np.may_share_memory(a, b):
         return False
+    effort: Any = 10_000  # the stubs know -1 and 0 alone
     try:
-        return bool(np.shares_memory(a, b, max_work=10_000))  # type: ignore[arg-type]
+        return bool(np.shares_memory(a, b, max_work=effort))
     except np.exceptions.TooHardError:  # an exotic layout: treated as if they did
         return True
 
@@ -105,9 +106,8 @@ def check_training_data(x: Array, y: Array, loss: str) -> None:
         finite = np.isfinite(array)
         if not finite.all():
             row, column = np.argwhere(~finite)[0]
-            raise ValueError(
-                f"{name} holds {array[row, column]} (row {row}, column {column}); training needs finite data"
-            )
+            place = f"row {row}, column {column}"
+            raise ValueError(f"{name} holds {array[row, column]} ({place}); training needs finite data")
     if loss == "log_loss":
         outside = (y < 0) | (y > 1)
         if outside.any():

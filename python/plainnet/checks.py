@@ -39,7 +39,7 @@ class CrossCheck:
 
     @property
     def agree(self) -> bool:
-        return max(self.parameters, self.predictions, self.loss) <= self.tolerance
+        return all(value <= self.tolerance for value in (self.parameters, self.predictions, self.loss))
 
     def __str__(self) -> str:
         verdict = "agree" if self.agree else "DISAGREE"

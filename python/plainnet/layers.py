@@ -53,14 +53,30 @@ class Dense:
         check_name("activation", activation, ACTIVATIONS)
         if not isinstance(bias, bool):
             raise TypeError(f"bias must be True or False, not {bias!r}")
-        self.n_in = as_count("n_in", n_in, 1)
-        self.n_out = as_count("n_out", n_out, 1)
-        self.activation = activation
-        self.has_bias = bias
+        self._n_in = as_count("n_in", n_in, 1)
+        self._n_out = as_count("n_out", n_out, 1)
+        self._activation = activation
+        self._has_bias = bias
         self._weight: Array | None = None
         self._bias: Array | None = None
         if self.n_parameters > MAX_PARAMETERS:
             raise ValueError(f"a layer of {self.n_in} x {self.n_out} overflows: at most {MAX_PARAMETERS} parameters")
+
+    @property
+    def n_in(self) -> int:
+        return self._n_in
+
+    @property
+    def n_out(self) -> int:
+        return self._n_out
+
+    @property
+    def activation(self) -> str:
+        return self._activation
+
+    @property
+    def has_bias(self) -> bool:
+        return self._has_bias
 
     @property
     def n_parameters(self) -> int:

@@ -8,7 +8,6 @@ as C may use the pointer.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,6 +43,7 @@ LOSSES: dict[str, int] = {
 _SUFFIX = {np.dtype(np.float64): "f64", np.dtype(np.float32): "f32"}
 _ARRAY = {np.dtype(np.float64): ffi.typeof("double[]"), np.dtype(np.float32): ffi.typeof("float[]")}
 _BYTES = ffi.typeof("char[]")
+_from_buffer, _NULL = ffi.from_buffer, ffi.NULL
 
 
 def _check(status: int) -> None:
@@ -68,7 +68,7 @@ def isa() -> str:
         If the environment variable PLAINNET_ISA names one that does not work here.
     """
     name = lib.pn_isa()
-    if name == ffi.NULL:
+    if name == _NULL:
         raise ValueError(f"PLAINNET_ISA names no instruction set of this machine; allowed are {available_isas()}")
     return str(ffi.string(name).decode())
 
@@ -98,7 +98,7 @@ class Model:
         self.loss = loss
         self.parameters = parameters
         self._array = _ARRAY[parameters.dtype]
-        self._parameters = ffi.from_buffer(self._array, parameters, require_writable=True)
+        self._parameters = _from_buffer(self._array, parameters, require_writable=True)
         self._c_layers = ffi.new(
             "pn_layer[]",
             [(*layer.weight.shape, ACTIVATIONS[layer.activation], layer.bias is not None) for layer in layers],
@@ -109,8 +109,7 @@ class Model:
         for name in ("forward", "forward_workspace", "loss_and_gradient", "gradient_workspace", "train",
                      "train_workspace", "train_on_batch"):  # fmt: skip
             setattr(self, f"_{name}", getattr(lib, f"pn_{name}_{suffix}"))
-        self._training_lock = threading.Lock()
-        self._workspace = ffi.NULL
+        self._workspace = _NULL
         self._workspace_bytes = 0
 
     # Set above, for the network's dtype.
@@ -124,21 +123,22 @@ class Model:
 
     def forward(self, x: Array, out: Array) -> None:
         """`out` (n_samples, n_out) = the network's output for `x` (n_samples, n_in)."""
-        c_x, c_out = ffi.from_buffer(self._array, x), ffi.from_buffer(self._array, out, True)
-        status = self._forward(len(x), self._network, self._parameters, c_x, c_out, ffi.NULL, 0)
-        if status:
+        array, network, parameters = self._array, self._network, self._parameters
+        c_x, c_out = _from_buffer(array, x), _from_buffer(array, out, True)
+        status = self._forward(len(x), network, parameters, c_x, c_out, _NULL, 0)
+        if status:  # most passes need no workspace
             if status != lib.PN_WORKSPACE_TOO_SMALL:
                 _check(status)
-            workspace, n_bytes = _new_workspace(self._forward_workspace, len(x), self._network)
-            _check(self._forward(len(x), self._network, self._parameters, c_x, c_out, workspace, n_bytes))
+            workspace, n_bytes = _new_workspace(self._forward_workspace, len(x), network)
+            _check(self._forward(len(x), network, parameters, c_x, c_out, workspace, n_bytes))
 
     def loss_and_gradient(self, x: Array, y: Array, gradient: Array) -> float:
         """The loss of `x`, `y`; `gradient` is laid out as the parameters."""
         loss = ffi.new("double *")
         workspace, n_bytes = _new_workspace(self._gradient_workspace, len(x), self._network)
         status = self._loss_and_gradient(
-            len(x), self._network, self._parameters, ffi.from_buffer(self._array, x), ffi.from_buffer(self._array, y),
-            loss, ffi.from_buffer(self._array, gradient, True), workspace, n_bytes,
+            len(x), self._network, self._parameters, _from_buffer(self._array, x), _from_buffer(self._array, y),
+            loss, _from_buffer(self._array, gradient, True), workspace, n_bytes,
         )  # fmt: skip
         if status:
             check_training_data(x, y, self.loss)
@@ -147,59 +147,48 @@ class Model:
 
     def train_on_batch(self, x: Array, y: Array, learning_rate: float) -> float:
         """One step of gradient descent; the loss from before it."""
-        if not self._training_lock.acquire(False):
-            raise RuntimeError("the network is being trained by another thread")
-        try:
-            c_x, c_y = ffi.from_buffer(self._array, x), ffi.from_buffer(self._array, y)
-            status = self._train_on_batch(
-                len(x), self._network, learning_rate, self._parameters, c_x, c_y, self._loss, self._workspace,
-                self._workspace_bytes,
-            )  # fmt: skip
-            if status:
-                if status == lib.PN_WORKSPACE_TOO_SMALL:
-                    self._make_workspace(len(x), Training(1, len(x), learning_rate))
-                    status = self._train_on_batch(
-                        len(x), self._network, learning_rate, self._parameters, c_x, c_y, self._loss,
-                        self._workspace, self._workspace_bytes,
-                    )  # fmt: skip
-                if status == lib.PN_DIVERGED:
-                    raise DivergedError(0)
-                if status:
-                    check_training_data(x, y, self.loss)
-                    _check(status)
-            return float(self._loss[0])
-        finally:
-            self._training_lock.release()
+        array, loss = self._array, self._loss
+        c_x, c_y = _from_buffer(array, x), _from_buffer(array, y)
+        status = self._train_on_batch(
+            len(x), self._network, learning_rate, self._parameters, c_x, c_y, loss, self._workspace,
+            self._workspace_bytes,
+        )  # fmt: skip
+        if status:
+            if status == lib.PN_WORKSPACE_TOO_SMALL:
+                self._make_workspace(len(x), Training(1, len(x), learning_rate))
+                return self.train_on_batch(x, y, learning_rate)
+            if status == lib.PN_OVERLAP:  # x or y is a view of the parameters
+                return self.train_on_batch(x.copy(), y.copy(), learning_rate)
+            if status == lib.PN_DIVERGED:
+                raise DivergedError(0)
+            check_training_data(x, y, self.loss)
+            _check(status)
+        return loss[0]  # type: ignore[no-any-return]
 
     def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
         """Goes on from `progress` for `max_steps` steps, or to the end."""
-        if not self._training_lock.acquire(False):
-            raise RuntimeError("the network is being trained by another thread")
-        try:
-            if progress.steps == 0:
-                self._make_workspace(len(x), training)
-            c_progress = ffi.new("pn_progress *", (progress.epoch, progress.row, progress.loss_sum, progress.steps))
-            status = self._train(
-                len(x), self._network, _c_training(training), self._parameters,
-                ffi.from_buffer(self._array, x), ffi.from_buffer(self._array, y), max_steps,
-                ffi.from_buffer("double[]", losses, True), c_progress, self._workspace, self._workspace_bytes,
-            )  # fmt: skip
-            progress.epoch, progress.row = c_progress.epoch, c_progress.row
-            progress.loss_sum, progress.steps = c_progress.loss_sum, c_progress.steps
-            if status == lib.PN_DIVERGED:
-                raise DivergedError(c_progress.diverged_epoch)
-            if status:
-                check_training_data(x, y, self.loss)
-                _check(status)
-        finally:
-            self._training_lock.release()
+        if progress.steps == 0:
+            self._make_workspace(len(x), training)
+        c_progress = ffi.new("pn_progress *", (progress.epoch, progress.row, progress.loss_sum, progress.steps))
+        status = self._train(
+            len(x), self._network, _c_training(training), self._parameters,
+            _from_buffer(self._array, x), _from_buffer(self._array, y), max_steps,
+            _from_buffer("double[]", losses, True), c_progress, self._workspace, self._workspace_bytes,
+        )  # fmt: skip
+        progress.epoch, progress.row = c_progress.epoch, c_progress.row
+        progress.loss_sum, progress.steps = c_progress.loss_sum, c_progress.steps
+        if status == lib.PN_DIVERGED:
+            raise DivergedError(c_progress.diverged_epoch)
+        if status:
+            check_training_data(x, y, self.loss)
+            _check(status)
 
     def _make_workspace(self, n_rows: int, training: Training) -> None:
         """Room for `training`, kept for later runs unless they need more."""
         needed = ffi.new("size_t *")
         _check(self._train_workspace(n_rows, self._network, _c_training(training), needed))
         if needed[0] > self._workspace_bytes:
-            self._workspace, self._workspace_bytes = ffi.NULL, 0
+            self._workspace, self._workspace_bytes = _NULL, 0
             self._workspace, self._workspace_bytes = _allocate(needed[0])
 
 
@@ -212,7 +201,7 @@ def _c_training(training: Training) -> Any:
 
 
 def _allocate(n_bytes: int) -> tuple[Any, int]:
-    return ffi.from_buffer(_BYTES, np.empty(max(n_bytes, 1), np.uint8), True), n_bytes
+    return _from_buffer(_BYTES, np.empty(max(n_bytes, 1), np.uint8), True), n_bytes
 
 
 def _new_workspace(size_function: Any, *sizes: Any) -> tuple[Any, int]:
@@ -231,7 +220,7 @@ class _Output:
         self.out = out
         direct = out.flags.c_contiguous and out.flags.aligned
         self.array = out if direct else np.empty(out.shape, out.dtype)
-        self.pointer = ffi.from_buffer(_ARRAY[out.dtype], self.array, True)
+        self.pointer = _from_buffer(_ARRAY[out.dtype], self.array, True)
 
     def finish(self, status: int) -> Array:
         _check(status)
@@ -241,7 +230,7 @@ class _Output:
 
 
 def _pointer(array: Array | None) -> Any:
-    return ffi.NULL if array is None else ffi.from_buffer(_ARRAY[array.dtype], array)
+    return _NULL if array is None else _from_buffer(_ARRAY[array.dtype], array)
 
 
 def activate(name: str, z: npt.ArrayLike, out: Array | None) -> Array:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from numpy import empty, ndarray
 
 from . import native, reference
 from .arrays import FLOAT32, FLOAT64, Array, as_native, as_output, check_name, check_rows
@@ -71,6 +73,9 @@ class Network:
         Weight, then bias, of the first layer, then of the second, ...: one array, of which ``net.layers[k].weight`` and
         ``.bias`` are views.
     layers : tuple of Dense
+    loss, backend : str
+    dtype : numpy.dtype
+        As given; a network of another kind is a new one: ``net.copy(backend="numpy")``.
     epochs_trained : int
         Epochs that :meth:`fit` has finished in the network's life.
 
@@ -97,6 +102,8 @@ class Network:
         dtype: npt.DTypeLike = "float64",
         backend: str = "c",
     ) -> None:
+        if isinstance(layers, Dense) or not isinstance(layers, Iterable):
+            raise TypeError(f"layers must be a sequence of Dense, not {type(layers).__name__}")
         layers = list(layers)
         n_parameters = check_chain(layers)
         check_name("loss", loss, reference.LOSSES)
@@ -105,9 +112,9 @@ class Network:
             raise ValueError(f'log_loss needs "sigmoid" as the last layer\'s activation, not "{layers[-1].activation}"')
         self._dtype = _as_dtype(dtype)
         self._parameters = np.empty(n_parameters, self._dtype)
-        self.loss = loss
-        self.backend = backend
-        self.layers = bind(layers, self._parameters)
+        self._loss = loss
+        self._backend = backend
+        self._layers = bind(layers, self._parameters)
 
         rng = np.random.default_rng(seed)
         if isinstance(init, str):
@@ -123,6 +130,7 @@ class Network:
         self._attach()
 
     def _attach(self) -> None:
+        self._training = threading.Lock()
         self._n_in, self._n_out = self.layers[0].n_in, self.layers[-1].n_out
         self._model = BACKENDS[self.backend](self.layers, self.loss, self._parameters)
 
@@ -134,8 +142,22 @@ class Network:
     def parameters(self, value: npt.ArrayLike) -> None:
         new = as_native("parameters", value, self._dtype)
         if new.shape != self._parameters.shape:
-            raise ValueError(f"parameters have shape {new.shape}, expected {self._parameters.shape} for {self}")
+            raise ValueError(
+                f"parameters have shape {new.shape}, expected {self._parameters.shape}: each layer's weight and bias"
+            )
         self._parameters[:] = new
+
+    @property
+    def layers(self) -> tuple[Dense, ...]:
+        return self._layers
+
+    @property
+    def loss(self) -> str:
+        return self._loss
+
+    @property
+    def backend(self) -> str:
+        return self._backend
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -153,7 +175,7 @@ class Network:
         twin.__setstate__(self.__getstate__())
         if backend is not None and backend != self.backend:
             check_name("backend", backend, BACKENDS)
-            twin.backend = backend
+            twin._backend = backend
             twin._attach()
         return twin
 
@@ -169,8 +191,8 @@ class Network:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._dtype = _as_dtype(state["dtype"])
         self._parameters = state["parameters"].copy()
-        self.loss, self.backend = state["loss"], state["backend"]
-        self.layers = bind([Dense(*layer) for layer in state["layers"]], self._parameters)
+        self._loss, self._backend = state["loss"], state["backend"]
+        self._layers = bind([Dense(*layer) for layer in state["layers"]], self._parameters)
         self._shuffle_seed, self.epochs_trained = state["shuffle_seed"], state["epochs_trained"]
         self._begun = state["begun"]
         self._attach()
@@ -197,13 +219,13 @@ class Network:
         TypeError, ValueError
             Naming what was wrong; nothing is written then.
         """
-        native_x = self._rows("x", x, self._n_in)
-        shape = (len(native_x), self._n_out)
+        native_x: Array = x if self._is_ready(x, self._n_in) else self._rows("x", x, self._n_in)  # type: ignore[assignment]
+        shape = len(native_x), self._n_out
         if out is None:
-            result = np.empty(shape, self._dtype)
+            result = empty(shape, self._dtype)
             self._model.forward(native_x, result)
             return result
-        as_output("out", out, shape, self._dtype, [x, self._parameters])
+        as_output("out", out, shape, self._dtype, [x, native_x, self._parameters])
         if out.flags.c_contiguous and out.flags.aligned:
             self._model.forward(native_x, out)
         else:
@@ -225,9 +247,14 @@ class Network:
             As for :meth:`fit`.
         """
         native_x, native_y = self._pair(x, y)
-        if type(learning_rate) is not float or not 0 < learning_rate < 1e30:
+        if type(learning_rate) is not float or not 1e-30 < learning_rate < 1e30:
             learning_rate = _as_learning_rate(learning_rate, self._dtype)
-        return self._model.train_on_batch(native_x, native_y, learning_rate)
+        if not self._training.acquire(False):
+            raise RuntimeError("the network is being trained by another thread")
+        try:
+            return self._model.train_on_batch(native_x, native_y, learning_rate)
+        finally:
+            self._training.release()
 
     def loss_and_gradient(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[float, Array]:
         """
@@ -297,49 +324,62 @@ class Network:
             raise TypeError(f"shuffle must be True or False, not {shuffle!r}")
         shuffle = bool(shuffle) and batch_size < n_rows
 
-        training = Training(epochs, batch_size, learning_rate, shuffle, self._shuffle_seed, self.epochs_trained)
-        progress = self._take_up(native_x, native_y, training)
+        if not self._training.acquire(False):
+            raise RuntimeError("the network is being trained by another thread")
+        try:
+            training = Training(epochs, batch_size, learning_rate, shuffle, self._shuffle_seed, self.epochs_trained)
+            return History(self._run(native_x, native_y, training))
+        finally:
+            self._training.release()
+
+    def _run(self, x: Array, y: Array, training: Training) -> npt.NDArray[np.float64]:
+        """Trains in slices; the losses. Keeps books of what is finished, however it ends."""
+        x, y = (array.copy() if np.may_share_memory(array, self._parameters) else array for array in (x, y))
+        epochs, batch_size = training.epochs, training.batch_size
         losses = np.full(epochs, np.nan)
+        progress = self._take_up(x, y, training)
         operations = batch_size * (6 * self._parameters.size + 50 * self._n_out)
         max_steps = max(1, int(FIRST_SLICE_OPERATIONS[self.backend] / operations))
         try:
             with DeferredInterrupt() as interrupt:
                 while progress.epoch < epochs or progress.steps == 0:
                     started = time.perf_counter()
-                    self._model.train(native_x, native_y, training, progress, losses, max_steps)
+                    self._model.train(x, y, training, progress, losses, max_steps)
                     if progress.epoch >= epochs:
                         break
                     interrupt.deliver()
                     elapsed = max(time.perf_counter() - started, 1e-9)
                     max_steps = max(1, int(max_steps * min(8.0, SLICE_SECONDS / elapsed)))
         finally:
-            self.epochs_trained += progress.epoch
+            if progress.steps > 0:
+                self.epochs_trained += progress.epoch
+                self._begun = None
             if progress.row > 0:
-                self._begun = (
-                    _fingerprint(native_x, native_y, training),
-                    Progress(0, progress.row, progress.loss_sum),
-                )
-        return History(losses)
+                self._begun = _fingerprint(x, y, training), Progress(0, progress.row, progress.loss_sum)
+        return losses
 
     # ---- Arguments -------------------------------------------------------------------------------------------------
 
-    def _rows(self, name: str, value: npt.ArrayLike, n_columns: int) -> Array:
-        if (
-            type(value) is np.ndarray
+    def _is_ready(self, value: npt.ArrayLike, n_columns: int) -> bool:
+        """Whether `value` may go to the backend as it is. It stands before every call: no more than it must do."""
+        return (
+            type(value) is ndarray
             and value.dtype is self._dtype
-            and value.ndim == 2
             and value.flags.carray
-            and value.shape[1] == n_columns
-            and len(value) > 0
-        ):
-            return value
+            and len(shape := value.shape) == 2
+            and shape[1] == n_columns
+            and shape[0] > 0
+        )
+
+    def _rows(self, name: str, value: npt.ArrayLike, n_columns: int) -> Array:
         array = as_native(name, value, self._dtype)
         side = f"the first layer has n_in = {n_columns}" if name == "x" else f"the last layer has n_out = {n_columns}"
         check_rows(name, array, n_columns, side)
         return array
 
     def _pair(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
-        native_x, native_y = self._rows("x", x, self._n_in), self._rows("y", y, self._n_out)
+        native_x: Array = x if self._is_ready(x, self._n_in) else self._rows("x", x, self._n_in)  # type: ignore[assignment]
+        native_y: Array = y if self._is_ready(y, self._n_out) else self._rows("y", y, self._n_out)  # type: ignore[assignment]
         if len(native_x) != len(native_y):
             raise ValueError(
                 f"x and y must have as many rows as each other: their shapes are {native_x.shape} and {native_y.shape}"
@@ -348,29 +388,30 @@ class Network:
 
     def _take_up(self, x: Array, y: Array, training: Training) -> Progress:
         """Progress at the start of a run: zero, or within the epoch that was interrupted with the same data."""
-        if self._begun is None or training.epochs == 0:
+        if self._begun is None or self._begun[0] != _fingerprint(x, y, training):
             return Progress()
-        (fingerprint, progress), self._begun = self._begun, None
-        return progress if fingerprint == _fingerprint(x, y, training) else Progress()
+        return Progress(**vars(self._begun[1]))
 
 
 def _as_dtype(value: npt.DTypeLike) -> np.dtype[Any]:
     try:
-        dtype = np.dtype(value)
+        dtype = None if value is None else np.dtype(value)
     except TypeError:
         dtype = None
-    if value is None or dtype not in (FLOAT32, FLOAT64):
+    if dtype is None or dtype not in (FLOAT32, FLOAT64):  # NumPy takes None for float64, in comparisons too
         raise ValueError(f"unknown dtype {value!r}; allowed are 'float64' and 'float32'")
     return FLOAT32 if dtype == FLOAT32 else FLOAT64
 
 
 def _as_learning_rate(value: Any, dtype: np.dtype[Any]) -> float:
-    if isinstance(value, bool | str | bytes):
+    if isinstance(value, bool | np.bool_ | str | bytes | np.ndarray | complex | np.complexfloating):
         raise TypeError(f"learning_rate must be a number, not {value!r}")
     try:
         rate = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"learning_rate must be a number, not {value!r}") from None
+    except OverflowError:
+        rate = np.inf
     with np.errstate(over="ignore", under="ignore"):
         if not 0 < dtype.type(rate) < np.inf:
             raise ValueError(f"learning_rate must be finite and above 0 in {dtype.name}, not {value!r}")

@@ -111,13 +111,15 @@ class Model:
         self.loss = loss
         self.parameters = parameters
         self._kept: tuple[Array, Progress] | None = None
+        self._order: tuple[tuple[int, ...], Array] | None = None
 
     def forward(self, x: Array, out: Array) -> None:
         """`out` (n_samples, n_out) = the network's output for `x` (n_samples, n_in)."""
         a = x
-        for layer in self.layers:
-            f, _ = ACTIVATIONS[layer.activation]
-            a = f(_affine(a, layer.weight, layer.bias))
+        with np.errstate(all="ignore"):
+            for layer in self.layers:
+                f, _ = ACTIVATIONS[layer.activation]
+                a = f(_affine(a, layer.weight, layer.bias))
         out[...] = a
 
     def loss_and_gradient(self, x: Array, y: Array, gradient: Array) -> float:
@@ -129,32 +131,32 @@ class Model:
     def train_on_batch(self, x: Array, y: Array, learning_rate: float) -> float:
         """One step of gradient descent; the loss from before it."""
         losses = np.empty(1)
-        self.train(x, y, Training(1, len(x), learning_rate), Progress(), losses, 1)
+        try:
+            self.train(x, y, Training(1, len(x), learning_rate), Progress(), losses, 1)
+        except DivergedError:
+            raise DivergedError(0) from None
         return float(losses[0])
 
     def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
         """Goes on from `progress` for `max_steps` steps, or to the end."""
         if progress.steps == 0:
             check_training_data(x, y, self.loss)
+            if training.epochs > 0 and not np.isfinite(self.parameters).all():
+                raise DivergedError(progress.epoch)
             self._kept = None
         gradient = np.empty_like(self.parameters)
         learning_rate = self.parameters.dtype.type(training.learning_rate)
-        order = np.arange(len(x))
-        if training.shuffle and progress.row > 0:
-            order = shuffled(training.shuffle_seed, training.first_epoch + progress.epoch, len(x))
-
         for _ in range(max_steps):
             if progress.epoch >= training.epochs:
                 break
-            if training.shuffle and progress.row == 0:
-                order = shuffled(training.shuffle_seed, training.first_epoch + progress.epoch, len(x))
+            order = self._order_of_rows(training, progress.epoch, len(x))
             rows = order[progress.row : progress.row + training.batch_size]
 
             loss_sum = self._backpropagate(x[rows], y[rows], gradient)
             if not np.isfinite(progress.loss_sum + loss_sum):
                 raise self._diverged(progress, training, len(x))
             self._kept = self.parameters.copy(), Progress(**vars(progress))
-            with np.errstate(over="ignore", invalid="ignore"):
+            with np.errstate(all="ignore"):
                 self.parameters -= learning_rate * gradient
             if not np.isfinite(self.parameters).all():
                 raise self._diverged(progress, training, len(x))
@@ -168,7 +170,7 @@ class Model:
 
     def _backpropagate(self, x: Array, y: Array, gradient: Array) -> float:
         """The summed loss; fills `gradient` with dloss/dparameters."""
-        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at the result
+        with np.errstate(all="ignore"):  # the caller looks at the result
             a = [x]
             z = x
             for layer in self.layers:
@@ -198,6 +200,13 @@ class Model:
     def _denominator(self, n_rows: int) -> int:
         _, _, denominator = LOSSES[self.loss]
         return denominator(n_rows, self.layers[-1].weight.shape[1])
+
+    def _order_of_rows(self, training: Training, epoch: int, n_rows: int) -> Array:
+        """The same until the epoch ends, so it is kept."""
+        key = training.shuffle, training.shuffle_seed, training.first_epoch + epoch if training.shuffle else 0, n_rows
+        if self._order is None or self._order[0] != key:
+            self._order = key, shuffled(*key[1:]) if training.shuffle else np.arange(n_rows)
+        return self._order[1]
 
     def _diverged(self, progress: Progress, training: Training, n_rows: int) -> DivergedError:
         """Back to the last step whose parameters and loss were finite."""
@@ -244,13 +253,15 @@ def shuffled(seed: int, epoch: int, n_rows: int) -> Array:
 
 def _activate(name: str, z: npt.ArrayLike, out: Array | None) -> Array:
     z, out = activation_arguments(z, out)
-    out[...] = ACTIVATIONS[name][0](z)
+    with np.errstate(all="ignore"):
+        out[...] = ACTIVATIONS[name][0](z)
     return out
 
 
 def _activate_backward(name: str, a: npt.ArrayLike, grad_a: npt.ArrayLike, out: Array | None) -> Array:
     a, grad_a, out = activation_backward_arguments(a, grad_a, out)
-    out[...] = grad_a * ACTIVATIONS[name][1](a)
+    with np.errstate(all="ignore"):
+        out[...] = grad_a * ACTIVATIONS[name][1](a)
     return out
 
 
@@ -294,7 +305,8 @@ def dense_forward(
     """``f(x @ weight + bias)``; see :func:`plainnet.kernels.dense_forward`."""
     check_name("activation", activation, ACTIVATIONS)
     x, weight, bias, out = dense_forward_arguments(x, weight, bias, out)
-    out[...] = ACTIVATIONS[activation][0](_affine(x, weight, bias))
+    with np.errstate(all="ignore"):
+        out[...] = ACTIVATIONS[activation][0](_affine(x, weight, bias))
     return out
 
 
@@ -309,9 +321,10 @@ def dense_backward(
     """``(grad_x, grad_weight, grad_bias)``; see :func:`plainnet.kernels.dense_backward`."""
     check_name("activation", activation, ACTIVATIONS)
     (x, weight, a, grad_a), out = dense_backward_arguments(x, weight, a, grad_a, out)
-    grad_z = grad_a * ACTIVATIONS[activation][1](a)
     grad_x, grad_weight, grad_bias = out
-    grad_x[...] = grad_z @ weight.T
-    grad_weight[...] = x.T @ grad_z
-    grad_bias[...] = grad_z.sum(axis=0)
+    with np.errstate(all="ignore"):
+        grad_z = grad_a * ACTIVATIONS[activation][1](a)
+        grad_x[...] = grad_z @ weight.T
+        grad_weight[...] = x.T @ grad_z
+        grad_bias[...] = grad_z.sum(axis=0)
     return out

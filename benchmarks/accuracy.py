@@ -1,0 +1,311 @@
+"""The accuracy of exp, log1p, sigmoid and tanh on every instruction set, as a Markdown table.
+
+    python benchmarks/accuracy.py                    # everything: all 2**32 float32 inputs, 10**7 float64 points
+    python benchmarks/accuracy.py --stride 1009 --points 100000
+
+Errors are in units of the last place (ULP) of the exact result. A C helper (accuracy.c, compiled here with $CC or cc)
+finds the worst input against the C library in a wider type; mpmath then gives the error there to three decimals.
+float32 is exhaustive with --stride 1. float64 takes half of its points uniformly from all bit patterns, half from the
+range where the function is neither constant nor its own argument. Also checked: neighbours in order (monotone), odd
+tanh, special values. sigmoid and tanh come from the installed plainnet if there is one, else, like exp and log1p,
+from the helper, which includes the same source.
+"""
+
+import argparse
+import ctypes
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import tempfile
+
+import mpmath
+import numpy as np
+
+HERE = pathlib.Path(__file__).resolve().parent
+FUNCTIONS = ("exp", "log1p", "sigmoid", "tanh")
+FLAGS = {
+    "baseline": ["-DPN_VECTOR_BYTES=16", "-DPN_HAVE_FMA=0"],
+    "avx2": ["-DPN_VECTOR_BYTES=32", "-DPN_HAVE_FMA=1", "-mavx2", "-mfma"],
+    "avx512": [
+        "-DPN_VECTOR_BYTES=64",
+        "-DPN_HAVE_FMA=1",
+        "-mavx2",
+        "-mfma",
+        "-mavx512f",
+        "-mavx512dq",
+        "-mavx512bw",
+        "-mavx512vl",
+    ],
+    "neon": ["-DPN_VECTOR_BYTES=16", "-DPN_HAVE_FMA=1"],
+}
+# Where each function is neither constant nor its argument, and every result representable.
+RANGES = {
+    ("exp", "f32"): (-104, 89),
+    ("exp", "f64"): (-746, 710),
+    ("log1p", "f32"): (0, 1),
+    ("log1p", "f64"): (0, 1),
+    ("sigmoid", "f32"): (-104, 18),
+    ("sigmoid", "f64"): (-746, 38),
+    ("tanh", "f32"): (-10, 10),
+    ("tanh", "f64"): (-20, 20),
+}
+
+
+class Helper:
+    """accuracy.c for one instruction set."""
+
+    def __init__(self, isa, folder, cc=None):
+        path = pathlib.Path(folder) / f"accuracy_{isa}.so"
+        subprocess.run(
+            [
+                cc or os.environ.get("CC", "cc"),
+                "-O3",
+                "-std=c11",
+                "-shared",
+                "-fPIC",
+                f"-DPN_ISA={isa}",
+                *FLAGS[isa],
+                "-o",
+                str(path),
+                str(HERE / "accuracy.c"),
+                "-lm",
+            ],
+            check=True,
+        )
+        self.library = ctypes.CDLL(str(path))
+
+    def __call__(self, function, x):
+        out = np.empty_like(x)
+        getattr(self.library, f"{function}_{suffix(x)}")(
+            ctypes.c_size_t(x.size), ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(out.ctypes.data)
+        )
+        return out
+
+    def worst(self, function, x, y):
+        """The largest error and the index where it is."""
+        ulp, index = getattr(self.library, f"ulp_{suffix(x)}"), ctypes.c_size_t()
+        ulp.restype = ctypes.c_double
+        error = ulp(
+            FUNCTIONS.index(function),
+            ctypes.c_size_t(x.size),
+            ctypes.c_void_p(x.ctypes.data),
+            ctypes.c_void_p(y.ctypes.data),
+            ctypes.byref(index),
+        )
+        return error, index.value
+
+
+def suffix(x):
+    return "f32" if x.dtype == np.float32 else "f64"
+
+
+def available_isas():
+    if platform.machine() in ("arm64", "aarch64"):
+        return ["neon"]
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return ["baseline"]
+    flags = pathlib.Path("/proc/cpuinfo").read_text() if os.path.exists("/proc/cpuinfo") else ""
+    has = set(next((line for line in flags.splitlines() if line.startswith("flags")), "").split())
+    needs = {
+        "baseline": set(),
+        "avx2": {"avx2", "fma"},
+        "avx512": {"avx2", "fma", "avx512f", "avx512dq", "avx512bw", "avx512vl"},
+    }
+    return [isa for isa, flags in needs.items() if flags <= has]
+
+
+def exact(function, x):
+    """The function of one number in 60 digits."""
+    x = mpmath.mpf(float(x))
+    if function == "sigmoid":
+        return 1 / (1 + mpmath.exp(-x))
+    return getattr(mpmath, function)(x)
+
+
+def error_in_ulp(function, x, y):
+    """|y - f(x)| in units of the last place of f(x), for one x; NaN and infinities must be where they belong."""
+    info = np.finfo(y.dtype)
+    if np.isnan(x) or np.isnan(y):
+        return 0.0 if np.isnan(x) and np.isnan(y) else np.inf
+    if np.isinf(x):
+        limits = {"exp": (0, np.inf), "log1p": (np.nan, np.inf), "sigmoid": (0, 1), "tanh": (-1, 1)}[function]
+        return 0.0 if y == limits[int(x > 0)] else np.inf
+    with mpmath.workdps(60):
+        value, edge = exact(function, x), mpmath.mpf(2) ** info.maxexp
+        got = min(mpmath.mpf(float(y)), edge)
+        value = min(value, edge)
+        exponent = mpmath.frexp(value)[1] if value else info.minexp
+        ulp = mpmath.mpf(2) ** max(min(exponent, info.maxexp) - info.nmant - 1, info.minexp - info.nmant)
+        return float(abs(got - value) / ulp)
+
+
+def float32_chunks(function, stride, size=1 << 24):
+    """Every stride-th float32, in chunks; log1p: those in [0, 1], which is all that it promises."""
+    last = 0x3F800001 if function == "log1p" else 1 << 32
+    for start in range(0, last, size * stride):
+        stop = min(start + size * stride, last)
+        yield np.arange(start, stop, stride, dtype=np.uint64).astype(np.uint32).view(np.float32)
+
+
+def float64_chunks(function, points, size=1 << 20, seed=0):
+    """Half uniform over bit patterns, half uniform over the interesting range."""
+    rng = np.random.default_rng(seed)
+    low, high = RANGES[function, "f64"]
+    for start in range(0, points, size):
+        n = min(size, points - start)
+        bits = rng.integers(0, 2**64, n // 2, dtype=np.uint64).view(np.float64)
+        if function == "log1p":
+            bits = np.abs(bits[np.abs(bits) <= 1])
+        yield np.concatenate([bits, rng.uniform(low, high, n - n // 2)])
+
+
+def neighbours(function, dtype, seed=1, runs=2000, length=512):
+    """Runs of consecutive numbers, at random places and around 0 and the places where formulas change."""
+    rng = np.random.default_rng(seed)
+    low, high = RANGES[function, "f32" if dtype == np.float32 else "f64"]
+    places = [0.0, 0.5625, -0.5625, 1.0, low, high]
+    places += list(np.log(2) * (np.arange(np.ceil(low / np.log(2)), high / np.log(2)) + 0.5))
+    places += list(np.log(2) / 2 * (np.arange(-60, 60) + 0.5))
+    places += list(rng.uniform(low, high, runs)) + list(2.0 ** rng.uniform(-20, 0, runs) * rng.choice([-1, 1], runs))
+    integer = np.int32 if dtype == np.float32 else np.int64
+    for place in places:
+        bits = np.asarray(abs(place), dtype).view(integer)
+        run = (np.maximum(bits - length // 2, 0) + np.arange(length, dtype=integer)).astype(integer).view(dtype)
+        run = np.sort(run if place >= 0 else -run)
+        if function != "log1p" or (run[0] >= 0 and run[-1] <= 1):
+            yield run
+
+
+def decreases(call, function, dtype):
+    """How many of the steps from a number to the next one go down."""
+    runs = list(neighbours(function, dtype))
+    x = np.concatenate(runs)
+    y = call(function, x)
+    inside = np.diff(x) > 0
+    return int(np.sum((np.diff(y) < 0) & inside))
+
+
+def specials(call, function, dtype):
+    """What is wrong at 0, the infinities, NaN and the subnormal numbers; empty if nothing."""
+    tiny, inf = np.finfo(dtype).smallest_subnormal, np.inf
+    expected = {
+        "exp": [(0.0, 1), (-0.0, 1), (inf, inf), (-inf, 0), (tiny, 1)],
+        "log1p": [(0.0, 0), (tiny, tiny)],
+        "sigmoid": [(0.0, 0.5), (-0.0, 0.5), (inf, 1), (-inf, 0), (tiny, 0.5), (-tiny, 0.5)],
+        "tanh": [(0.0, 0.0), (-0.0, -0.0), (inf, 1), (-inf, -1), (tiny, tiny), (-tiny, -tiny), (7 * tiny, 7 * tiny)],
+    }[function]
+    x = np.array([a for a, _ in expected] + [np.nan, -np.nan], dtype)
+    y = np.array([b for _, b in expected] + [np.nan, np.nan], dtype)
+    got = call(function, x)
+    same = (got == y) & (np.signbit(got) == np.signbit(y)) | np.isnan(got) & np.isnan(y)
+    return [f"{function}({a!r}) = {b!r}" for a, b in zip(x[~same], got[~same])]
+
+
+def installed():
+    """A caller through the installed package, or None."""
+    try:
+        import plainnet.kernels
+        import plainnet.native
+    except ImportError:
+        return None
+
+    def make(isa):
+        plainnet.native.set_isa(isa)
+        return lambda function, x: getattr(plainnet.kernels, function)(x)
+
+    return make
+
+
+def measure(function, dtype, calls, helpers, stride, points):
+    """{isa: (error, x, steps down, what is wrong)}"""
+    worst = {isa: (-1.0, dtype(0), dtype(0)) for isa in calls}
+    chunks = float32_chunks(function, stride) if dtype == np.float32 else float64_chunks(function, points)
+    odd = dict.fromkeys(calls, 0)
+    down = dict.fromkeys(calls, 0)
+    for x in chunks:
+        y, seen = None, (-1.0, 0)
+        for isa, call in calls.items():
+            before, y = y, call(function, x)
+            if before is None or before.tobytes() != y.tobytes():  # with FMA, all instruction sets agree
+                seen = helpers[isa].worst(function, x, y)
+            error, i = seen
+            if error > worst[isa][0]:
+                worst[isa] = (error, x[i], y[i])
+            if function == "tanh":
+                odd[isa] += int(np.sum((call(function, -x) != -y) & ~np.isnan(x)))
+            if dtype == np.float32 and stride == 1:
+                step = np.diff(y) * np.sign(np.diff(x))
+                down[isa] += int(np.sum(step < 0))
+    rows = {}
+    for isa, call in calls.items():
+        _, x, y = worst[isa]
+        wrong = specials(call, function, dtype) + ([f"{odd[isa]} inputs are not odd"] if odd[isa] else [])
+        rows[isa] = (error_in_ulp(function, x, y), x, down[isa] + decreases(call, function, dtype), wrong)
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--stride", type=int, default=1, help="every n-th float32 (default: all)")
+    parser.add_argument("--points", type=int, default=10**7, help="float64 points for each function")
+    parser.add_argument("--function", action="append", choices=FUNCTIONS, help="only these functions")
+    parser.add_argument("--isa", action="append", help="only these instruction sets")
+    parser.add_argument("--output", help="Markdown file to write, such as docs/accuracy.md (default: print)")
+    arguments = parser.parse_args()
+    if np.finfo(np.longdouble).nmant <= 52:
+        sys.exit("long double is no wider than double here: nothing to compare float64 with")
+
+    package = installed()
+    lines = [
+        "# Accuracy of the elementwise functions",
+        "",
+        "Made by `python benchmarks/accuracy.py"
+        + "".join(
+            f" --{n} {v}"
+            for n, v, d in (("stride", arguments.stride, 1), ("points", arguments.points, 10**7))
+            if v != d
+        )
+        + " --output docs/accuracy.md`.",
+        "",
+        f"Largest error in units of the last place of the exact result: float32 over "
+        f"{'all' if arguments.stride == 1 else f'one in {arguments.stride} of the'} 2^32 inputs, float64 over "
+        f"{arguments.points:,} (half uniform over bit patterns, half over the range where the function varies). log1p is",
+        "for arguments in [0, 1], all that the log loss needs. *Steps down* counts neighbouring inputs whose results are",
+        "in the wrong order"
+        + (" (float32: all of them)" if arguments.stride == 1 else "")
+        + "; log1p does not promise it.",
+        "",
+        "| function | dtype | instruction set | max ULP | at | steps down | specials |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    failed = False
+    with tempfile.TemporaryDirectory() as folder, np.errstate(all="ignore"):
+        isas = arguments.isa or available_isas()
+        helpers = {isa: Helper(isa, folder) for isa in isas}
+        for function in arguments.function or FUNCTIONS:
+            for dtype in (np.float32, np.float64):
+
+                def through_package(isa):
+                    return lambda name, x: package(isa)(name, x)
+
+                calls = {
+                    isa: through_package(isa) if package and function in ("sigmoid", "tanh") else helpers[isa]
+                    for isa in isas
+                }
+                rows = measure(function, dtype, calls, helpers, arguments.stride, arguments.points)
+                for isa, (error, x, down, wrong) in rows.items():
+                    failed |= error > 2.5 or bool(wrong) or (down > 0 and function != "log1p")
+                    lines.append(
+                        f"| {function} | {np.dtype(dtype).name} | {isa} | {error:.3f} | `{float(x)!r}` | "
+                        f"{down} | {'; '.join(wrong) or 'right'} |"
+                    )
+                    print(lines[-1], flush=True)
+    if arguments.output:
+        pathlib.Path(arguments.output).write_text("\n".join(lines) + "\n")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,590 @@
+/*
+ * C[m][n] = init[n] + A[m][k] B[k][n] with what follows the sum fused in, where A and B may lie transposed in memory.
+ *
+ * Every element of C is one chain of fused multiply-adds over k, in order. It lives in one lane of one register of a
+ * tile; between two blocks of k it rests in C itself. So nothing below can change a bit of the result: neither the
+ * tile's shape, nor the blocks, nor which thread computes which part of C.
+ */
+#include "kernels.h"
+#include "threads.h"
+
+#ifdef PN_ISA
+
+/* Crossovers, measured with benchmarks/matmul.c. */
+#ifndef PN_KC
+#define PN_KC (2048 / sizeof(real)) /* terms of the sum between two visits to C */
+#define PN_KC_FEW_ROWS 32           /* the same where B is read in place, once: so many streams from memory */
+#define PN_IN_PLACE_BYTES 40960     /* B up to this size is not packed */
+#define PN_NARROW 8                 /* vectors: up to this width of C, A is not packed */
+#define PN_NC 512                   /* columns of B packed at a time where A is not */
+#define PN_DESCEND_BLOCK 96         /* rows and columns of C whose sum needs several blocks before it updates C */
+#define PN_TRANSPOSED_GAIN 3        /* transposing the weights costs so many times what transposing the others does */
+#define PN_THREADS_FLOPS 4e5        /* below this, one thread */
+#endif
+
+#if PN_VECTOR_BYTES == 64 || defined(__aarch64__) /* 32 registers */
+#define PN_MR 12
+#else
+#define PN_MR 6
+#endif
+#define PN_WIDEST 8 /* vectors in the widest tile */
+#define PN_MR_WHOLE ((PN_MR + PN_LANES - 1) / PN_LANES * PN_LANES)
+
+#define PN_TRANSPOSED_K (PN_SCRATCH / (2 * PN_LANES)) /* longest sum of a transposed product: what a panel holds */
+#define PN_SCRATCH ((PN_SCRATCH_BYTES - 64) / sizeof(real))
+
+typedef struct FN(matrix) {
+    const real *data;
+    size_t step;                /* between rows; between columns if by_column */
+    int by_column;              /* 0: rows are contiguous, 1: columns are */
+    const real *end;
+} FN(matrix);
+
+typedef struct FN(product) {
+    size_t m, n, k;
+    FN(matrix) a, b;
+    const real *bias;           /* where sums start: bias[n]; NULL: 0 */
+    real *c;                    /* c[m][c_step] */
+    size_t c_step;
+    real rate;                  /* not 0: c = fma(-rate, sum, c) instead of c = sum */
+    pn_activation f;            /* last: c = f(c), or c = c * f'(z) if a_prev[m][c_step] is given */
+    const real *a_prev;
+    int transposed;             /* C[i][j] is c[j][i], likewise a_prev; and bias[m] */
+} FN(product);
+
+/* ---- Tiles -------------------------------------------------------------------------------------------------- */
+
+typedef struct FN(tile_job) {
+    const real *a;
+    size_t a_step;
+    size_t depth[2];            /* so many terms with rows of b[0], then so many with rows of b[1] */
+    const real *b[2];
+    size_t b_step[2];
+    size_t b_panel;             /* from one pair of vectors to the next */
+    const real *init;
+    size_t init_step;
+    real *c;
+    size_t c_step;
+    real rate;
+} FN(tile_job);
+
+static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, const FN(tile_job) *t)
+{
+    FN(vec) acc[PN_MR][PN_WIDEST];
+    PN_UNROLL
+    for (int i = 0; i < rows; i++)
+        PN_UNROLL
+        for (int v = 0; v < vectors; v++)
+            acc[i][v] = FN(load)(t->init + (size_t)i * t->init_step + v * PN_LANES);
+
+    const real *a = t->a;
+    size_t a_step = t->a_step, b_panel = t->b_panel;
+    for (int part = 0; part < 2; part++) {
+        const real *b = t->b[part];
+        for (size_t p = 0; p < t->depth[part]; p++) {
+            FN(vec) row[PN_WIDEST];
+            PN_UNROLL
+            for (int v = 0; v < vectors; v++)
+                row[v] = FN(load)(b + (size_t)(v / 2) * b_panel + v % 2 * PN_LANES);
+            PN_UNROLL
+            for (int i = 0; i < rows; i++) {
+                FN(vec) factor = FN(broadcast)(by_column ? a[i] : a[(size_t)i * a_step]);
+                PN_UNROLL
+                for (int v = 0; v < vectors; v++)
+                    acc[i][v] = FN(vec_fma)(factor, row[v], acc[i][v]);
+            }
+            a += by_column ? a_step : 1;
+            b += t->b_step[part];
+        }
+    }
+
+    real *c = t->c;
+    if (t->rate > 0) {
+        FN(vec) rate = FN(broadcast)(-t->rate);
+        PN_UNROLL
+        for (int i = 0; i < rows; i++)
+            PN_UNROLL
+            for (int v = 0; v < vectors; v++)
+                acc[i][v] = FN(vec_fma)(rate, acc[i][v], FN(load)(c + (size_t)i * t->c_step + v * PN_LANES));
+    }
+    PN_UNROLL
+    for (int i = 0; i < rows; i++)
+        PN_UNROLL
+        for (int v = 0; v < vectors; v++)
+            FN(store)(c + (size_t)i * t->c_step + v * PN_LANES, acc[i][v]);
+}
+
+/* Rows x vectors that exist as functions: all that fit into the registers and keep enough chains in flight. */
+#define PN_TILES_6(T, v) T(1, v) T(2, v) T(3, v) T(4, v) T(5, v) T(6, v)
+#if PN_MR == 12
+#define PN_TILES(T, v) PN_TILES_6(T, v) T(7, v) T(8, v) T(9, v) T(10, v) T(11, v) T(12, v)
+#define PN_TILES_4(T) T(1, 4) T(2, 4) T(3, 4) T(4, 4)
+#define PN_TILES_8(T) T(1, 8) T(2, 8)
+#else
+#define PN_TILES(T, v) PN_TILES_6(T, v)
+#define PN_TILES_4(T) T(1, 4) T(2, 4)
+#define PN_TILES_8(T) T(1, 8)
+#endif
+
+#define PN_DEFINE_TILE(rows, vectors)                                                                                \
+    static void FN(tile_##rows##x##vectors##_by_row)(const FN(tile_job) *t) { FN(tile)(rows, vectors, 0, t); }           \
+    static void FN(tile_##rows##x##vectors##_by_column)(const FN(tile_job) *t) { FN(tile)(rows, vectors, 1, t); }
+PN_TILES(PN_DEFINE_TILE, 1)
+PN_TILES(PN_DEFINE_TILE, 2)
+PN_TILES_4(PN_DEFINE_TILE)
+PN_TILES_8(PN_DEFINE_TILE)
+
+#define PN_BY_ROW(rows, vectors) FN(tile_##rows##x##vectors##_by_row),
+#define PN_BY_COLUMN(rows, vectors) FN(tile_##rows##x##vectors##_by_column),
+#define PN_TILE_ROW(T) {{PN_TILES(T, 1)}, {PN_TILES(T, 2)}, {PN_TILES_4(T)}, {PN_TILES_8(T)}}
+
+/* [by_column][log2(vectors)][rows - 1] */
+static void (*const FN(tiles)[2][4][PN_MR])(const FN(tile_job) *) = {PN_TILE_ROW(PN_BY_ROW), PN_TILE_ROW(PN_BY_COLUMN)};
+
+/* ---- Packing ------------------------------------------------------------------------------------------------ */
+
+/* How many of `depth` rows can be read `width` wide without leaving the array, though they may be narrower. */
+static size_t FN(readable_rows)(size_t depth, size_t width, const real *from, size_t step, const real *end)
+{
+    size_t left = (size_t)(end - from);
+    if (left < width)
+        return 0;
+    size_t rows = (left - width) / step + 1;
+    return rows < depth ? rows : depth;
+}
+
+/* to[p][to_step] = from[p][step], `width` of each row; the next numbers of `to`, up to whole vectors, are anything. */
+static void FN(pack)(size_t depth, size_t width, const real *from, size_t step, const real *end, real *to,
+                     size_t to_step)
+{
+    size_t vectors = (width + PN_LANES - 1) / PN_LANES;
+    size_t fast = FN(readable_rows)(depth, vectors * PN_LANES, from, step, end);
+    for (size_t p = 0; p < fast; p++)
+        for (size_t v = 0; v < vectors; v++)
+            FN(store)(to + p * to_step + v * PN_LANES, FN(load)(from + p * step + v * PN_LANES));
+    for (size_t p = fast; p < depth; p++)
+        for (size_t j = 0; j < vectors * PN_LANES; j++)
+            to[p * to_step + j] = j < width ? from[p * step + j] : 0;
+}
+
+/* to[p][to_step] = from[][step] transposed; likewise. */
+static void FN(pack_transposed)(size_t depth, size_t width, const real *from, size_t step, real *to, size_t to_step)
+{
+    size_t whole = depth < PN_LANES ? 0 : depth;
+    for (size_t start = 0; start < whole; start += PN_LANES) {
+        size_t p = start < depth - PN_LANES ? start : depth - PN_LANES;
+        for (size_t r = 0; r < width; r += PN_LANES) {
+            FN(vec) block[PN_LANES];
+            const real *row = from + r * step + p;
+            size_t some = width - r < PN_LANES ? width - r : PN_LANES;
+            if (some == PN_LANES) {
+                PN_UNROLL
+                for (size_t l = 0; l < PN_LANES; l++)
+                    block[l] = FN(load)(row + l * step);
+            } else {
+                PN_UNROLL
+                for (size_t l = 0; l < PN_LANES; l++)
+                    block[l] = FN(load)(row + (l < some ? l : some - 1) * step);
+            }
+            FN(transpose)(block);
+            PN_UNROLL
+            for (size_t l = 0; l < PN_LANES; l++)
+                FN(store)(to + (p + l) * to_step + r, block[l]);
+        }
+    }
+    size_t padded = (width + PN_LANES - 1) / PN_LANES * PN_LANES;
+    for (size_t p = whole; p < depth; p++)
+        for (size_t r = 0; r < padded; r++)
+            to[p * to_step + r] = from[(r < width ? r : width - 1) * step + p];
+}
+
+/* Rows i... of A as a panel by columns. */
+static void FN(pack_a)(const FN(matrix) *a, size_t i, size_t rows, size_t p, size_t depth, real *to)
+{
+    if (a->by_column)
+        FN(pack)(depth, rows, a->data + p * a->step + i, a->step, a->end, to, PN_MR_WHOLE);
+    else
+        FN(pack_transposed)(depth, rows, a->data + i * a->step + p, a->step, to, PN_MR_WHOLE);
+}
+
+/* Columns j... of B as a panel by rows, two vectors wide. */
+static void FN(pack_b)(const FN(matrix) *b, size_t p, size_t depth, size_t j, size_t columns, real *to)
+{
+    if (b->by_column)
+        FN(pack_transposed)(depth, columns, b->data + j * b->step + p, b->step, to, 2 * PN_LANES);
+    else
+        FN(pack)(depth, columns, b->data + p * b->step + j, b->step, b->end, to, 2 * PN_LANES);
+}
+
+/* ---- One tile of C ------------------------------------------------------------------------------------------ */
+
+static inline PN_INLINE void FN(copy_some)(size_t n, const real *from, real *to)
+{
+    for (; n >= PN_LANES; n -= PN_LANES, from += PN_LANES, to += PN_LANES)
+        FN(store)(to, FN(load)(from));
+    PN_UNROLL
+    for (size_t size = PN_LANES / 2; size > 0; size /= 2)
+        if (n >= size) {
+            real head[PN_LANES], tail[PN_LANES];
+            memcpy(head, from, size * sizeof(real));
+            memcpy(tail, from + n - size, size * sizeof(real));
+            memcpy(to, head, size * sizeof(real));
+            memcpy(to + n - size, tail, size * sizeof(real));
+            return;
+        }
+}
+
+/* c = sum or fma(-rate, sum, c) for part of a row; sum[] is readable up to whole vectors. */
+static inline PN_INLINE void FN(put)(real rate, size_t n, const real *sum, real *c)
+{
+    if (rate > 0)
+        for (; n > 0; sum += PN_LANES, c += PN_LANES) {
+            size_t some = n < PN_LANES ? n : PN_LANES;
+            real old[PN_LANES];
+            FN(copy_some)(some, c, old);
+            FN(store)(old, FN(vec_fma)(FN(broadcast)(-rate), FN(load)(sum), FN(load)(old)));
+            FN(copy_some)(some, old, c);
+            n -= some;
+        }
+    else
+        FN(copy_some)(n, sum, c);
+}
+
+/* A strip of A or B from the first term of a sum on: in place or packed. */
+typedef struct FN(strip) {
+    const real *data;
+    size_t step;
+    size_t panel;               /* of B: from one pair of vectors to the next */
+    int by_column;              /* of A */
+    const real *end;            /* of B: nothing may be read from here on; NULL: whole vectors are there */
+} FN(strip);
+
+/* A tile at c[rows][c_step], whole vectors of it, that adds to init[rows][init_step]. */
+static void FN(run_tile)(size_t rows, size_t columns, int log_vectors, size_t depth, const FN(strip) *a,
+                         const FN(strip) *b, const real *init, size_t init_step, real rate, real *c, size_t c_step)
+{
+    size_t width = (size_t)PN_LANES << log_vectors;
+    size_t readable = depth;
+    real rest[PN_WIDEST * PN_LANES + PN_LANES * PN_LANES];
+    if (columns < width && b->end) {
+        readable = FN(readable_rows)(depth, width, b->data, b->step, b->end);
+        for (size_t r = readable; r < depth; r++)
+            for (size_t l = 0; l < width; l++)
+                rest[(r - readable) * width + l] = l < columns ? b->data[r * b->step + l] : 0;
+    }
+    FN(tiles)[a->by_column][log_vectors][rows - 1](&(FN(tile_job)){
+        .a = a->data, .a_step = a->step,
+        .depth = {readable, depth - readable},
+        .b = {b->data, rest}, .b_step = {b->step, width}, .b_panel = b->panel,
+        .init = init, .init_step = init_step, .c = c, .c_step = c_step, .rate = rate,
+    });
+}
+
+static const real FN(zeros)[PN_WIDEST * PN_LANES];
+
+/* The terms p... of the sums in C[i...][j...], at most 2^log_vectors vectors wide. */
+static void FN(add_terms)(const FN(product) *s, size_t i, size_t rows, size_t j, size_t columns, int log_vectors,
+                          size_t p, size_t depth, const FN(strip) *a, const FN(strip) *b)
+{
+    size_t width = (size_t)PN_LANES << log_vectors;
+    real *c = s->c + i * s->c_step + j;
+    const real *init = p > 0 ? c : s->bias ? s->bias + j : FN(zeros);
+    size_t init_step = p > 0 ? s->c_step : 0;
+    if (columns == width) {
+        FN(run_tile)(rows, columns, log_vectors, depth, a, b, init, init_step, s->rate, c, s->c_step);
+        return;
+    }
+
+    real edge[PN_MR * 2 * PN_LANES], old[PN_MR * 2 * PN_LANES] = {0};
+    for (size_t r = 0; r < (p > 0 ? rows : 1); r++)
+        FN(copy_some)(columns, init + r * init_step, old + r * width);
+    FN(run_tile)(rows, columns, log_vectors, depth, a, b, old, p > 0 ? width : 0, 0, edge, width);
+    for (size_t r = 0; r < rows; r++)
+        FN(put)(s->rate, columns, edge + r * width, c + r * s->c_step);
+}
+
+/* What follows the sum, for a part of C that is still in the cache. */
+static void FN(finish)(const FN(product) *s, size_t i, size_t rows, size_t j, size_t columns)
+{
+    if (s->f == PN_IDENTITY)
+        return;
+    size_t length = columns == s->c_step ? rows * columns : columns;
+    for (size_t done = 0; done < rows * columns; done += length, i++) {
+        size_t at = i * s->c_step + j;
+        if (s->a_prev)
+            FN(activate_backward)(length, s->f, s->a_prev + at, s->c + at, s->c + at);
+        else
+            FN(activate)(length, s->f, s->c + at, s->c + at);
+    }
+}
+
+/* ---- Blocks ------------------------------------------------------------------------------------------------- */
+
+/* Shares `size` out evenly over as few pieces of at most `most` as will do. */
+static inline PN_INLINE size_t FN(even)(size_t size, size_t most)
+{
+    size_t pieces = (size + most - 1) / most;
+    return (size + pieces - 1) / pieces;
+}
+
+static inline PN_INLINE size_t FN(least)(size_t a, size_t b) { return a < b ? a : b; }
+
+/* log2 of the vectors of the tile for so many rows where so many columns are left. */
+static inline PN_INLINE int FN(tile_width)(size_t rows, size_t columns)
+{
+    int widest = rows <= (PN_MR == 12 ? 2 : 1) ? 3 : rows <= (PN_MR == 12 ? 4 : 2) ? 2 : 1;
+    int log_vectors = 0;
+    while (log_vectors < widest && columns > (size_t)PN_LANES << log_vectors)
+        log_vectors++;
+    return log_vectors;
+}
+
+typedef struct FN(part) { size_t i, rows, j, columns; } FN(part); /* of C */
+
+static void FN(descend_by_blocks)(const FN(product) *s, FN(part) part, real *scratch);
+
+/* A is used as it lies; B too, or packed by blocks. For few rows, few columns, or a small B. */
+static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pack, size_t kc, real *panels)
+{
+    size_t i_end = part.i + part.rows, j_end = part.j + part.columns;
+    size_t nc = pack ? FN(even)(part.columns, PN_NC) : part.columns;
+    nc = (nc + 2 * PN_LANES - 1) / (2 * PN_LANES) * (2 * PN_LANES);
+    size_t mr = FN(even)(part.rows, PN_MR);
+    for (size_t j_block = part.j; j_block < j_end; j_block += nc) {
+        size_t columns = FN(least)(nc, j_end - j_block);
+        for (size_t p = 0; p < s->k; p += kc) {
+            size_t depth = FN(least)(kc, s->k - p), panel = depth * 2 * PN_LANES;
+            if (pack)
+                for (size_t j = 0; j < columns; j += 2 * PN_LANES)
+                    FN(pack_b)(&s->b, p, depth, j_block + j, FN(least)(2 * PN_LANES, columns - j),
+                               panels + j * depth);
+            for (size_t i = part.i; i < i_end; i += mr) {
+                size_t rows = FN(least)(mr, i_end - i);
+                FN(strip) a = {s->a.data + (s->a.by_column ? p * s->a.step + i : i * s->a.step + p), s->a.step, 0,
+                               s->a.by_column, NULL};
+                for (size_t j = 0, width; j < columns; j += width) {
+                    int log_vectors = FN(tile_width)(rows, columns - j);
+                    width = (size_t)PN_LANES << log_vectors;
+                    FN(strip) b = {s->b.data + p * s->b.step + j_block + j, s->b.step, 2 * PN_LANES, 0, s->b.end};
+                    if (pack)
+                        b = (FN(strip)){panels + j * depth, 2 * PN_LANES, panel, 0, NULL};
+                    FN(add_terms)(s, i, rows, j_block + j, FN(least)(width, columns - j), log_vectors, p, depth, &a,
+                                  &b);
+                }
+                if (p + depth == s->k)
+                    FN(finish)(s, i, rows, j_block, columns);
+            }
+        }
+    }
+}
+
+/* c[j...][i...] = edge[rows][columns] transposed; all of c[][i...] before i_end is still to come. */
+static void FN(put_transposed)(const FN(product) *s, size_t i, size_t rows, size_t i_end, size_t j, size_t columns,
+                               const real *edge, size_t width)
+{
+    for (size_t r = 0; r < rows; r += PN_LANES)
+        for (size_t l = 0; l < columns; l += PN_LANES) {
+            FN(vec) block[PN_LANES];
+            PN_UNROLL
+            for (size_t q = 0; q < PN_LANES; q++)
+                block[q] = FN(load)(edge + (r + q) * width + l);
+            FN(transpose)(block);
+            real *c = s->c + (j + l) * s->c_step + i + r;
+            if (s->rate == 0 && i + r + PN_LANES <= i_end && l + PN_LANES <= columns) {
+                PN_UNROLL
+                for (size_t q = 0; q < PN_LANES; q++)
+                    FN(store)(c + q * s->c_step, block[q]);
+            } else {
+                real turned[PN_LANES * PN_LANES];
+                PN_UNROLL
+                for (size_t q = 0; q < PN_LANES; q++)
+                    FN(store)(turned + q * PN_LANES, block[q]);
+                for (size_t q = 0; q < PN_LANES && l + q < columns; q++)
+                    FN(put)(s->rate, FN(least)(rows - r, PN_LANES), turned + q * PN_LANES, c + q * s->c_step);
+            }
+        }
+}
+
+/*
+ * The same product where C lies transposed: C[m][n] is c[n][c_step], and bias[m]. A is used as it lies; of B one panel
+ * after the other is packed, unless its rows are contiguous.
+ */
+static void FN(multiply_transposed)(const FN(product) *s, FN(part) part, real *panel)
+{
+    size_t i_end = part.i + part.rows, j_end = part.j + part.columns, mr = FN(even)(part.rows, PN_MR);
+    for (size_t j = part.j, columns; j < j_end; j += columns) {
+        columns = FN(least)(2 * PN_LANES, j_end - j);
+        int log_vectors = columns > PN_LANES;
+        size_t width = (size_t)PN_LANES << log_vectors;
+        FN(strip) b = {s->b.data + j, s->b.step, 0, 0, s->b.end};
+        if (s->b.by_column) {
+            FN(pack_b)(&s->b, 0, s->k, j, columns, panel);
+            b = (FN(strip)){panel, 2 * PN_LANES, 0, 0, NULL};
+        }
+        for (size_t i = part.i, rows; i < i_end; i += rows) {
+            rows = FN(least)(mr, i_end - i);
+            FN(strip) a = {s->a.data + i * (s->a.by_column ? 1 : s->a.step), s->a.step, 0, s->a.by_column, NULL};
+            real edge[PN_MR_WHOLE * 2 * PN_LANES], init[PN_MR * 2 * PN_LANES];
+            if (s->bias)
+                for (size_t r = 0; r < rows; r++)
+                    for (size_t l = 0; l < width; l++)
+                        init[r * width + l] = s->bias[i + r];
+            FN(run_tile)(rows, columns, log_vectors, s->k, &a, &b, s->bias ? init : FN(zeros), s->bias ? width : 0, 0,
+                         edge, width);
+            FN(put_transposed)(s, i, rows, i_end, j, columns, edge, width);
+        }
+        FN(finish)(s, j, columns, part.i, part.rows);
+    }
+}
+
+/* Fetches a share of the memory that pack_b will read, while a tile computes: its rows lie far apart. */
+static void FN(prefetch_b)(const FN(matrix) *b, size_t p, size_t depth, size_t j, size_t columns, size_t share,
+                           size_t shares)
+{
+    size_t rows = b->by_column ? columns : depth, width = b->by_column ? depth : columns;
+    const real *from = b->data + (b->by_column ? j * b->step + p : p * b->step + j);
+    for (size_t r = rows * share / shares; r < rows * (share + 1) / shares; r++) {
+        for (size_t l = 0; l < width; l += 64 / sizeof(real))
+            __builtin_prefetch(from + r * b->step + l, 0, 2);
+        __builtin_prefetch(from + r * b->step + width - 1, 0, 2);
+    }
+}
+
+static void FN(prefetch_c)(const FN(product) *s, size_t i, size_t rows, size_t j)
+{
+    const real *c = s->c + i * s->c_step + j;
+    for (size_t r = 0; r < rows; r++)
+        for (size_t l = 0; l < 2 * PN_LANES; l += 64 / sizeof(real))
+            __builtin_prefetch(c + r * s->c_step + l, 1, 3);
+}
+
+/* A block of A is packed; panels of B pass by, packed one at a time. */
+static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, real *scratch)
+{
+    size_t i_end = part.i + part.rows, j_end = part.j + part.columns;
+    size_t mr = FN(even)(part.rows, PN_MR), tiles = (part.rows + mr - 1) / mr;
+    real *panel = scratch, *block = scratch + 2 * PN_LANES * kc;
+    size_t room = (PN_SCRATCH - 2 * PN_LANES * kc) / (PN_MR_WHOLE * kc);
+    size_t mc = mr * FN(even)(tiles, room);
+    for (size_t p = 0; p < s->k; p += kc) {
+        size_t depth = FN(least)(kc, s->k - p);
+        for (size_t i_block = part.i; i_block < i_end; i_block += mc) {
+            size_t i_block_end = FN(least)(i_block + mc, i_end);
+            real *to = block;
+            for (size_t i = i_block; i < i_block_end; i += mr, to += depth * PN_MR_WHOLE)
+                FN(pack_a)(&s->a, i, FN(least)(mr, i_block_end - i), p, depth, to);
+            for (size_t j = part.j; j < j_end; j += 2 * PN_LANES) {
+                size_t columns = FN(least)(2 * PN_LANES, j_end - j);
+                FN(pack_b)(&s->b, p, depth, j, columns, panel);
+                FN(strip) a = {block, PN_MR_WHOLE, 0, 1, NULL}, b = {panel, 2 * PN_LANES, 0, 0, NULL};
+                for (size_t i = i_block; i < i_block_end; i += mr, a.data += depth * PN_MR_WHOLE) {
+                    size_t rows = FN(least)(mr, i_block_end - i), next = j + columns;
+                    FN(prefetch_c)(s, i, rows, j);
+                    if (next < j_end)
+                        FN(prefetch_b)(&s->b, p, depth, next, FN(least)(2 * PN_LANES, j_end - next), (i - i_block) / mr,
+                                       (i_block_end - i_block + mr - 1) / mr);
+                    FN(add_terms)(s, i, rows, j, columns, columns > PN_LANES, p, depth, &a, &b);
+                    if (p + depth == s->k)
+                        FN(finish)(s, i, rows, j, columns);
+                }
+            }
+        }
+    }
+}
+
+/* Chooses the way, by what was measured. */
+static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch)
+{
+    if (s->transposed) {
+        FN(multiply_transposed)(s, part, scratch);
+        return;
+    }
+    int few_rows = part.rows <= PN_MR, narrow = part.columns <= PN_NARROW * PN_LANES;
+    int small_b = s->k * part.columns * sizeof(real) <= PN_IN_PLACE_BYTES;
+    int b_in_place = !s->b.by_column && (few_rows || small_b);
+    int packed = !b_in_place && !few_rows && !narrow;
+
+    size_t kc = PN_KC;
+    if (b_in_place)
+        kc = small_b || narrow || s->rate > 0 ? s->k : PN_KC_FEW_ROWS;
+    else if (!packed)
+        kc = FN(least)(kc, PN_SCRATCH / PN_NC / 2);
+    kc = FN(even)(s->k, kc);
+
+    if (s->rate > 0 && kc < s->k)
+        FN(descend_by_blocks)(s, part, scratch);
+    else if (packed)
+        FN(multiply_packed)(s, part, kc, scratch);
+    else
+        FN(multiply_a_in_place)(s, part, !b_in_place, kc, scratch);
+}
+
+/* c -= rate * sum where the sum takes several blocks: those of a part of C meet in the scratch memory. */
+static void FN(descend_by_blocks)(const FN(product) *s, FN(part) part, real *scratch)
+{
+    FN(product) sums = *s;
+    sums.rate = 0;
+    sums.c = scratch;
+    sums.c_step = PN_DESCEND_BLOCK;
+    scratch += PN_DESCEND_BLOCK * PN_DESCEND_BLOCK;
+    for (size_t i = 0; i < part.rows; i += PN_DESCEND_BLOCK)
+        for (size_t j = 0; j < part.columns; j += PN_DESCEND_BLOCK) {
+            FN(part) block = {0, FN(least)(part.rows - i, PN_DESCEND_BLOCK),
+                              0, FN(least)(part.columns - j, PN_DESCEND_BLOCK)};
+            sums.a.data = s->a.data + (part.i + i) * (s->a.by_column ? 1 : s->a.step);
+            sums.b.data = s->b.data + (part.j + j) * (s->b.by_column ? s->b.step : 1);
+            FN(multiply_part)(&sums, block, scratch);
+            for (size_t r = 0; r < block.rows; r++) {
+                real *c = s->c + (part.i + i + r) * s->c_step + part.j + j;
+                const real *sum = sums.c + r * sums.c_step;
+                for (size_t l = 0; l < block.columns; l++)
+                    c[l] = FN(fma)(-s->rate, sum[l], c[l]);
+            }
+        }
+}
+
+/* ---- Threads ------------------------------------------------------------------------------------------------ */
+
+typedef struct FN(shares) { const FN(product) *product; size_t n, by_columns; } FN(shares);
+
+/* One thread's share: a band of columns or of rows, of whole tiles. */
+static void FN(multiply_share)(void *context, size_t index, void *scratch)
+{
+    const FN(shares) *shares = context;
+    const FN(product) *s = shares->product;
+    size_t size = shares->by_columns ? s->n : s->m, grain = shares->by_columns ? 2 * PN_LANES : PN_MR;
+    size_t grains = (size + grain - 1) / grain;
+    size_t begin = FN(least)(size, grains * index / shares->n * grain);
+    size_t end = FN(least)(size, grains * (index + 1) / shares->n * grain);
+    if (begin == end)
+        return;
+    FN(part) part = {begin, end - begin, 0, s->n};
+    if (shares->by_columns)
+        part = (FN(part)){0, s->m, begin, end - begin};
+    FN(multiply_part)(s, part, scratch);
+}
+
+static void FN(multiply)(const FN(product) *s, real *workspace)
+{
+    double flops = 2.0 * (double)s->m * (double)s->n * (double)s->k;
+    real *scratch = (real *)(((uintptr_t)workspace + 63) / 64 * 64);
+    size_t threads = flops < PN_THREADS_FLOPS ? 1 : pn_num_threads();
+    if (threads > 1) {
+        FN(shares) shares = {s, threads, s->n >= s->m};
+        pn_parallel_for(threads, FN(multiply_share), &shares, scratch, flops / (1.6e4 * PN_LANES));
+    } else
+        FN(multiply_part)(s, (FN(part)){0, s->m, 0, s->n}, scratch);
+}
+
+/* Elements of workspace for one product. */
+static size_t FN(multiply_workspace)(size_t m, size_t k, size_t n)
+{
+    size_t most = PN_SCRATCH_BYTES / sizeof(real), need = 64 / sizeof(real), depth = FN(least)(k, PN_KC);
+    if (m > most || n > most)
+        return most;
+    need += depth * (n + 8 * PN_LANES + 2 * PN_MR_WHOLE * (m + PN_MR)) + PN_DESCEND_BLOCK * PN_DESCEND_BLOCK;
+    need += FN(least)(k, PN_TRANSPOSED_K) * 2 * PN_LANES;
+    return FN(least)(need, most);
+}
+
+#endif

@@ -1,0 +1,280 @@
+/* The pool of threads: made at first use, gone in a forked child, which can make its own. */
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#define _GNU_SOURCE
+#elif !defined(_POSIX_C_SOURCE) && !defined(__APPLE__)
+#define _POSIX_C_SOURCE 200809L
+#endif
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "plainnet.h"
+#include "threads.h"
+
+#if defined(_WIN32) || defined(__wasm__)
+#define PN_HAVE_THREADS 0
+#else
+#define PN_HAVE_THREADS 1
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+#endif
+
+/* ---- How many --------------------------------------------------------------------------------------------- */
+
+static atomic_size_t wanted; /* 0: not decided yet */
+
+static size_t usable_cpus(void)
+{
+    size_t n = 1;
+#if defined(__linux__)
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        n = (size_t)CPU_COUNT(&set);
+#elif PN_HAVE_THREADS && defined(_SC_NPROCESSORS_ONLN)
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    if (online > 0)
+        n = (size_t)online;
+#endif
+    return n < 1 ? 1 : n > PN_MAX_THREADS ? PN_MAX_THREADS : n;
+}
+
+/* The number that an environment variable begins with; 0 if there is none from 1 to PN_MAX_THREADS. */
+static size_t number_in(const char *text, char **rest)
+{
+    *rest = (char *)text;
+    if (text == NULL || *text < '0' || *text > '9')
+        return 0;
+    unsigned long n = strtoul(text, rest, 10);
+    return n > PN_MAX_THREADS ? 0 : (size_t)n;
+}
+
+size_t pn_num_threads(void)
+{
+    size_t n = atomic_load_explicit(&wanted, memory_order_relaxed);
+    if (n > 0)
+        return n;
+    char *rest;
+    const char *own = getenv("PLAINNET_NUM_THREADS");
+    if (own != NULL && *own != '\0') {
+        n = number_in(own, &rest);
+        if (n == 0 || *rest != '\0')
+            return 0;
+    } else {
+        n = number_in(getenv("OMP_NUM_THREADS"), &rest);
+        if (n == 0)
+            n = usable_cpus();
+    }
+    size_t none = 0;
+    if (!atomic_compare_exchange_strong(&wanted, &none, n))
+        n = none;
+    return n;
+}
+
+pn_status pn_set_num_threads(size_t n)
+{
+    if (n < 1 || n > PN_MAX_THREADS)
+        return PN_BAD_THREADS;
+    atomic_store(&wanted, n);
+    return PN_OK;
+}
+
+/* ---- The pool --------------------------------------------------------------------------------------------- */
+
+static void run_alone(size_t n_tasks, pn_task *task, void *context, void *scratch)
+{
+    for (size_t i = 0; i < n_tasks; i++)
+        task(context, i, scratch);
+}
+
+#if PN_HAVE_THREADS
+
+enum {
+    SPINS_ASLEEP = 20000, /* looks for work before a worker sleeps: tens of microseconds */
+    SPINS_YIELD = 20000,  /* looks at the others' end before the caller lets other processes run */
+    DUE = 100             /* microseconds of work for which sleeping workers are woken */
+};
+
+/*
+ * A job is open from the moment `state` says so until its caller has seen all tasks taken. Workers enter an open
+ * job by counting themselves into the same word, so that nobody enters a closed one and the caller waits for those
+ * inside alone: a worker that wakes too late costs nothing. What describes the job changes only while nobody is in.
+ */
+#define OPEN ((uint64_t)1 << 16)         /* below: how many workers are inside */
+#define GENERATION ((uint64_t)1 << 17)
+
+static struct {
+    pthread_mutex_t owner;               /* held by the caller whose job runs */
+    _Atomic uint64_t state;
+    size_t n_workers, n_welcome;         /* that exist; that may enter this job */
+    pn_task *task;
+    void *context;
+    size_t n_tasks;
+    atomic_size_t next;
+    double missed;                       /* microseconds of work done alone while workers slept */
+    pthread_mutex_t sleep;
+    pthread_cond_t wake;
+    atomic_size_t sleepers;
+    int watched_for_fork;
+} pool = {.owner = PTHREAD_MUTEX_INITIALIZER, .sleep = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+
+static _Thread_local int inside; /* of a task: what it starts runs alone */
+
+static inline void pause_briefly(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+static void take_tasks(void *scratch)
+{
+    inside = 1;
+    for (size_t i; (i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < pool.n_tasks;)
+        pool.task(pool.context, i, scratch);
+    inside = 0;
+}
+
+/* Waits for a job that is not `seen`. */
+static uint64_t await_job(uint64_t seen, int spins)
+{
+    uint64_t state;
+    for (int i = 0; i < spins; i++) {
+        state = atomic_load_explicit(&pool.state, memory_order_acquire);
+        if (state / GENERATION != seen)
+            return state;
+        pause_briefly();
+    }
+    pthread_mutex_lock(&pool.sleep);
+    atomic_fetch_add(&pool.sleepers, 1);
+    while ((state = atomic_load(&pool.state)) / GENERATION == seen)
+        pthread_cond_wait(&pool.wake, &pool.sleep);
+    atomic_fetch_sub(&pool.sleepers, 1);
+    pthread_mutex_unlock(&pool.sleep);
+    return state;
+}
+
+static void *work(void *number)
+{
+    _Alignas(64) unsigned char scratch[PN_SCRATCH_BYTES];
+    size_t own_number = (size_t)(uintptr_t)number;
+    int spins = own_number < usable_cpus() ? SPINS_ASLEEP : 0;
+    uint64_t seen = 0;
+    for (;;) {
+        uint64_t state = await_job(seen, spins);
+        seen = state / GENERATION;
+        while ((state & OPEN) && state / GENERATION == seen)
+            if (atomic_compare_exchange_weak(&pool.state, &state, state + 1)) {
+                if (own_number <= pool.n_welcome)
+                    take_tasks(scratch);
+                atomic_fetch_sub_explicit(&pool.state, 1, memory_order_release);
+                break;
+            }
+    }
+    return NULL;
+}
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&pool.owner);
+    pthread_mutex_lock(&pool.sleep);
+}
+
+static void after_fork_in_parent(void)
+{
+    pthread_mutex_unlock(&pool.sleep);
+    pthread_mutex_unlock(&pool.owner);
+}
+
+static void after_fork_in_child(void)
+{
+    after_fork_in_parent();
+    pool.wake = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+    pool.n_workers = 0;
+    pool.missed = 0;
+    atomic_store(&pool.sleepers, 0);
+    atomic_store(&pool.state, 0);
+}
+
+/* The owner makes up to n workers; fewer if the system refuses. */
+static void hire(size_t n)
+{
+    if (!pool.watched_for_fork)
+        pool.watched_for_fork = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+    pthread_attr_t attributes;
+    if (!pool.watched_for_fork || pthread_attr_init(&attributes) != 0)
+        return;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, PN_SCRATCH_BYTES + (1 << 18));
+    pthread_t thread;
+    while (pool.n_workers < n &&
+           pthread_create(&thread, &attributes, work, (void *)(uintptr_t)(pool.n_workers + 1)) == 0)
+        pool.n_workers++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+}
+
+/* Whether the workers that this job wants are awake, or worth waking. */
+static int worth_it(double microseconds)
+{
+    if (atomic_load(&pool.sleepers) + pool.n_welcome <= pool.n_workers)
+        return 1;
+    pool.missed += microseconds;
+    if (pool.missed < DUE)
+        return 0;
+    pool.missed = 0;
+    return 1;
+}
+
+void pn_parallel_for(size_t n_tasks, pn_task *task, void *context, void *scratch, double microseconds)
+{
+    size_t threads = pn_num_threads();
+    if (threads > n_tasks)
+        threads = n_tasks;
+    if (threads <= 1 || inside || pthread_mutex_trylock(&pool.owner) != 0) {
+        run_alone(n_tasks, task, context, scratch);
+        return;
+    }
+    if (pool.n_workers < threads - 1)
+        hire(threads - 1);
+    pool.n_welcome = threads - 1 < pool.n_workers ? threads - 1 : pool.n_workers;
+    if (pool.n_welcome == 0 || !worth_it(microseconds)) {
+        pthread_mutex_unlock(&pool.owner);
+        run_alone(n_tasks, task, context, scratch);
+        return;
+    }
+
+    pool.task = task;
+    pool.context = context;
+    pool.n_tasks = n_tasks;
+    atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
+    atomic_store(&pool.state, (atomic_load(&pool.state) / GENERATION + 1) * GENERATION + OPEN);
+    if (atomic_load(&pool.sleepers) > 0) {
+        pthread_mutex_lock(&pool.sleep);
+        pthread_cond_broadcast(&pool.wake);
+        pthread_mutex_unlock(&pool.sleep);
+    }
+    take_tasks(scratch);
+    atomic_fetch_and(&pool.state, ~OPEN);
+    for (int spins = 0; atomic_load_explicit(&pool.state, memory_order_acquire) % OPEN != 0; spins++)
+        if (spins < SPINS_YIELD)
+            pause_briefly();
+        else
+            sched_yield();
+    pthread_mutex_unlock(&pool.owner);
+}
+
+#else
+
+void pn_parallel_for(size_t n_tasks, pn_task *task, void *context, void *scratch, double microseconds)
+{
+    (void)microseconds;
+    run_alone(n_tasks, task, context, scratch);
+}
+
+#endif

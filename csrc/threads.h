@@ -1,0 +1,20 @@
+/* Private: the pool of threads. */
+#ifndef PLAINNET_THREADS_H
+#define PLAINNET_THREADS_H
+
+#include <stddef.h>
+
+/* What every task may scribble on: aligned to 64 bytes. */
+enum { PN_SCRATCH_BYTES = 1 << 20 };
+
+typedef void pn_task(void *context, size_t index, void *scratch);
+
+/*
+ * Runs task(context, index, scratch) for every index < n_tasks and returns when all are done. Which thread runs a task
+ * is left open; the caller works too, with its own scratch[PN_SCRATCH_BYTES]. Everything runs on the caller alone
+ * if there is nobody else: one thread is set, the pool serves another caller, or the caller is itself a task.
+ * microseconds: about how long all tasks take on one thread. Threads that sleep are only woken when that pays.
+ */
+void pn_parallel_for(size_t n_tasks, pn_task *task, void *context, void *scratch, double microseconds);
+
+#endif

@@ -1,0 +1,406 @@
+"""
+XOR, twice: the networks of two from-scratch tutorials, trained by both backends and compared.
+
+What tells the two apart is stated in :data:`SYSTEMS`; everything else is :class:`plainnet.Network`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+import textwrap
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .arrays import Array
+from .checks import AGREEMENT, CrossCheck, relative_difference
+from .layers import Dense
+from .network import Network, Seed
+from .training import DivergedError
+
+#: How the backends are called in tables.
+BACKEND_TITLES = {"c": "C", "numpy": "NumPy"}
+
+EPOCHS = 1500
+
+# Timed runs of each backend, and the seconds after which no more are begun.
+_REPEATS = 5
+_SECONDS_TO_REPEAT = 3.0
+
+# ---- The two systems -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class System:
+    """
+    A network, its data and how it is trained.
+
+    Attributes
+    ----------
+    name, source : str
+        What to call it, and the tutorial it is from.
+    layers : tuple of Dense
+    loss, init : str
+        As for :class:`plainnet.Network`.
+    learning_rate : float
+    x, y : nested tuples
+        The four rows of XOR and their targets.
+    stuck : str
+        Why some starting points never solve it.
+    """
+
+    name: str
+    source: str
+    layers: tuple[Dense, ...]
+    loss: str
+    init: str
+    learning_rate: float
+    x: tuple[tuple[int, ...], ...]
+    y: tuple[tuple[int, ...], ...]
+    stuck: str
+
+    def network(self, seed: Seed = None, dtype: npt.DTypeLike = "float64", backend: str = "c") -> Network:
+        """A network of this system at the starting point that `seed` gives."""
+        return Network(self.layers, self.loss, self.init, seed, dtype, backend)
+
+    @property
+    def shape(self) -> str:
+        """For example ``"2-3-1"``."""
+        return "-".join(str(n) for n in (self.layers[0].n_in, *(layer.n_out for layer in self.layers)))
+
+
+SYSTEMS = {
+    "layered": System(
+        name="Layered network",
+        source='Aditi Mittal, "Writing Python Code for Neural Networks from Scratch"',
+        layers=(Dense(2, 3, "tanh"), Dense(3, 1, "sigmoid")),
+        loss="log_loss",
+        init="normal",
+        learning_rate=0.1,
+        x=((0, 0), (0, 1), (1, 0), (1, 1)),
+        y=((0,), (1,), (1,), (0,)),
+        stuck="hidden units that saturate or copy each other give two rows with opposite targets the same values, so "
+        "the output is 0.5 for both (loss near ln 2 / 2 = 0.35), on a plateau with almost no gradient to part them",
+    ),
+    "two_layer": System(
+        name="Two-layer network",
+        source='James Loy, "How to build your own Neural Network from scratch in Python"',
+        layers=(Dense(3, 4, "sigmoid", bias=False), Dense(4, 1, "sigmoid", bias=False)),
+        loss="sum_of_squares",
+        init="uniform",
+        learning_rate=1.0,
+        x=((0, 0, 1), (0, 1, 1), (1, 0, 1), (1, 1, 1)),
+        y=((0,), (1,), (1,), (0,)),
+        stuck="hidden units that start nearly alike are slow to part, and until they do the output stays near 0.5 for "
+        "every row (loss near 4 * 0.25 = 1), on a plateau with almost no gradient",
+    ),
+}
+
+# ---- Training --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Run:
+    """One backend's training: the network after it, the loss curve, the predictions, the seconds of each repeat."""
+
+    network: Network
+    loss: npt.NDArray[np.float64]
+    predictions: Array
+    seconds: tuple[float, ...]
+
+    def n_right(self, y: npt.ArrayLike) -> int:
+        """How many rows are on the right side of 0.5."""
+        return int(((self.predictions > 0.5) == (np.asarray(y) > 0.5)).sum())
+
+
+@dataclass(frozen=True)
+class Result:
+    """A system trained from one starting point; `runs` by backend, the C backend first where there are both."""
+
+    system: System
+    runs: dict[str, Run]
+    seed: Seed
+    epochs: int
+    learning_rate: float
+
+    @property
+    def first(self) -> Run:
+        return next(iter(self.runs.values()))
+
+    @property
+    def n_right(self) -> int:
+        """How many of the four rows the first backend has right."""
+        return self.first.n_right(self.system.y)
+
+    @property
+    def solved(self) -> bool:
+        return self.n_right == len(self.system.y)
+
+    @property
+    def check(self) -> CrossCheck | None:
+        """The backends against each other; None where there is only one."""
+        if len(self.runs) < 2:
+            return None
+        c, numpy = self.runs["c"], self.runs["numpy"]
+        return CrossCheck(
+            relative_difference(c.network.parameters, numpy.network.parameters),
+            relative_difference(c.predictions, numpy.predictions),
+            relative_difference(c.loss, numpy.loss),
+            AGREEMENT[c.network.dtype.name],
+        )
+
+
+def train(
+    system: System,
+    seed: Seed,
+    backends: Sequence[str] = ("c", "numpy"),
+    epochs: int = EPOCHS,
+    learning_rate: float | None = None,
+    dtype: npt.DTypeLike = "float64",
+    repeats: int = 1,
+) -> Result:
+    """
+    Trains `system` from one starting point with each of `backends`.
+
+    Parameters
+    ----------
+    system : System
+    seed : as for :class:`plainnet.Network`
+    backends : sequence of {"c", "numpy"}
+    epochs : int
+    learning_rate : float, optional
+        Default: the system's own.
+    dtype : float64 or float32
+    repeats : int
+        How often to train, for the timing; backends take turns. No repeat is begun after three seconds.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    DivergedError
+        If the loss becomes NaN or infinite.
+    """
+    rate = system.learning_rate if learning_rate is None else learning_rate
+    start = system.network(seed, dtype)
+    runs: dict[str, Run] = {}
+    seconds: dict[str, list[float]] = {backend: [] for backend in backends}
+    began = time.perf_counter()
+    for repeat in range(repeats):
+        if repeat > 0 and time.perf_counter() - began > _SECONDS_TO_REPEAT:
+            break
+        for backend in backends:
+            network = start.copy(backend)
+            before = time.perf_counter()
+            loss = network.fit(system.x, system.y, epochs, rate).loss
+            seconds[backend].append(time.perf_counter() - before)
+            if repeat == 0:
+                runs[backend] = Run(network, loss, network.predict(system.x), ())
+    timed = {b: Run(run.network, run.loss, run.predictions, tuple(seconds[b])) for b, run in runs.items()}
+    return Result(system, timed, seed, epochs, rate)
+
+
+# ---- Tables ----------------------------------------------------------------------------------------------------------
+
+
+def describe(system: System, learning_rate: float) -> list[str]:
+    """Two or three lines on what the network is and where it is from."""
+    activations = ", then ".join(layer.activation for layer in system.layers)
+    bias = "" if all(layer.has_bias for layer in system.layers) else ", no biases"
+    return [
+        f"{system.name}: {system.shape}, {activations}{bias}",
+        f"  loss {system.loss}, learning rate {learning_rate:g}, starting weights {system.init}",
+        f"  after {system.source}",
+    ]
+
+
+def table_epochs(epochs: int) -> list[int]:
+    """The first epoch, powers of ten, and the last: at most six."""
+    powers = [10**k for k in range(20) if 10**k < epochs - 1]
+    return sorted({0, *powers[-4:], epochs - 1})
+
+
+def report(result: Result) -> str:
+    """Loss, predictions, differences and times, as text of at most 80 columns."""
+    system, runs = result.system, result.runs
+    lines = [*describe(system, result.learning_rate), ""]
+
+    chosen = table_epochs(result.epochs)
+    lines += [f"  {'epoch':12}" + "".join(f"{epoch:>10}" for epoch in chosen)]
+    for backend, run in runs.items():
+        name = f"loss, {BACKEND_TITLES[backend]}"
+        lines += [f"  {name:12}" + "".join(f"{run.loss[epoch]:10.4g}" for epoch in chosen)]
+
+    width = 2 * len(system.x[0])
+    lines += ["", f"  {'input':{width}} truth" + "".join(f"{BACKEND_TITLES[backend]:>12}" for backend in runs)]
+    for k, (row, truth) in enumerate(zip(system.x, system.y, strict=True)):
+        values = [float(run.predictions[k, 0]) for run in runs.values()]
+        verdict = "right" if all((value > 0.5) == (truth[0] > 0.5) for value in values) else "wrong"
+        inputs = " ".join(map(str, row))
+        lines += [f"  {inputs:{max(width, 5)}} {truth[0]:5}" + "".join(f"{v:12.8f}" for v in values) + f"  {verdict}"]
+    if not result.solved:
+        lines += [f"  Not solved: {result.n_right} of 4 right. Another --seed may; --starts 1000 counts them."]
+
+    lines += ["", *_report_check(result), *_report_times(result)]
+    return "\n".join(lines)
+
+
+def _report_check(result: Result) -> list[str]:
+    check = result.check
+    if check is None:
+        return []
+    verdict = "the backends agree" if check.agree else "THE BACKENDS DISAGREE"
+    return [
+        f"  largest relative differences (tolerance {check.tolerance:g}): {verdict}",
+        f"    parameters {check.parameters:.1e}, predictions {check.predictions:.1e}, loss curve {check.loss:.1e}",
+    ]
+
+
+def _report_times(result: Result) -> list[str]:
+    medians = {backend: statistics.median(run.seconds) for backend, run in result.runs.items()}
+    n = len(result.first.seconds)
+    each = ", ".join(
+        f"{BACKEND_TITLES[backend]} {_duration(seconds)} ({seconds / result.epochs * 1e6:.2f} us an epoch)"
+        for backend, seconds in medians.items()
+    )
+    ratio = ""
+    if len(medians) == 2:
+        quotient = medians["numpy"] / medians["c"]
+        ratio = f"; NumPy / C = {quotient:.0f}" if quotient >= 10 else f"; NumPy / C = {quotient:.1f}"
+    return [f"  time of {result.epochs} epochs, median of {n} runs{ratio}", f"    {each}"]
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1e3:.2f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+# ---- Many starting points --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Starts:
+    """
+    What became of many starting points, those of the seeds `first_seed`, `first_seed` + 1, ...
+
+    Attributes
+    ----------
+    n_right : tuple of int
+        For each, how many rows ended on the right side of 0.5; -1 where training diverged.
+    losses : tuple of float
+        For each, the loss of the last epoch.
+    checks : tuple of CrossCheck
+        Where both backends trained it.
+    """
+
+    system: System
+    first_seed: int
+    backends: tuple[str, ...]
+    epochs: int
+    n_right: tuple[int, ...]
+    losses: tuple[float, ...]
+    checks: tuple[CrossCheck, ...]
+
+    @property
+    def solved(self) -> tuple[bool, ...]:
+        return tuple(n == len(self.system.y) for n in self.n_right)
+
+    @property
+    def agree(self) -> bool:
+        return all(check.agree for check in self.checks)
+
+
+def train_starts(
+    system: System,
+    n: int,
+    first_seed: int,
+    backends: Sequence[str] = ("c",),
+    epochs: int = EPOCHS,
+    learning_rate: float | None = None,
+    dtype: npt.DTypeLike = "float64",
+) -> Starts:
+    """Trains `system` from `n` starting points; the arguments are those of :func:`train`."""
+    n_right: list[int] = []
+    losses: list[float] = []
+    checks: list[CrossCheck] = []
+    for seed in range(first_seed, first_seed + n):
+        try:
+            result = train(system, seed, backends, epochs, learning_rate, dtype)
+        except DivergedError:
+            n_right.append(-1)
+            losses.append(math.inf)
+            continue
+        n_right.append(result.n_right)
+        losses.append(float(result.first.loss[-1]))
+        if result.check is not None:
+            checks.append(result.check)
+    return Starts(system, first_seed, tuple(backends), epochs, tuple(n_right), tuple(losses), tuple(checks))
+
+
+def report_starts(starts: Starts) -> str:
+    """How many solve XOR, a histogram of the final losses, and why the others do not."""
+    solved, system = starts.solved, starts.system
+    lines = [f"  {sum(solved)} of {len(solved)} starting points solve XOR after {starts.epochs} epochs."]
+    lines += ["", *histogram(starts.losses, solved), ""]
+    stuck = [k for k in range(len(solved)) if not solved[k]]
+    if stuck:
+        examples = ", ".join(f"--seed {starts.first_seed + k}" for k in stuck[:3])
+        lines += _wrapped(f"Why {'the other is' if len(stuck) == 1 else 'the others are'} stuck: {system.stuck}.")
+        lines += [f"  For example: {examples}."]
+    if starts.checks:
+        worst = {part: max(getattr(c, part) for c in starts.checks) for part in ("parameters", "predictions", "loss")}
+        n_agree = sum(check.agree for check in starts.checks)
+        lines += [
+            f"  The backends agree from {n_agree} of {len(starts.checks)} starts "
+            f"(tolerance {starts.checks[0].tolerance:g}); largest differences:",
+            f"    parameters {worst['parameters']:.1e}, predictions {worst['predictions']:.1e}, "
+            f"loss curve {worst['loss']:.1e}",
+        ]
+    return "\n".join(lines)
+
+
+def histogram(losses: Sequence[float], solved: Sequence[bool], width: int = 40) -> list[str]:
+    """
+    Counts of `losses` in bins whose bounds are 1, 2 and 5 times powers of ten.
+
+    Bars are of ``#`` for starts that solved the problem and ``.`` for those that did not; what is there shows at least
+    one character.
+    """
+    clipped = [max(loss, 1e-300) for loss in losses]
+    diverged = [k for k, loss in enumerate(clipped) if loss > 1e300]
+    finite = [loss for loss in clipped if loss <= 1e300]
+    bounds = _one_two_five(min(finite), max(finite)) if finite else []
+    bins = list(itertools.pairwise(bounds))
+    members = [[k for k, loss in enumerate(clipped) if low <= loss < high] for low, high in bins]
+    labels = [f"{low:7.3g} to {high:6.3g}" for low, high in bins]
+    if diverged:
+        members.append(diverged)
+        labels.append("diverged")
+    most = max(map(len, members))
+    lines = [f"  {'final loss':>17}   starts   # solved   . not solved"]
+    for label, inside in zip(labels, members, strict=True):
+        n_solved = sum(solved[k] for k in inside)
+        bar = "".join(
+            mark * math.ceil(count * width / most) for mark, count in (("#", n_solved), (".", len(inside) - n_solved))
+        )
+        lines.append(f"  {label:>17}  {len(inside):7}   {bar}".rstrip())
+    return lines
+
+
+def _one_two_five(low: float, high: float, most: int = 20) -> list[float]:
+    """1, 2 and 5 times powers of ten, from the last up to `low` to the first above `high`; about `most` of them."""
+    decades = range(math.floor(math.log10(low)) - 1, math.floor(math.log10(high)) + 2)
+    steps = [step * 10.0**decade for decade in decades for step in (1, 2, 5)]
+    first = max(k for k, step in enumerate(steps) if step <= low)
+    last = min(k for k, step in enumerate(steps) if step > high)
+    return [*steps[first : last : math.ceil((last - first) / most)], steps[last]]
+
+
+def _wrapped(text: str, width: int = 78) -> list[str]:
+    return textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="  ")

@@ -1,0 +1,56 @@
+"""One suite for every backend: NumPy, and C on each instruction set that this machine has."""
+
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+
+import plainnet as pn
+
+# Property tests try the same examples everywhere, and a fixture that only selects a backend may serve all of them.
+hypothesis.settings.register_profile(
+    "plainnet",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=60,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("plainnet")
+
+C_BACKENDS = [f"c-{isa}" for isa in pn.native.available_isas()]
+
+
+def _select(name: str) -> Iterator[str]:
+    backend, _, isa = name.partition("-")
+    before = pn.native.isa()
+    if isa:
+        pn.native.set_isa(isa)
+    yield backend
+    pn.native.set_isa(before)
+
+
+@pytest.fixture(params=["numpy", *C_BACKENDS])
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """ "numpy" or "c"; C is tried on every instruction set."""
+    yield from _select(request.param)
+
+
+@pytest.fixture(params=C_BACKENDS)
+def c_backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """ "c", on every instruction set: for comparisons with NumPy."""
+    yield from _select(request.param)
+
+
+@pytest.fixture
+def kernels(backend: str) -> ModuleType:
+    """The module with the backend's single kernels."""
+    return pn.reference if backend == "numpy" else pn.kernels
+
+
+@pytest.fixture(params=["float64", "float32"])
+def dtype(request: pytest.FixtureRequest) -> np.dtype[Any]:
+    return np.dtype(request.param)

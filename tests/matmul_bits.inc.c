@@ -1,0 +1,87 @@
+/* One dtype of matmul_bits.c. */
+
+static real NAME(mul_add)(real a, real b, real c)
+{
+    volatile real product = a * b;
+    return fused ? REAL_FMA(a, b, c) : product + c;
+}
+
+/* Exactly n numbers, at any alignment, with nothing readable behind them under a sanitizer. */
+static real *NAME(numbers)(size_t n, int poison)
+{
+    real *array = malloc(n * sizeof *array);
+    for (size_t i = 0; i < n; i++)
+        array[i] = poison ? (real)NAN : (real)((double)(random_bits() >> 11) / 4503599627370496.0 - 1);
+    return array;
+}
+
+static void NAME(compare)(const char *what, const pn_isa_kernels *isa, size_t m, size_t k, size_t n, size_t count,
+                          const real *expected, const real *got)
+{
+    for (size_t i = 0; i < count; i++)
+        if (memcmp(expected + i, got + i, sizeof *got) != 0) {
+            printf("%s %s %s m=%zu k=%zu n=%zu: element %zu is %a, not %a\n", isa->name, sizeof(real) == 4 ? "f32" : "f64",
+                   what, m, k, n, i, (double)got[i], (double)expected[i]);
+            exit(1);
+        }
+}
+
+static void NAME(check)(const pn_isa_kernels *isa, size_t m, size_t k, size_t n)
+{
+    real *x = NAME(numbers)(m * k, 0), *weight = NAME(numbers)(k * n, 0), *bias = NAME(numbers)(n, 0);
+    real *grad_z = NAME(numbers)(m * n, 0), *workspace = malloc((isa->KERNELS.dense_workspace(m, k, n) + 1) * sizeof(real));
+    int with_bias = random_bits() % 2, f = (int)(random_bits() % PN_N_ACTIVATIONS);
+    real rate = random_bits() % 2 ? 0 : (real)0.1;
+
+    real *a = NAME(numbers)(m * n, 1), *expected = NAME(numbers)(m * n, 0);
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            real sum = with_bias ? bias[j] : 0;
+            for (size_t p = 0; p < k; p++)
+                sum = NAME(mul_add)(x[i * k + p], weight[p * n + j], sum);
+            expected[i * n + j] = sum;
+        }
+    isa->KERNELS.activate(m * n, (pn_activation)f, expected, expected);
+    isa->KERNELS.dense_forward(m, k, n, x, weight, with_bias ? bias : NULL, (pn_activation)f, a, workspace);
+    NAME(compare)("forward", isa, m, k, n, m * n, expected, a);
+    free(a), free(expected);
+
+    real *grad_x = NAME(numbers)(m * k, 1);
+    expected = NAME(numbers)(m * k, 0);
+    for (size_t i = 0; i < m; i++)
+        for (size_t p = 0; p < k; p++) {
+            real sum = 0;
+            for (size_t j = 0; j < n; j++)
+                sum = NAME(mul_add)(grad_z[i * n + j], weight[p * n + j], sum);
+            expected[i * k + p] = sum;
+        }
+    isa->KERNELS.activate_backward(m * k, (pn_activation)f, x, expected, expected);
+    isa->KERNELS.dense_backward_x(m, k, n, grad_z, weight, (pn_activation)f, x, grad_x, workspace);
+    NAME(compare)("backward_x", isa, m, k, n, m * k, expected, grad_x);
+    free(grad_x), free(expected);
+
+    real *target = NAME(numbers)(k * n, rate == 0);
+    expected = NAME(numbers)(k * n, 0);
+    for (size_t p = 0; p < k; p++)
+        for (size_t j = 0; j < n; j++) {
+            real sum = 0;
+            for (size_t i = 0; i < m; i++)
+                sum = NAME(mul_add)(x[i * k + p], grad_z[i * n + j], sum);
+            expected[p * n + j] = rate > 0 ? NAME(mul_add)(-rate, sum, target[p * n + j]) : sum;
+        }
+    isa->KERNELS.dense_backward_weight(m, k, n, x, grad_z, rate, target, workspace);
+    NAME(compare)("backward_weight", isa, m, k, n, k * n, expected, target);
+    free(target), free(expected);
+
+    target = NAME(numbers)(n, rate == 0);
+    expected = NAME(numbers)(n, 0);
+    for (size_t j = 0; j < n; j++) {
+        real sum = 0;
+        for (size_t i = 0; i < m; i++)
+            sum += grad_z[i * n + j];
+        expected[j] = rate > 0 ? NAME(mul_add)(-rate, sum, target[j]) : sum;
+    }
+    isa->KERNELS.dense_backward_bias(m, n, grad_z, rate, target);
+    NAME(compare)("backward_bias", isa, m, k, n, n, expected, target);
+    free(target), free(expected), free(x), free(weight), free(bias), free(grad_z), free(workspace);
+}

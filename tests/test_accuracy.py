@@ -1,0 +1,209 @@
+"""sigmoid and tanh of the C kernels: errors, order, special values, and the same bits wherever an element lies.
+
+benchmarks/accuracy.py is the same at full size, and covers exp and log1p as well.
+"""
+
+import mpmath
+import numpy as np
+import pytest
+
+from plainnet import kernels, native
+
+ISAS = native.available_isas()
+FUNCTIONS = ("sigmoid", "tanh")
+DTYPES = (np.float32, np.float64)
+
+# ULP, over all instruction sets, from docs/accuracy.md, rounded up. No input may be worse; 2.5 is what is promised.
+BOUNDS = {
+    ("sigmoid", np.float32): 2.4,
+    ("sigmoid", np.float64): 2.4,
+    ("tanh", np.float32): 1.5,
+    ("tanh", np.float64): 1.5,
+}
+# Beyond these the functions are constant or, for the sigmoid, 0.
+RANGES = {
+    ("sigmoid", np.float32): (-104, 18),
+    ("sigmoid", np.float64): (-746, 38),
+    ("tanh", np.float32): (-10, 10),
+    ("tanh", np.float64): (-20, 20),
+}
+
+
+@pytest.fixture(params=ISAS)
+def isa(request):
+    before = native.isa()
+    native.set_isa(request.param)
+    yield request.param
+    native.set_isa(before)
+
+
+def exact(function, x):
+    x = mpmath.mpf(float(x))
+    return mpmath.tanh(x) if function == "tanh" else 1 / (1 + mpmath.exp(-x))
+
+
+def ulp_of(value, info):
+    """The distance of neighbours of the type at value, for subnormal numbers the smallest one."""
+    exponent = mpmath.frexp(value)[1] if value else info.minexp
+    return mpmath.mpf(2) ** max(exponent - info.nmant - 1, info.minexp - info.nmant)
+
+
+def worst_error(function, x, y):
+    info = np.finfo(y.dtype)
+    with mpmath.workdps(40):
+        return max(
+            float(abs(mpmath.mpf(float(b)) - value) / ulp_of(value, info))
+            for a, b in zip(x, y)
+            for value in [exact(function, a)]
+        )
+
+
+def spread(function, dtype, n, seed):
+    """A third over bit patterns, a third over the range, a third where float64 or float32 rounding shows most."""
+    rng = np.random.default_rng(seed)
+    low, high = RANGES[function, dtype]
+    info = np.finfo(dtype)
+    bits = 2.0 ** rng.uniform(info.minexp, 10, n // 3) * rng.choice([-1, 1], n // 3)
+    return np.concatenate([bits, rng.uniform(low, high, n // 3), rng.uniform(-2, 2, n // 3)]).astype(dtype)
+
+
+def reference_in_wider_type(function, x):
+    """In float64 for float32, in long double for float64; correct to 0.01 ULP of the narrower type."""
+    wide = x.astype(np.float64 if x.dtype == np.float32 else np.longdouble)
+    if function == "tanh":
+        return np.tanh(wide)
+    e = np.exp(-np.abs(wide))
+    return np.where(wide < 0, e / (1 + e), 1 / (1 + e))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_error_is_within_its_bound_at_points_known_to_40_digits(isa, function, dtype):
+    x = spread(function, dtype, 3000, seed=1)
+    assert worst_error(function, x, getattr(kernels, function)(x)) <= BOUNDS[function, dtype]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_error_is_within_its_bound_at_100_000_points(isa, function, dtype):
+    if dtype == np.float64 and np.finfo(np.longdouble).nmant <= 52:
+        pytest.skip("long double is no wider than double here")
+    x = spread(function, dtype, 99_999, seed=2)
+    y, value = getattr(kernels, function)(x), reference_in_wider_type(function, x)
+    error = np.abs(y - value)
+    # A hundred candidates by the wider type (errors relative to a bound on the ULP), then 40 digits for those.
+    scale = np.maximum(np.abs(value), np.finfo(dtype).smallest_normal)
+    candidates = np.argsort(error / 2 ** np.floor(np.log2(scale)))[-100:]
+    assert worst_error(function, x[candidates], y[candidates]) <= BOUNDS[function, dtype]
+
+
+def test_float32_is_within_its_bound_over_a_stride_of_all_inputs(isa):
+    with np.errstate(over="ignore", invalid="ignore"):
+        x = np.arange(0, 2**32, 4099, dtype=np.uint64).astype(np.uint32).view(np.float32)
+        x = x[~np.isnan(x)]
+        for function in FUNCTIONS:
+            value = reference_in_wider_type(function, x)
+            exponent = np.maximum(np.frexp(value)[1] - 24, -149)
+            error = np.abs(getattr(kernels, function)(x) - value) / np.ldexp(1.0, exponent)
+            # 0.01: the reference in float64 is itself rounded, and at powers of two the exponent may be one off.
+            assert error.max() <= BOUNDS[function, np.float32] + 0.01
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_tanh_is_odd_bit_by_bit(isa, dtype):
+    x = np.concatenate([spread("tanh", dtype, 30_000, seed=3), np.array([0.0, np.inf], dtype)])
+    minus, plus = kernels.tanh(-x), kernels.tanh(x)
+    assert minus.tobytes() == (-plus).tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_functions_never_step_down(isa, function, dtype):
+    low, high = RANGES[function, dtype]
+    integer = np.int32 if dtype == np.float32 else np.int64
+    rng = np.random.default_rng(4)
+    # Where the formulas change: half-odd multiples of ln 2 and of its half, and the edge of tanh's small arguments.
+    seams = np.log(2) / 2 * (np.arange(0, 2 * 1080) + 0.5)
+    places = np.concatenate(
+        [seams[seams < -low], [0.5625, high, -low], rng.uniform(0, -low, 200), 2.0 ** -np.arange(25)]
+    )
+    for place in places:
+        bits = np.asarray(place, dtype).view(integer)
+        x = (bits + np.arange(-64, 64, dtype=integer)).astype(integer).view(dtype)
+        assert np.all(np.diff(getattr(kernels, function)(x)) >= 0)
+        assert np.all(np.diff(getattr(kernels, function)(-x)) <= 0)
+    x = np.sort(spread(function, dtype, 30_000, seed=5))
+    assert np.all(np.diff(getattr(kernels, function)(x)) >= 0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sigmoid_special_values(isa, dtype):
+    tiny = np.finfo(dtype).smallest_subnormal
+    z = np.array([0.0, -0.0, tiny, -tiny, np.inf, -np.inf, np.finfo(dtype).max, np.finfo(dtype).min], dtype)
+    expected = np.array([0.5, 0.5, 0.5, 0.5, 1, 0, 1, 0], dtype)
+    assert kernels.sigmoid(z).tobytes() == expected.tobytes()
+    assert np.isnan(kernels.sigmoid(np.array([np.nan, -np.nan], dtype))).all()
+
+
+@pytest.mark.parametrize("dtype, start, stop", [(np.float32, -104.2, -87), (np.float64, -745.4, -708)])
+def test_sigmoid_goes_through_the_subnormal_numbers_to_0(isa, dtype, start, stop):
+    z = np.linspace(start, stop, 500).astype(dtype)
+    a = kernels.sigmoid(z)
+    assert a[0] == 0 and (a[50:] > 0).all()
+    # Rounded twice on the way (exp, then the quotient), but each time to nearest: 1.5 with the approximation's error.
+    assert worst_error("sigmoid", z[z > start], a[z > start]) <= BOUNDS["sigmoid", dtype]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_tanh_special_values(isa, dtype):
+    info = np.finfo(dtype)
+    z = np.array(
+        [0.0, info.smallest_subnormal, 5 * info.smallest_subnormal, info.smallest_normal, np.inf, info.max], dtype
+    )
+    expected = np.array([0.0, info.smallest_subnormal, 5 * info.smallest_subnormal, info.smallest_normal, 1, 1], dtype)
+    assert kernels.tanh(z).tobytes() == expected.tobytes()
+    assert kernels.tanh(-z).tobytes() == (-expected).tobytes()
+    assert np.isnan(kernels.tanh(np.array([np.nan, -np.nan], dtype))).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_saturation_is_exact(isa, dtype):
+    # The last results below 1 are at 9.01 / 19.06 for tanh and 17.33 / 37.43 for the sigmoid (ln 2 times half of, or
+    # all of, the mantissa's length, and a little).
+    assert (kernels.tanh(np.linspace(9.02 if dtype == np.float32 else 19.07, 1000, 999).astype(dtype)) == 1).all()
+    assert (kernels.sigmoid(np.linspace(17.4 if dtype == np.float32 else 37.5, 1000, 999).astype(dtype)) == 1).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_bits_do_not_depend_on_offset_length_or_place(isa, function, dtype):
+    z = spread(function, dtype, 384, seed=6)
+    call = getattr(kernels, function)
+    one_by_one = np.concatenate([call(z[i : i + 1].copy()) for i in range(len(z))])
+    for offset in range(64):
+        assert call(z[offset:]).tobytes() == one_by_one[offset:].tobytes()
+    for length in range(258):
+        offset = length % 64
+        inside = slice(offset, offset + length)
+        assert call(z[inside]).tobytes() == one_by_one[inside].tobytes()
+        out = np.full(len(z), np.nan, dtype)
+        call(z[inside], out=out[inside])
+        assert out[inside].tobytes() == one_by_one[inside].tobytes()
+        assert np.isnan(out[: inside.start]).all() and np.isnan(out[inside.stop :]).all()
+        out = z.copy()
+        call(out[inside], out=out[inside])
+        assert out[inside].tobytes() == one_by_one[inside].tobytes()
+
+
+@pytest.mark.skipif(not {"avx2", "avx512"} <= set(ISAS), reason="needs AVX2 and AVX-512")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_avx2_and_avx512_give_the_same_bits(function, dtype):
+    z, results, before = spread(function, dtype, 30_000, seed=7), [], native.isa()
+    try:
+        for name in ("avx2", "avx512"):
+            native.set_isa(name)
+            results.append(getattr(kernels, function)(z).tobytes())
+    finally:
+        native.set_isa(before)
+    assert results[0] == results[1]

@@ -1,0 +1,118 @@
+"""
+The very bits of fixed runs: the same on every instruction set with fused multiply-adds, however a run is sliced.
+
+Nothing here comes from NumPy's random numbers or its BLAS: starts and data are fractions k / 2**15 from integer
+arithmetic. After a deliberate change of the arithmetic, print the new table with
+
+    python tests/test_digests.py
+"""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+import plainnet as pn
+from plainnet.training import Progress, Training
+
+import textbook
+
+#: Kernels that are still being written may change bits: until they are final, only equality among ISAs is asked for.
+DIGESTS_ARE_FINAL = False
+
+#: name: SHA-256 of little-endian parameters and losses, its first 16 hexadecimal digits.
+DIGESTS: dict[str, str] = {
+    "2-3-1-float64": "b416ef6bb3d41386",
+    "2-3-1-float32": "94209deb4c46b1b8",
+    "3-4-1-float64": "23c6e03e0b37d153",
+    "3-4-1-float32": "7bc7ab969c1744b5",
+    "1-1-1-float64": "c7d77bbe48a7af43",
+    "1-1-1-float32": "f7af9087db96a6c9",
+    "5-7-3-float64": "2604dad791215fb8",
+    "5-7-3-float32": "6ecfe2a076933116",
+    "17-33-2-float64": "646e83e99d1aaff3",
+    "17-33-2-float32": "fbb4ce64a95f618b",
+    "64-64-10-float64": "62901d3838eacf5a",
+    "64-64-10-float32": "adc364e7afeb883a",
+    "100-129-65-3-float64": "14b0f4d15e033951",
+    "100-129-65-3-float32": "b4f74b5569323ecd",
+}
+
+#: name: (layers, loss, rows, batch size, epochs, learning rate)
+RUNS = {
+    "2-3-1": ([(2, 3, "tanh", True), (3, 1, "sigmoid", True)], "log_loss", 4, 4, 200, 0.5),
+    "3-4-1": ([(3, 4, "sigmoid", False), (4, 1, "sigmoid", False)], "sum_of_squares", 4, 4, 200, 1.0),
+    "1-1-1": ([(1, 1, "tanh", True), (1, 1, "identity", True)], "mean_squared_error", 7, 3, 50, 0.1),
+    "5-7-3": ([(5, 7, "sigmoid", True), (7, 3, "tanh", False)], "mean_squared_error", 13, 4, 30, 0.3),
+    "17-33-2": ([(17, 33, "relu", True), (33, 2, "sigmoid", True)], "log_loss", 33, 8, 20, 0.2),
+    "64-64-10": ([(64, 64, "tanh", True), (64, 10, "identity", True)], "mean_squared_error", 70, 32, 5, 0.1),
+    "100-129-65-3": (
+        [(100, 129, "relu", True), (129, 65, "tanh", True), (65, 3, "sigmoid", True)], "log_loss", 257, 64, 3, 0.1,
+    ),
+}  # fmt: skip
+
+FMA_ISAS = [isa for isa in pn.native.available_isas() if isa != "baseline"]
+NAMES = [f"{run}-{dtype}" for run in RUNS for dtype in ("float64", "float32")]
+
+
+def digest(name, max_steps=10**9):
+    run, dtype = name.rsplit("-", 1)
+    layers, loss, n_rows, batch_size, epochs, learning_rate = RUNS[run]
+    n_in, n_out = layers[0][0], layers[-1][1]
+    init = textbook.fractions(textbook.n_parameters(layers), 1) * 0.5
+    x = textbook.fractions(n_rows * n_in, 2, dtype).reshape(n_rows, n_in)
+    y = np.abs(textbook.fractions(n_rows * n_out, 3, dtype).reshape(n_rows, n_out))
+    net = textbook.network(layers, loss, init=init, dtype=dtype, backend="c")
+    # At the seam, where the order of the rows has a seed of its own.
+    training = Training(epochs, batch_size, learning_rate, batch_size < n_rows, 12345)
+    progress, losses = Progress(), np.full(epochs, np.nan)
+    while progress.epoch < epochs:
+        net._model.train(x, y, training, progress, losses, max_steps)
+    parts = (net.parameters.astype(net.dtype.newbyteorder("<")), losses.astype("<f8"))
+    return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]
+
+
+@pytest.fixture
+def fma_isas():
+    before = pn.native.isa()
+    yield FMA_ISAS
+    pn.native.set_isa(before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_digest_is_equal_on_every_fma_isa_and_for_any_slices(fma_isas, name):
+    found = {}
+    for isa in fma_isas:
+        pn.native.set_isa(isa)
+        for max_steps in (10**9, 1, 7):
+            found[isa, max_steps] = digest(name, max_steps)
+    assert len(set(found.values())) <= 1, found
+
+
+@pytest.mark.skipif(not FMA_ISAS, reason="no instruction set with fused multiply-adds here")
+@pytest.mark.skipif(not DIGESTS_ARE_FINAL, reason="the kernels are still changing")
+@pytest.mark.parametrize("name", NAMES)
+def test_digest_is_the_recorded_one(fma_isas, name):
+    pn.native.set_isa(fma_isas[-1])
+    assert digest(name) == DIGESTS[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_digest_on_the_baseline_does_not_depend_on_slices(fma_isas, name):
+    """Without fused multiply-adds the bits are others, but no less fixed."""
+    if "baseline" not in pn.native.available_isas():
+        pytest.skip("this architecture always has fused multiply-adds")
+    pn.native.set_isa("baseline")
+    assert digest(name, 5) == digest(name)
+
+
+def test_digests_tell_runs_apart(fma_isas):
+    assert len({digest(name) for name in NAMES}) == len(NAMES)
+
+
+if __name__ == "__main__":
+    print(f"# {pn.native.isa()}")
+    print("DIGESTS: dict[str, str] = {")
+    for each in NAMES:
+        print(f'    "{each}": "{digest(each)}",')
+    print("}")

@@ -1,0 +1,165 @@
+"""Gradients against complex steps of the textbook's loss, central differences, and numbers worked by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import plainnet as pn
+
+import textbook
+
+# Complex steps are exact to rounding. A sum of some ten products, relative to the largest entry, loses a few ULPs.
+TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
+
+NETWORKS = {
+    "1-1-1": [(1, 1, "tanh", True), (1, 1, "sigmoid", True)],
+    "2-3-1": [(2, 3, "tanh", True), (3, 1, "sigmoid", True)],
+    "5-7-3": [(5, 7, "sigmoid", True), (7, 3, "tanh", False)],
+    "5-7-3-relu": [(5, 7, "relu", True), (7, 3, "identity", True)],
+    "17-33-2": [(17, 33, "tanh", False), (33, 2, "sigmoid", True)],
+    "4-3": [(4, 3, "identity", True)],
+    "3-4-5-2": [(3, 4, "relu", True), (4, 5, "tanh", True), (5, 2, "sigmoid", True)],
+}
+
+
+def case(layers, n_rows, dtype, seed=0):
+    """Parameters, x and y of a network; y off the outputs, so that no gradient is near zero."""
+    rng = np.random.default_rng(seed)
+    parameters = rng.normal(0, 0.7, textbook.n_parameters(layers)).astype(dtype)
+    x = rng.standard_normal((n_rows, layers[0][0])).astype(dtype)
+    y = rng.uniform(0.05, 0.95, (n_rows, layers[-1][1])).astype(dtype)
+    return parameters, x, y
+
+
+@pytest.mark.parametrize("n_rows", [1, 3, 5, 7])
+@pytest.mark.parametrize("loss", textbook.LOSSES)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gradient_is_the_derivative_of_the_textbook_loss(backend, dtype, name, loss, n_rows):
+    layers = NETWORKS[name]
+    if loss == "log_loss" and layers[-1][2] != "sigmoid":
+        layers = [*layers[:-1], (*layers[-1][:2], "sigmoid", layers[-1][3])]
+    parameters, x, y = case(layers, n_rows, dtype)
+    expected = textbook.complex_step_gradient(layers, loss, parameters.astype(float), x.astype(float), y.astype(float))
+    assert np.count_nonzero(expected) > len(expected) / 4  # guards against all zeros agreeing
+
+    net = textbook.network(layers, loss, init=parameters, dtype=dtype, backend=backend)
+    value, gradient = net.loss_and_gradient(x, y)
+    assert gradient.dtype == dtype
+    assert textbook.difference(gradient, expected) <= TOLERANCE[dtype.name]
+    expected_loss = textbook.loss(layers, loss, parameters.astype(float), x.astype(float), y.astype(float))
+    assert value == pytest.approx(expected_loss, rel=TOLERANCE[dtype.name])
+
+
+@pytest.mark.parametrize("loss", textbook.LOSSES)
+def test_train_on_batch_subtracts_rate_times_gradient(backend, dtype, loss):
+    layers = NETWORKS["2-3-1"]
+    parameters, x, y = case(layers, 5, dtype)
+    net = textbook.network(layers, loss, init=parameters, dtype=dtype, backend=backend)
+    value, gradient = net.loss_and_gradient(x, y)
+    assert np.array_equal(net.parameters, parameters)  # asking for a gradient changes nothing
+    assert net.train_on_batch(x, y, learning_rate=0.25) == value
+    # One rounding of each parameter apart at most: 0.25 * gradient is exact.
+    assert textbook.difference(net.parameters, parameters - dtype.type(0.25) * gradient) <= np.finfo(dtype).eps
+
+
+def test_all_weights_use_the_values_from_before_the_update(backend):
+    """
+    1-1-1, identity, no biases, w1 = w2 = x = 1, y = 0, sum of squares, rate 1/4:
+    a = w2 w1 x = 1; dloss/dw2 = 2 (a-y) w1 x = 2; dloss/dw1 = 2 (a-y) w2 x = 2 with the old w2 = 1 (with the new one,
+    1/2, it would be 1). Both weights become 1 - 2/4 = 1/2, exactly.
+    """
+    layers = [(1, 1, "identity", False), (1, 1, "identity", False)]
+    net = textbook.network(layers, "sum_of_squares", init=[1, 1], backend=backend)
+    assert net.train_on_batch([[1]], [[0]], learning_rate=0.25) == 1
+    assert net.parameters.tolist() == [0.5, 0.5]
+
+
+def test_layered_network_gradient_worked_by_hand(backend):
+    """
+    2-1-1, tanh then sigmoid, all parameters 0 but w2 = 2; rows (1,0) and (0,1), y = 1 and 0; mean log loss, m = 2.
+    a1 = tanh 0 = 0, z2 = 0, a2 = 1/2 for both: loss = ln 2. grad_z2 = (a2-y)/m = -1/4, +1/4.
+    grad_w2 = sum a1 grad_z2 = 0, grad_b2 = 0. grad_z1 = grad_z2 * w2 * (1 - a1^2) = -1/2, +1/2.
+    grad_W1 = x^T grad_z1 = (-1/2, 1/2), grad_b1 = 0.
+    """
+    layers = [(2, 1, "tanh", True), (1, 1, "sigmoid", True)]
+    net = textbook.network(layers, "log_loss", init=[0, 0, 0, 2, 0], backend=backend)
+    loss, gradient = net.loss_and_gradient([[1, 0], [0, 1]], [[1], [0]])
+    assert loss == pytest.approx(np.log(2), rel=1e-15)
+    assert gradient.tolist() == [-0.5, 0.5, 0, 0, 0]
+
+
+def test_two_layer_network_gradient_worked_by_hand(backend):
+    """
+    1-2-1, sigmoid twice, no biases, W1 = (0, 0), W2 = (ln 9, ln 9)^T, x = 1, y = 0.4; sum of squares.
+    a1 = 1/2 each, z2 = ln 9, a2 = 9/10; loss = (0.9-0.4)^2 = 1/4. grad_z2 = 2 (0.5) (0.9)(0.1) = 0.09.
+    grad_W2 = a1 grad_z2 = 0.045 each. grad_W1 = x * 0.09 * ln 9 * (1/2)(1/2) = 0.0225 ln 9 each.
+    """
+    layers = [(1, 2, "sigmoid", False), (2, 1, "sigmoid", False)]
+    net = textbook.network(layers, "sum_of_squares", init=[0, 0, np.log(9), np.log(9)], backend=backend)
+    loss, gradient = net.loss_and_gradient([[1]], [[0.4]])
+    assert loss == pytest.approx(0.25, rel=1e-14)
+    assert gradient == pytest.approx([0.0225 * np.log(9)] * 2 + [0.045] * 2, rel=1e-14)
+
+
+def test_mean_squared_error_worked_by_hand(backend):
+    """
+    2-2, identity: x = (1,2), W = ((1,2),(3,4)), b = (5,6): a = (1+6+5, 2+8+6) = (12, 16); y = (10, 13).
+    loss = (2^2 + 3^2)/2 = 6.5; grad_a = 2 (2,3)/2 = (2,3); grad_W = ((2,3),(4,6)), grad_b = (2,3).
+    A transposed weight would give a = (1*1+2*2+5, ...) = (10, 17).
+    """
+    net = textbook.network([(2, 2, "identity", True)], "mean_squared_error", init=[1, 2, 3, 4, 5, 6], backend=backend)
+    assert net.predict([[1, 2]]).tolist() == [[12, 16]]
+    loss, gradient = net.loss_and_gradient([[1, 2]], [[10, 13]])
+    assert loss == 6.5
+    assert gradient.tolist() == [2, 3, 4, 6, 2, 3]
+
+
+@pytest.mark.parametrize(("z", "y"), [(40.0, 1), (40.0, 0), (-800.0, 0), (-800.0, 1), (1e4, 1), (1e4, 0)])
+def test_log_loss_stays_finite_where_the_sigmoid_saturates(backend, dtype, z, y):
+    """
+    One weight z, x = 1: the loss is ln(1 + exp(-z)) for y = 1 and ln(1 + exp(z)) for y = 0, which at |z| >= 40 is
+    below 1e-17 or |z| itself. The textbook's form gives inf or NaN here.
+    """
+    net = textbook.network([(1, 1, "sigmoid", False)], "log_loss", init=[z], dtype=dtype, backend=backend)
+    loss, gradient = net.loss_and_gradient([[1]], [[y]])
+    wrong = (z > 0) != (y == 1)
+    assert loss == (pytest.approx(abs(z), rel=1e-15) if wrong else pytest.approx(0, abs=1e-16))
+    assert gradient[0] == pytest.approx((1 if z > 0 else -1) if wrong else 0, abs=1e-16)
+
+
+@given(
+    n_in=st.integers(1, 10), n_hidden=st.integers(1, 18), n_out=st.integers(1, 10), n_rows=st.integers(1, 9),
+    f=st.sampled_from(sorted(textbook.ACTIVATIONS)), last=st.sampled_from(sorted(textbook.ACTIVATIONS)),
+    loss=st.sampled_from(sorted(textbook.LOSSES)), biases=st.tuples(st.booleans(), st.booleans()),
+)  # fmt: skip
+def test_gradient_property_any_small_network(backend, n_in, n_hidden, n_out, n_rows, f, last, loss, biases):
+    last = "sigmoid" if loss == "log_loss" else last
+    layers = [(n_in, n_hidden, f, biases[0]), (n_hidden, n_out, last, biases[1])]
+    parameters, x, y = case(layers, n_rows, np.float64, seed=n_hidden)
+    expected = textbook.complex_step_gradient(layers, loss, parameters, x, y)
+    net = textbook.network(layers, loss, init=parameters, backend=backend)
+    _, gradient = net.loss_and_gradient(x, y)
+    # Absolute where a relu switched everything off; else as above.
+    assert np.abs(gradient - expected).max() <= 1e-12 * max(np.abs(expected).max(), 1e-3)
+
+
+@pytest.mark.parametrize("loss", textbook.LOSSES)
+def test_check_gradient_agrees_and_leaves_the_network_alone(backend, dtype, loss):
+    layers = NETWORKS["2-3-1"]
+    parameters, x, y = case(layers, 5, dtype)
+    net = textbook.network(layers, loss, init=parameters, dtype=dtype, backend=backend)
+    result = pn.check_gradient(net, x, y)
+    assert result.agree, str(result)
+    assert "agrees" in str(result)
+    assert np.array_equal(net.parameters, parameters)
+
+
+def test_check_gradient_does_not_accept_zeros_for_agreement(backend):
+    """All weights zero and relu: both gradients vanish, which proves nothing."""
+    net = textbook.network(
+        [(2, 3, "relu", False), (3, 1, "identity", False)], "mean_squared_error", init=np.zeros(9), backend=backend
+    )
+    result = pn.check_gradient(net, [[1.0, 2.0]], [[1.0]])
+    assert result.difference == 0
+    assert not result.agree

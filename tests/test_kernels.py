@@ -1,0 +1,257 @@
+"""Single kernels against formulas in extended precision, at the edges of the range, and around `out`."""
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import plainnet as pn
+
+SIZES = [1, 3, 7, 8, 9, 33]
+SHAPES = [(1, 1, 1), (3, 5, 7), (7, 17, 33), (8, 8, 8), (9, 33, 2), (33, 9, 1), (5, 1, 3)]
+F = {
+    "identity": (lambda z: z, lambda z: np.ones_like(z)),
+    "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2),
+    "tanh": (np.tanh, lambda z: 1 / np.cosh(z) ** 2),
+    "relu": (lambda z: np.where(z > 0, z, 0), lambda z: np.where(z > 0, 1.0, 0.0)),
+}
+ACTIVATIONS = ["sigmoid", "tanh", "relu"]
+
+# Elementwise, in ULPs of the exact value: NumPy's own tanh is good to 1.4, exp and the division of a sigmoid to 3.
+MAX_ULP = 4
+
+
+def poisoned(shape, dtype):
+    return np.full(shape, np.nan, dtype)
+
+
+def exact(name, z):
+    """The value in 50 digits, from the definition."""
+    with mpmath.workdps(50):
+        z = mpmath.mpf(float(z))
+        if name == "sigmoid":
+            return 1 / (1 + mpmath.exp(-z))
+        return mpmath.tanh(z) if name == "tanh" else max(z, mpmath.mpf(0))
+
+
+def ulps(actual, expected, dtype):
+    """|actual - expected| in units of the spacing of `dtype` at `expected` (subnormals: the smallest spacing)."""
+    with mpmath.workdps(50):
+        spacing = mpmath.mpf(float(np.spacing(np.abs(dtype.type(float(expected))))))
+        return float(abs(mpmath.mpf(float(actual)) - expected) / spacing)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation_is_exact_to_a_few_ulps_over_the_whole_range(kernels, dtype, name):
+    """Evenly, near 0 (where 2s(2z)-1 loses hundreds of ULPs), near +-5.6, and where the result underflows."""
+    least = 80 if dtype == np.float32 else 700
+    z = np.concatenate([
+        np.linspace(-20, 20, 161), np.linspace(-least, least, 41), np.linspace(-5.7, -5.5, 21),
+        10.0 ** np.arange(-30, 1), -(10.0 ** np.arange(-30, 1)), [0.0017, -0.0017, 0.549, 0.5493061443340549],
+    ]).astype(dtype)  # fmt: skip
+    a = getattr(kernels, name)(z)
+    worst = max(ulps(got, exact(name, value), dtype) for got, value in zip(a, z, strict=True))
+    assert worst <= MAX_ULP
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation_at_the_edges(kernels, dtype, name):
+    big, tiny = np.finfo(dtype).max, np.finfo(dtype).smallest_subnormal
+    z = np.array([0.0, -0.0, np.inf, -np.inf, big, -big, tiny, -tiny, np.nan], dtype)
+    expected = {
+        "sigmoid": [0.5, 0.5, 1, 0, 1, 0, 0.5, 0.5, np.nan],
+        "tanh": [0.0, -0.0, 1, -1, 1, -1, tiny, -tiny, np.nan],
+        "relu": [0.0, 0.0, np.inf, 0, big, 0, tiny, 0, np.nan],
+    }[name]
+    a = getattr(kernels, name)(z)
+    np.testing.assert_array_equal(a, np.array(expected, dtype))
+    if name == "tanh":
+        assert np.signbit(a[1])  # odd at -0 too
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
+def test_activation_is_monotone(kernels, dtype, name):
+    z = np.sort(np.random.default_rng(0).normal(0, 6, 20001)).astype(dtype)
+    a = getattr(kernels, name)(z)
+    assert (np.diff(a) >= 0).all()
+    assert np.abs(a).max() <= 1
+
+
+def test_tanh_is_odd(kernels, dtype):
+    z = np.random.default_rng(0).normal(0, 3, 1001).astype(dtype)
+    np.testing.assert_array_equal(kernels.tanh(-z), -kernels.tanh(z))
+
+
+@pytest.mark.parametrize("n", [0, *SIZES])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation_fills_every_element_and_no_other(kernels, dtype, name, n):
+    z = np.random.default_rng(n).normal(0, 2, n).astype(dtype)
+    room = poisoned(n + 2, dtype)
+    out = room[1:-1]
+    assert getattr(kernels, name)(z, out=out) is out
+    np.testing.assert_allclose(out, F[name][0](z.astype(float)), rtol=8 * np.finfo(dtype).eps)
+    assert np.isnan(room[[0, -1]]).all()
+    np.testing.assert_array_equal(getattr(kernels, name)(z), out)
+    np.testing.assert_array_equal(getattr(kernels, name)(z[:, None].repeat(3, 1)), out[:, None].repeat(3, 1))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation_does_not_depend_on_the_position(kernels, dtype, name):
+    """A value has the same bits in a vector's body and in its tail."""
+    z = np.random.default_rng(4).normal(0, 4, 67).astype(dtype)
+    whole = getattr(kernels, name)(z)
+    for start, stop in [(0, 1), (1, 2), (3, 67), (5, 40), (66, 67), (13, 29)]:
+        np.testing.assert_array_equal(getattr(kernels, name)(z[start:stop]), whole[start:stop])
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation_backward_multiplies_by_the_derivative(kernels, dtype, name, n):
+    rng = np.random.default_rng(n)
+    z, grad_a = rng.normal(0, 2, n), rng.standard_normal(n).astype(dtype)
+    a = F[name][0](z).astype(dtype)
+    out = poisoned(n, dtype)
+    assert getattr(kernels, f"{name}_backward")(a, grad_a, out=out) is out
+    # a is rounded, and 1 - a^2 near |a| = 1 keeps only its absolute accuracy.
+    np.testing.assert_allclose(out, grad_a * F[name][1](z), atol=8 * np.finfo(dtype).eps)
+    assert np.count_nonzero(out) > 0 or name == "relu"
+
+
+def test_activations_worked_by_hand(kernels):
+    """s(ln 3) = 1/(1 + 1/3) = 3/4, s' = 3/16; tanh(ln 2) = (2 - 1/2)/(2 + 1/2) = 3/5, tanh' = 1 - 9/25 = 16/25."""
+    assert kernels.sigmoid(np.log(3)) == pytest.approx(0.75, rel=1e-15)
+    assert kernels.tanh(np.log(2)) == pytest.approx(0.6, rel=1e-15)
+    assert kernels.relu([-2, 0, 3]).tolist() == [0, 0, 3]
+    assert kernels.sigmoid_backward([0.75], [16]) == pytest.approx([3], rel=1e-15)
+    assert kernels.tanh_backward([0.6], [25]) == pytest.approx([16], rel=1e-15)
+    assert kernels.relu_backward([0, 3], [5, 7]).tolist() == [0, 7]
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation_in_place(kernels, dtype, name):
+    rng = np.random.default_rng(1)
+    z, grad_a = rng.standard_normal(33).astype(dtype), rng.standard_normal(33).astype(dtype)
+    a = getattr(kernels, name)(z)
+    expected = getattr(kernels, f"{name}_backward")(a, grad_a)
+    for k in (0, 1):
+        arguments = [a.copy(), grad_a.copy()]
+        getattr(kernels, f"{name}_backward")(*arguments, out=arguments[k])
+        np.testing.assert_array_equal(arguments[k], expected)
+        np.testing.assert_array_equal(arguments[1 - k], [a, grad_a][1 - k])
+    assert getattr(kernels, name)(z, out=z) is z
+    np.testing.assert_array_equal(z, a)
+
+
+def layer(n_rows, n_in, n_out, dtype):
+    rng = np.random.default_rng(n_rows * n_in + n_out)
+    shapes = [(n_rows, n_in), (n_in, n_out), (n_out,), (n_rows, n_out)]
+    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+
+
+def product_tolerance(n_terms, dtype):
+    """A sum of n terms of order 1 is rounded n times, each by half a ULP of a partial sum of a few units."""
+    return 4 * (n_terms + 4) * np.finfo(dtype).eps
+
+
+@pytest.mark.parametrize("with_bias", [True, False])
+@pytest.mark.parametrize("activation", F)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dense_forward_is_f_of_x_weight_plus_bias(kernels, dtype, shape, activation, with_bias):
+    x, weight, bias, _ = layer(*shape, dtype)
+    bias = bias if with_bias else None
+    z = np.einsum("ik,kj->ij", x.astype(float), weight.astype(float)) + (0 if bias is None else bias.astype(float))
+    out = poisoned((shape[0], shape[2]), dtype)
+    assert kernels.dense_forward(x, weight, bias, activation, out=out) is out
+    np.testing.assert_allclose(out, F[activation][0](z), atol=product_tolerance(shape[1], dtype))
+    np.testing.assert_array_equal(kernels.dense_forward(x, weight, bias, activation), out)
+
+
+@pytest.mark.parametrize("activation", F)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dense_backward_is_the_chain_rule(kernels, dtype, shape, activation):
+    n_rows, n_in, n_out = shape
+    x, weight, bias, grad_a = layer(*shape, dtype)
+    z = x.astype(float) @ weight.astype(float) + bias.astype(float)
+    a = F[activation][0](z).astype(dtype)
+    out = tuple(poisoned(s, dtype) for s in [(n_rows, n_in), (n_in, n_out), (n_out,)])
+    results = kernels.dense_backward(x, weight, a, grad_a, activation, out=out)
+    assert all(result is array for result, array in zip(results, out, strict=True))
+
+    grad_z = grad_a * F[activation][1](z)
+    tolerance = product_tolerance(max(shape), dtype)
+    np.testing.assert_allclose(out[0], np.einsum("ij,kj->ik", grad_z, weight), atol=tolerance)
+    np.testing.assert_allclose(out[1], np.einsum("ik,ij->kj", x, grad_z), atol=tolerance)
+    np.testing.assert_allclose(out[2], np.einsum("ij->j", grad_z), atol=tolerance)
+    for fresh, array in zip(kernels.dense_backward(x, weight, a, grad_a, activation), out, strict=True):
+        np.testing.assert_array_equal(fresh, array)
+
+
+def test_dense_layer_worked_by_hand(kernels):
+    """
+    x = ((1,2),(3,4)), W = ((1,0,2),(0,1,-1)), b = (1,1,1):
+    z = ((1+1, 2+1, 2-2+1), (3+1, 4+1, 6-4+1)) = ((2,3,1),(4,5,3)).
+    With grad_a = ((1,0,1),(0,1,0)): grad_x = grad_a W^T = ((3,-1),(0,1)); grad_W = x^T grad_a = ((1,3,1),(2,4,2));
+    grad_b = (1,1,1).
+    """
+    x, weight = [[1, 2], [3, 4]], [[1, 0, 2], [0, 1, -1]]
+    a = kernels.dense_forward(x, weight, [1, 1, 1])
+    assert a.tolist() == [[2, 3, 1], [4, 5, 3]]
+    grad_x, grad_weight, grad_bias = kernels.dense_backward(x, weight, a, [[1, 0, 1], [0, 1, 0]])
+    assert grad_x.tolist() == [[3, -1], [0, 1]]
+    assert grad_weight.tolist() == [[1, 3, 1], [2, 4, 2]]
+    assert grad_bias.tolist() == [1, 1, 1]
+
+
+def test_single_row_has_the_bits_of_a_row_among_many(c_backend, dtype):
+    """Tiles and tails of C keep every sum's order. (NumPy calls another BLAS routine for one row.)"""
+    x, weight, bias, grad_a = layer(33, 17, 33, dtype)
+    whole = pn.kernels.dense_forward(x, weight, bias, "tanh")
+    whole_grad_x, _, _ = pn.kernels.dense_backward(x, weight, whole, grad_a, "tanh")
+    for rows in (slice(0, 1), slice(5, 6), slice(3, 12), slice(32, 33)):
+        np.testing.assert_array_equal(pn.kernels.dense_forward(x[rows], weight, bias, "tanh"), whole[rows])
+        grad_x, _, _ = pn.kernels.dense_backward(x[rows], weight, whole[rows], grad_a[rows], "tanh")
+        np.testing.assert_array_equal(grad_x, whole_grad_x[rows])
+
+
+def test_nan_in_one_row_stays_in_that_row(kernels, dtype):
+    x, weight, bias, _ = layer(9, 5, 7, dtype)
+    clean = kernels.dense_forward(x, weight, bias, "tanh")
+    x[4, 2] = np.nan
+    a = kernels.dense_forward(x, weight, bias, "tanh")
+    assert np.isnan(a[4]).all()
+    others = np.arange(9) != 4
+    np.testing.assert_array_equal(a[others], clean[others])
+
+
+def test_relu_backward_hands_nan_on(kernels, dtype):
+    """A NaN activation must not turn into a quiet zero."""
+    assert np.isnan(kernels.relu_backward(np.array([np.nan], dtype), np.array([1], dtype))).all()
+
+
+def test_result_is_float32_only_if_every_argument_is(kernels):
+    x32, x64 = np.ones((1, 1), np.float32), np.ones((1, 1))
+    assert kernels.sigmoid(x32).dtype == np.float32
+    assert kernels.sigmoid(np.float16(1)).dtype == np.float64
+    assert kernels.dense_forward(x32, x32).dtype == np.float32
+    assert kernels.dense_forward(x32, x64).dtype == np.float64
+    assert kernels.dense_forward(x32, x32, [0.0]).dtype == np.float64
+    assert kernels.tanh_backward(x32, x64).dtype == np.float64
+
+
+def test_result_into_a_strided_out(kernels, dtype):
+    x, weight, bias, _ = layer(7, 3, 5, dtype)
+    room = poisoned((14, 10), dtype)
+    out = room[::2, ::-2]
+    assert kernels.dense_forward(x, weight, bias, "sigmoid", out=out) is out
+    np.testing.assert_array_equal(out, kernels.dense_forward(x, weight, bias, "sigmoid"))
+    assert np.isnan(room[1::2]).all()
+    assert np.isnan(room[:, ::2]).all()
+
+
+@given(z=st.lists(st.floats(allow_nan=False), max_size=40), name=st.sampled_from(["sigmoid", "tanh"]))
+def test_activation_property_bounded_and_near_the_reference(c_backend, z, name):
+    a = getattr(pn.kernels, name)(z)
+    assert ((a >= (0 if name == "sigmoid" else -1)) & (a <= 1)).all()
+    # Each is within MAX_ULP of the exact value; an ULP is at most eps relative, and absolute among subnormals.
+    np.testing.assert_allclose(a, getattr(pn.reference, name)(z), rtol=2 * MAX_ULP * np.finfo(float).eps, atol=1e-322)

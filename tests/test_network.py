@@ -1,0 +1,238 @@
+"""Dense and Network: parameters and views, copies, pickles, starting weights, seeds, dtypes."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import plainnet as pn
+
+import textbook
+
+LAYERS = [(5, 7, "tanh", True), (7, 3, "sigmoid", False), (3, 2, "sigmoid", True)]
+
+
+def make(backend, **arguments):
+    return textbook.network(LAYERS, arguments.pop("loss", "log_loss"), **{"seed": 1, **arguments}, backend=backend)
+
+
+def test_dense_keeps_its_description():
+    layer = pn.Dense(5, 7, "tanh", bias=False)
+    assert (layer.n_in, layer.n_out, layer.activation, layer.has_bias) == (5, 7, "tanh", False)
+    assert layer.n_parameters == 35
+    assert repr(layer) == "Dense(5, 7, 'tanh', bias=False)"
+    assert repr(pn.Dense(np.int64(2), 1)) == "Dense(2, 1, 'identity')"
+    assert pn.Dense(5, 7).n_parameters == 42
+
+
+def test_parameters_are_weight_then_bias_layer_by_layer(backend, dtype):
+    net = make(backend, init=np.arange(71), dtype=dtype)
+    assert net.parameters.shape == (71,)
+    assert net.parameters.dtype == dtype
+    assert net.parameters.flags.c_contiguous
+    expected = textbook.split(LAYERS, np.arange(71))
+    for layer, (weight, bias) in zip(net.layers, expected, strict=True):
+        np.testing.assert_array_equal(layer.weight, weight)
+        if bias is None:
+            assert layer.bias is None
+        else:
+            np.testing.assert_array_equal(layer.bias, bias)
+
+
+def test_weight_and_bias_are_live_views(backend):
+    net = make(backend)
+    x = np.ones((1, 5))
+    for change in (
+        lambda: net.layers[0].weight.__setitem__((0, 0), 3.0),
+        lambda: net.layers[0].bias.__setitem__(2, -3.0),
+        lambda: net.parameters.__setitem__(70, 1.5),
+        lambda: setattr(net.layers[2], "weight", [[1, 2], [3, 4], [5, 6]]),
+        lambda: setattr(net.layers[2], "bias", [7, 8]),
+        lambda: setattr(net, "parameters", np.linspace(-1, 1, 71)),
+    ):
+        before = net.predict(x), net.parameters.copy()
+        array = net.parameters
+        change()
+        assert net.parameters is array
+        assert not np.array_equal(net.predict(x), before[0])
+        assert not np.array_equal(net.parameters, before[1])
+        np.testing.assert_allclose(net.predict(x), textbook.forward(LAYERS, net.parameters, x), rtol=1e-13)
+    weight = net.layers[0].weight
+    net.fit(x, [[0.0, 1.0]], epochs=1)
+    assert np.shares_memory(weight, net.parameters)
+    np.testing.assert_array_equal(weight.ravel(), net.parameters[:35])
+
+
+def test_network_makes_its_own_layers(backend):
+    """One Dense may be given twice, and to several networks."""
+    layer = pn.Dense(3, 3, "tanh")
+    net, other = (pn.Network([layer, layer], seed=1, backend=backend) for _ in range(2))
+    assert net.layers[0] is not layer
+    assert not np.shares_memory(net.layers[0].weight, net.layers[1].weight)
+    net.layers[0].weight[...] = 0
+    assert net.layers[1].weight.all()
+    assert other.layers[0].weight.all()
+    with pytest.raises(AttributeError):
+        _ = layer.weight
+
+
+def test_network_accepts_any_iterable_of_layers(backend):
+    assert pn.Network((pn.Dense(2, 3) for _ in range(1)), backend=backend).predict([[1, 2]]).shape == (1, 3)
+
+
+def test_defaults_are_those_documented():
+    net = pn.Network([pn.Dense(2, 3)])
+    assert net.backend == "c"
+    assert net.loss == "mean_squared_error"
+    assert net.dtype == np.float64
+    assert net.layers[0].activation == "identity"
+    assert net.layers[0].has_bias
+
+
+def test_repr_says_what_it_is(backend):
+    assert repr(make(backend)) == (
+        "Network([Dense(5, 7, 'tanh'), Dense(7, 3, 'sigmoid', bias=False), Dense(3, 2, 'sigmoid')], "
+        f"loss='log_loss', dtype='float64', backend='{backend}')"
+    )
+
+
+# ---- Starting weights ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("init", "mean", "deviation", "least", "most"),
+    [
+        # n_in = 300, n_out = 200. A uniform variable on +-c has deviation c / sqrt 3.
+        ("glorot", 0, np.sqrt(2 / 500), -np.sqrt(6 / 500), np.sqrt(6 / 500)),
+        ("he", 0, np.sqrt(2 / 300), -np.inf, np.inf),
+        ("normal", 0, 1, -np.inf, np.inf),
+        ("uniform", 0.5, np.sqrt(1 / 12), 0, 1),
+    ],
+)
+def test_init_draws_from_its_distribution(backend, init, mean, deviation, least, most):
+    net = pn.Network([pn.Dense(300, 200)], init=init, seed=0, backend=backend)
+    weight = net.layers[0].weight
+    # 60000 draws: mean and deviation are within 5 standard errors, deviation / 245 and deviation / 346.
+    assert weight.mean() == pytest.approx(mean, abs=5 * deviation / 245)
+    assert weight.std() == pytest.approx(deviation, rel=5 / 346)
+    assert least <= weight.min()
+    assert weight.max() <= most
+    assert (net.layers[0].bias == 0).all()
+
+
+def test_init_as_an_array_is_copied(backend, dtype):
+    init = np.arange(71.0)
+    net = make(backend, init=init, dtype=dtype)
+    net.parameters[0] = -1
+    assert init[0] == 0
+    np.testing.assert_array_equal(make(backend, init=init.tolist(), dtype=dtype).parameters, init)
+
+
+def test_seed_decides_the_start_on_every_backend(backend):
+    for init in ("glorot", "he", "normal", "uniform"):
+        np.testing.assert_array_equal(make(backend, init=init).parameters, make("numpy", init=init).parameters)
+        assert not np.array_equal(make(backend, init=init, seed=2).parameters, make(backend, init=init).parameters)
+    assert not np.array_equal(make(backend, seed=None).parameters, make(backend, seed=None).parameters)
+
+
+def test_seed_takes_what_default_rng_takes(backend):
+    expected = make(backend, seed=7).parameters
+    for seed in (np.random.default_rng(7), np.random.SeedSequence(7), np.random.PCG64(7), np.int32(7), [7]):
+        np.testing.assert_array_equal(make(backend, seed=seed).parameters, expected)
+    rng = np.random.default_rng(7)
+    assert not np.array_equal(make(backend, seed=rng).parameters, make(backend, seed=rng).parameters)
+
+
+def test_float32_starts_at_the_rounded_float64_start(backend):
+    np.testing.assert_array_equal(
+        make(backend, dtype="float32").parameters, make(backend).parameters.astype(np.float32)
+    )
+
+
+@pytest.mark.parametrize("given", ["float32", np.float32, np.dtype("f4"), "f4", "single"])
+def test_dtype_is_taken_in_any_spelling(backend, given):
+    net = make(backend, dtype=given)
+    assert net.dtype == np.float32
+    assert net.parameters.dtype == np.float32
+    x = np.ones((1, 5))
+    assert net.predict(x).dtype == np.float32
+    loss, gradient = net.loss_and_gradient(x, [[0, 1]])
+    assert isinstance(loss, float)
+    assert gradient.dtype == np.float32
+    assert isinstance(net.train_on_batch(x, [[0, 1]]), float)
+
+
+# ---- Copies ----------------------------------------------------------------------------------------------------------
+
+
+def copies():
+    return {
+        "copy": lambda net: net.copy(),
+        "copy.copy": copy.copy,
+        "deepcopy": copy.deepcopy,
+        **{f"pickle-{p}": lambda net, p=p: pickle.loads(pickle.dumps(net, p)) for p in range(2, 6)},
+    }
+
+
+@pytest.mark.parametrize("how", copies())
+def test_copy_has_the_same_state_and_shares_nothing(backend, dtype, how):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((9, 5)), rng.random((9, 2))
+    net = make(backend, dtype=dtype)
+    net.fit(x, y, epochs=3, batch_size=2)
+    twin = copies()[how](net)
+    assert repr(twin) == repr(net)
+    assert twin.epochs_trained == 3
+    assert not np.shares_memory(twin.parameters, net.parameters)
+    np.testing.assert_array_equal(twin.parameters, net.parameters)
+    # The order of the mini-batches to come is part of the state.
+    ours, theirs = net.fit(x, y, epochs=3, batch_size=2), twin.fit(x, y, epochs=3, batch_size=2)
+    np.testing.assert_array_equal(ours.loss, theirs.loss)
+    np.testing.assert_array_equal(twin.parameters, net.parameters)
+    twin.layers[0].weight[...] = 0
+    assert net.layers[0].weight.any()
+    assert not twin.parameters[:35].any()
+
+
+def test_copy_on_another_backend(backend):
+    net = make(backend)
+    for name in ("c", "numpy"):
+        twin = net.copy(backend=name)
+        assert twin.backend == name
+        assert net.backend == backend
+        np.testing.assert_array_equal(twin.parameters, net.parameters)
+        np.testing.assert_allclose(twin.predict(np.ones((2, 5))), net.predict(np.ones((2, 5))), rtol=1e-14)
+
+
+def test_copy_outlives_the_original(backend):
+    """C holds pointers into the parameters: they belong to the copy alone."""
+    net = make(backend)
+    expected = net.predict(np.ones((3, 5)))
+    twin, view = net.copy(), net.layers[0].weight
+    del net
+    filler = [np.full(71, np.nan) for _ in range(100)]
+    np.testing.assert_array_equal(twin.predict(np.ones((3, 5))), expected)
+    assert np.isfinite(view).all()
+    del filler
+
+
+def test_train_on_batch_does_not_allocate_workspace_again(backend):
+    """Ten thousand steps after the first do not raise the memory in use."""
+    import tracemalloc
+
+    net = make(backend)
+    x, y = np.ones((8, 5)), np.ones((8, 2))
+    net.train_on_batch(x, y)
+    net.fit(x, y, epochs=2)
+    tracemalloc.start()
+    try:
+        for _ in range(50):
+            net.train_on_batch(x, y)
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(2000 if backend == "c" else 200):
+            net.train_on_batch(x, y)
+            net.predict(x)
+        assert tracemalloc.get_traced_memory()[0] - before < 5000
+    finally:
+        tracemalloc.stop()

@@ -1,0 +1,120 @@
+"""The package as others see it: names, docstrings, types, imports."""
+
+import importlib.metadata
+import inspect
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import plainnet as pn
+
+CORE = ["numpy", "cffi", "_cffi_backend"]
+OPTIONAL = ["matplotlib", "sklearn", "scipy", "pandas", "torch", "mpi4py", "onnx", "pytest", "hypothesis", "mpmath"]
+
+
+def test_public_names_are_there():
+    assert sorted(pn.__all__) == pn.__all__
+    assert set(pn.__all__) >= {
+        "Network", "Dense", "History", "DivergedError", "cross_check", "check_gradient", "kernels", "reference",
+        "native",
+    }  # fmt: skip
+    for name in pn.__all__:
+        assert getattr(pn, name) is not None
+
+
+def test_version_is_that_of_the_distribution():
+    assert pn.__version__ == importlib.metadata.version("plainnet")
+
+
+def public_objects():
+    for name in pn.__all__:
+        value = getattr(pn, name)
+        yield name, value
+        if inspect.ismodule(value):
+            members = getattr(value, "__all__", [n for n in vars(value) if not n.startswith("_")])
+            for member in members:
+                inner = getattr(value, member)
+                if inspect.isfunction(inner) and inner.__module__ == value.__name__:
+                    yield f"{name}.{member}", inner
+        elif inspect.isclass(value):
+            for member, inner in vars(value).items():
+                if inspect.isfunction(inner) and not member.startswith("_"):
+                    yield f"{name}.{member}", inner
+
+
+def test_public_objects_have_docstrings():
+    # The functions behind plainnet.kernels are documented there.
+    behind = {f"native.{name}" for name in ("activate", "activate_backward", "dense_forward", "dense_backward")}
+    missing = [name for name, value in public_objects() if not inspect.getdoc(value)]
+    assert not set(missing) - behind
+
+
+def test_package_is_marked_as_typed():
+    assert (Path(pn.__file__).parent / "py.typed").exists()
+
+
+@pytest.mark.parametrize("module", ["plainnet", "plainnet.kernels", "plainnet.network", "plainnet.checks"])
+def test_core_imports_no_optional_package(module):
+    """With every other package made unimportable, the core still works."""
+    script = textwrap.dedent(f"""
+        import sys
+        for name in {OPTIONAL!r}:
+            sys.modules[name] = None
+        import {module}
+        import plainnet as pn
+        net = pn.Network([pn.Dense(2, 3, "tanh"), pn.Dense(3, 1, "sigmoid")], loss="log_loss", seed=1)
+        net.fit([[0, 0], [0, 1]], [[0], [1]], epochs=2)
+        pn.cross_check(net, [[0, 1]], [[1]], epochs=2)
+        print(sorted(name for name in sys.modules if name.startswith("plainnet.")))
+    """)
+    result = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    for optional in ("cli", "plot", "xor"):
+        assert f"'plainnet.{optional}'" not in result.stdout
+
+
+def test_reference_imports_numpy_alone():
+    """The learner's file knows nothing of C: no import of the extension, nor of the module that uses it."""
+    source = Path(pn.reference.__file__).read_text()
+    imported = [line.strip() for line in source.splitlines() if line.strip().startswith(("import ", "from "))]
+    roots = {line.split()[1] for line in imported}
+    assert roots <= {"__future__", "collections.abc", "typing", "numpy", "numpy.typing", ".arrays", ".backend", ".training"}
+
+
+def test_native_alone_touches_the_extension():
+    for path in Path(pn.__file__).parent.glob("*.py"):
+        if path.name != "native.py":
+            assert "_plainnet" not in path.read_text(), path.name
+
+
+def test_missing_extension_fails_loudly():
+    """There is no silent way back to NumPy."""
+    script = "import sys; sys.modules['plainnet._plainnet'] = None; import plainnet"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert result.returncode != 0
+    assert "ImportError" in result.stderr or "ModuleNotFoundError" in result.stderr
+    assert "_plainnet" in result.stderr
+
+
+@pytest.mark.parametrize("isa", pn.native.available_isas())
+def test_environment_chooses_the_isa(isa):
+    script = "import plainnet; print(plainnet.native.isa())"
+    result = subprocess.run([sys.executable, "-c", script], env=environment(isa), capture_output=True, text=True)
+    assert result.stdout == f"{isa}\n", result.stderr
+
+
+def test_environment_with_an_unknown_isa_is_refused_at_import():
+    result = subprocess.run(
+        [sys.executable, "-c", "import plainnet"], env=environment("mmx"), capture_output=True, text=True
+    )
+    assert result.returncode != 0
+    assert "PLAINNET_ISA" in result.stderr
+    assert repr(pn.native.available_isas()) in result.stderr
+
+
+def environment(isa):
+    return {**os.environ, "PLAINNET_ISA": isa}

@@ -1,0 +1,51 @@
+"""The twins have the same functions with the same arguments."""
+
+import inspect
+
+import pytest
+
+import plainnet as pn
+
+
+def public_functions(module):
+    return {
+        name for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
+    }  # fmt: skip
+
+
+def test_kernels_are_those_of_the_reference():
+    assert set(pn.kernels.__all__) == public_functions(pn.kernels)
+    assert public_functions(pn.reference) - {"shuffled"} == set(pn.kernels.__all__)
+
+
+@pytest.mark.parametrize("name", pn.kernels.__all__)
+def test_kernel_signatures_agree(name):
+    assert inspect.signature(getattr(pn.kernels, name)) == inspect.signature(getattr(pn.reference, name))
+
+
+def methods(cls):
+    return {name: value for name, value in vars(cls).items() if inspect.isfunction(value)}
+
+
+SEAM = ["__init__", "forward", "loss_and_gradient", "train", "train_on_batch"]
+
+
+def test_models_have_the_same_public_methods():
+    for cls in (pn.reference.Model, pn.native.Model):
+        assert sorted(name for name in methods(cls) if name == "__init__" or name[0] != "_") == SEAM
+
+
+@pytest.mark.parametrize("name", SEAM)
+def test_model_signatures_and_contracts_agree(name):
+    ours, theirs = (methods(cls)[name] for cls in (pn.native.Model, pn.reference.Model))
+    assert inspect.signature(ours) == inspect.signature(theirs)
+    assert ours.__doc__ == theirs.__doc__
+
+
+def test_backends_know_the_same_activations_and_losses():
+    """In the order of plainnet.h's numbers, so that error messages list them alike."""
+    assert list(pn.native.ACTIVATIONS) == list(pn.reference.ACTIVATIONS)
+    assert list(pn.native.LOSSES) == list(pn.reference.LOSSES)
+    assert list(pn.native.ACTIVATIONS.values()) == list(range(len(pn.native.ACTIVATIONS)))
+    assert list(pn.native.LOSSES.values()) == list(range(len(pn.native.LOSSES)))

@@ -1,0 +1,126 @@
+"""Several Python threads, and processes that fork."""
+
+import os
+import sys
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import textbook
+
+LAYERS = [(16, 64, "tanh", True), (64, 8, "sigmoid", True)]
+
+
+def make(backend, seed=0, **arguments):
+    return textbook.network(LAYERS, "mean_squared_error", seed=seed, backend=backend, **arguments)
+
+
+def data(n_rows=256):
+    rng = np.random.default_rng(1)
+    return rng.standard_normal((n_rows, 16)), rng.random((n_rows, 8))
+
+
+def test_threads_may_predict_with_one_network(backend):
+    net = make(backend)
+    x, _ = data()
+    expected = {n: net.predict(x[:n]) for n in (1, 7, 33, 256)}
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [(n, pool.submit(net.predict, x[:n])) for _ in range(50) for n in expected]
+        for n, job in jobs:
+            np.testing.assert_array_equal(job.result(), expected[n])
+
+
+def test_threads_may_ask_one_network_for_gradients(backend):
+    net = make(backend)
+    x, y = data()
+    expected = net.loss_and_gradient(x, y)
+    with ThreadPoolExecutor(4) as pool:
+        for job in [pool.submit(net.loss_and_gradient, x, y) for _ in range(50)]:
+            loss, gradient = job.result()
+            assert loss == expected[0]
+            np.testing.assert_array_equal(gradient, expected[1])
+
+
+def test_threads_may_train_networks_of_their_own(backend):
+    x, y = data()
+
+    def train(seed):
+        net = make(backend, seed)
+        return net.fit(x, y, epochs=5, batch_size=20).loss, net.parameters
+
+    expected = [train(seed) for seed in range(6)]
+    with ThreadPoolExecutor(4) as pool:
+        for result, reference in zip(pool.map(train, range(6)), expected, strict=True):
+            for actual, wanted in zip(result, reference, strict=True):
+                np.testing.assert_array_equal(actual, wanted)
+
+
+def test_second_thread_that_trains_the_same_network_is_refused(backend, monkeypatch):
+    """For the whole run, between its slices too: the run's workspace holds its place. The run itself is unharmed."""
+    x, y = data()
+    net, twin = make(backend), make(backend)
+    in_slice, go_on = threading.Event(), threading.Event()
+    original = net._model.train
+
+    def train(*arguments):
+        original(*arguments[:-1], 3)
+        in_slice.set()
+        assert go_on.wait(60)
+
+    net._model.train = train
+    thread = threading.Thread(target=net.fit, args=(x, y), kwargs={"epochs": 3, "batch_size": 20})
+    thread.start()
+    assert in_slice.wait(60)
+    for call in (net.fit, net.train_on_batch):
+        with pytest.raises(RuntimeError, match="being trained by another thread"):
+            call(x[:5], y[:5])
+    go_on.set()
+    thread.join()
+    net._model.train = original
+    twin.fit(x, y, epochs=3, batch_size=20)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+    net.train_on_batch(x, y)  # free again
+
+
+def test_copy_of_a_network_in_training_is_free(backend):
+    net = make(backend)
+    x, y = data()
+    with net._training:
+        net.copy().fit(x, y)
+
+
+def test_interrupt_machinery_leaves_other_threads_alone(backend):
+    """Signal handlers belong to the main thread: fit in another one must not touch them."""
+    x, y = data()
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: make(backend).fit(x, y, epochs=2).loss.shape).result(60) == (2,)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_child_of_a_fork_predicts_and_trains(backend):
+    """After use in the parent, with its threads if it has any; twice, and the parent goes on."""
+    net = make(backend)
+    x, y = data(2048)
+    net.fit(x, y, epochs=2, batch_size=64)
+    net.fit(x, y, epochs=1)
+    expected = net.copy()
+    loss, a = expected.fit(x, y, epochs=3).loss, expected.predict(x)
+    for _ in range(2):
+        sys.stdout.flush()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python's own about threads and fork
+            child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                twin = net.copy()
+                same = np.array_equal(twin.fit(x, y, epochs=3).loss, loss) and np.array_equal(twin.predict(x), a)
+                status = 0 if same else 2
+            finally:
+                os._exit(status)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+    np.testing.assert_array_equal(net.fit(x, y, epochs=3).loss, loss)

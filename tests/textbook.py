@@ -1,0 +1,129 @@
+"""
+The textbook's equations, written down again without the package: what both backends are measured against.
+
+A network is a list of (n_in, n_out, activation, bias), as the arguments of Dense. Formulas are the unfused ones, take
+complex numbers (for complex steps) and, in `train`, a stack of networks at once.
+"""
+
+import numpy as np
+
+import plainnet as pn
+
+XOR_X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float)
+XOR_X3 = np.array([[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]], float)
+XOR_Y = np.array([[0], [1], [1], [0]], float)
+
+#: name: (layers, loss, x, y, learning rate, starting weights)
+SYSTEMS = {
+    "layered": ([(2, 3, "tanh", True), (3, 1, "sigmoid", True)], "log_loss", XOR_X, XOR_Y, 0.1, "normal"),
+    "two_layer": (
+        [(3, 4, "sigmoid", False), (4, 1, "sigmoid", False)], "sum_of_squares", XOR_X3, XOR_Y, 1.0, "uniform",
+    ),
+}  # fmt: skip
+
+ACTIVATIONS = {
+    "identity": (lambda z: z, lambda z: np.ones_like(z)),
+    "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2),
+    "tanh": (np.tanh, lambda z: 1 / np.cosh(z) ** 2),
+    "relu": (lambda z: z * (z.real > 0), lambda z: (z.real > 0).astype(z.dtype)),
+}
+
+LOSSES = {
+    "log_loss": lambda a, y: -np.sum(y * np.log(a) + (1 - y) * np.log(1 - a), axis=(-2, -1)) / y.shape[0],
+    "sum_of_squares": lambda a, y: np.sum((y - a) ** 2, axis=(-2, -1)),
+    "mean_squared_error": lambda a, y: np.sum((y - a) ** 2, axis=(-2, -1)) / y.size,
+}
+
+LOSS_GRADIENTS = {
+    "log_loss": lambda a, y: ((1 - y) / (1 - a) - y / a) / y.shape[0],
+    "sum_of_squares": lambda a, y: 2 * (a - y),
+    "mean_squared_error": lambda a, y: 2 * (a - y) / y.size,
+}
+
+
+def network(layers, loss, **arguments):
+    return pn.Network([pn.Dense(*layer) for layer in layers], loss=loss, **arguments)
+
+
+def n_parameters(layers):
+    return sum(n_in * n_out + n_out * bias for n_in, n_out, _, bias in layers)
+
+
+def split(layers, parameters):
+    """[(weight, bias)] from flat parameters (..., n_parameters): weight, then bias, layer by layer."""
+    parts, start = [], 0
+    for n_in, n_out, _, has_bias in layers:
+        weight = parameters[..., start : start + n_in * n_out]
+        start += n_in * n_out
+        bias = parameters[..., start : start + n_out] if has_bias else None
+        start += n_out * has_bias
+        parts.append((weight.reshape(*weight.shape[:-1], n_in, n_out), bias))
+    return parts
+
+
+def forward(layers, parameters, x):
+    a = x
+    for (_, _, activation, _), (weight, bias) in zip(layers, split(layers, parameters), strict=True):
+        z = a @ weight
+        if bias is not None:
+            z = z + bias[..., None, :]
+        a = ACTIVATIONS[activation][0](z)
+    return a
+
+
+def loss(layers, name, parameters, x, y):
+    return LOSSES[name](forward(layers, parameters, x), y)
+
+
+def complex_step_gradient(layers, name, parameters, x, y):
+    """Im loss(p + ih) / h: no subtraction, so exact to rounding, and no derivative formula in it."""
+    h = 1e-30
+    gradient = np.empty(len(parameters))
+    for k in range(len(parameters)):
+        shifted = parameters.astype(complex)
+        shifted[k] += 1j * h
+        gradient[k] = loss(layers, name, shifted, x, y).imag / h
+    return gradient
+
+
+def train(layers, name, parameters, x, y, epochs, learning_rate):
+    """
+    Full-batch gradient descent of a stack of networks: parameters (n_networks, n_parameters) of x's dtype.
+
+    Returns the parameters afterwards and the losses (n_networks, epochs) from before each update.
+    """
+    p = parameters.copy()
+    losses = np.empty((len(p), epochs))
+    for epoch in range(epochs):
+        parts = split(layers, p)
+        a, z = [x], []
+        for (_, _, activation, _), (weight, bias) in zip(layers, parts, strict=True):
+            z.append(a[-1] @ weight if bias is None else a[-1] @ weight + bias[:, None, :])
+            a.append(ACTIVATIONS[activation][0](z[-1]))
+        losses[:, epoch] = LOSSES[name](a[-1], y)
+        grad_a = LOSS_GRADIENTS[name](a[-1], y)
+        gradients = []
+        for k in reversed(range(len(layers))):
+            weight, bias = parts[k]
+            grad_z = grad_a * ACTIVATIONS[layers[k][2]][1](z[k])
+            if bias is not None:
+                gradients.insert(0, grad_z.sum(axis=1))
+            gradients.insert(0, (np.swapaxes(a[k], -1, -2) @ grad_z).reshape(len(p), -1))
+            grad_a = grad_z @ np.swapaxes(weight, -1, -2)
+        p -= learning_rate * np.concatenate(gradients, axis=1)
+    return p, losses
+
+
+def difference(actual, expected):
+    """The largest difference relative to the largest entry; NaN and infinity never pass."""
+    actual, expected = np.asarray(actual, float), np.asarray(expected, float)
+    assert actual.shape == expected.shape
+    assert np.isfinite(actual).all()
+    assert np.isfinite(expected).all()
+    return np.abs(actual - expected).max() / np.abs(expected).max()
+
+
+def fractions(n, seed, dtype=float):
+    """n numbers in [-1, 1) that every machine computes alike and float32 holds exactly: k / 2**15, k scrambled."""
+    k = [((i * 2654435761 + seed * 40503 + 12345) % 2**32 * 1103515245 % 2**32) >> 16 for i in range(1, n + 1)]
+    return (np.array(k) / 2.0**15 - 1).astype(dtype)

@@ -143,11 +143,11 @@ def open_processes(wanted: list[str], n_threads: int, cores: list[int], say: Cal
     """Starts the wanted contenders; those that cannot run are skipped by name."""
     processes = []
     for contender in CONTENDERS:
-        if contender.name not in wanted:
+        if contender.name not in wanted or contender.n_threads == n_threads:
             continue
         reason = contender.lacks()
         if not reason:
-            process = Process(contender, n_threads, cores)
+            process = Process(contender, contender.n_threads or n_threads, cores)
             if not process.missing:
                 processes.append(process)
                 continue

@@ -60,12 +60,15 @@ class Contender:
         Variables on top of those that all processes get.
     needs_flag : str
         CPU flag without which the environment makes no sense or crashes.
+    n_threads : int or None
+        Its own number of threads, in races that have more; None: as many as the race has.
     """
 
     name: str
     module: str
     environment: tuple[tuple[str, str], ...] = ()
     needs_flag: str = ""
+    n_threads: int | None = None
 
     def lacks(self) -> str:
         """Why it cannot run on this CPU; empty if it can."""
@@ -76,6 +79,7 @@ class Contender:
 
 OURS = "plainnet"
 OURS_AVX2 = "plainnet, AVX2 forced"
+OURS_ONE_THREAD = "plainnet, 1 thread"
 PEAK = "FMA peak"
 NUMPY_TUTORIAL = "NumPy, tutorial"
 NUMPY_WELL = "NumPy, written well"
@@ -83,6 +87,7 @@ NUMPY_WELL = "NumPy, written well"
 CONTENDERS = [
     Contender(OURS, "ours"),
     Contender(OURS_AVX2, "ours", (("PLAINNET_ISA", "avx2"),), "avx512f"),
+    Contender(OURS_ONE_THREAD, "ours", n_threads=1),
     Contender(NUMPY_TUTORIAL, "numpy_tutorial"),
     Contender(NUMPY_WELL, "numpy_well"),
     Contender("NumPy, written well, SkylakeX", "numpy_well", (("OPENBLAS_CORETYPE", "SkylakeX"),), "avx512f"),
@@ -94,16 +99,17 @@ CONTENDERS = [
     Contender(PEAK, "fma_peak"),
 ]
 
-NOT_OTHERS = (OURS, OURS_AVX2, PEAK)
+NOT_OTHERS = (OURS, OURS_AVX2, OURS_ONE_THREAD, PEAK)
 
 
 def cpu_flags() -> set[str]:
     """Feature flags of this machine's CPU, where Linux tells them."""
     try:
         with open("/proc/cpuinfo") as file:
-            return next((set(line.split(":")[1].split()) for line in file if line.startswith(("flags", "Features"))), set())
+            lines = [line for line in file if line.startswith(("flags", "Features"))]
     except OSError:
         return set()
+    return set(lines[0].split(":")[1].split()) if lines else set()
 
 
 def cpu_model() -> str:

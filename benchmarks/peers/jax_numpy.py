@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import jaxlib
 import numpy as np
+
 from peers import Way
 from workloads import Outcome, Problem, Workload
 
@@ -20,7 +21,7 @@ FUNCTIONS = {"tanh": jnp.tanh, "sigmoid": jax.nn.sigmoid, "identity": lambda z: 
 
 def forward(workload: Workload, parameters: Parameters, x: jax.Array, on_logits: bool = False) -> jax.Array:
     """The outputs, or the last layer's z."""
-    activations = workload.activations[:-1] + ["identity" if on_logits else workload.output]
+    activations = [*workload.activations[:-1], "identity" if on_logits else workload.output]
     for (weight, bias), activation in zip(parameters, activations, strict=True):
         x = FUNCTIONS[activation](x @ weight + bias)
     return x

@@ -8,6 +8,7 @@ forward, backward and update passes, the textbook formulas.
 from __future__ import annotations
 
 import numpy as np
+
 from peers import Way
 from workloads import Array, Outcome, Problem
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from peers import Way
 from workloads import Array, Outcome, Problem
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
+
 from peers import Way
 from workloads import Array, Outcome, Problem
 

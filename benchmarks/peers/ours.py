@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 import plainnet as pn
 from peers import Way
 from workloads import Outcome, Problem

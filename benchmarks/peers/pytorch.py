@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from peers import Way
 from torch import nn
+
+from peers import Way
 from workloads import Outcome, Problem
 
 Tensor = torch.Tensor
@@ -40,7 +41,7 @@ class Autograd(Way):
     def __init__(self, problem: Problem, compiled: bool) -> None:
         self.problem = problem
         on_logits = problem.workload.loss == "log_loss"
-        activations = problem.workload.activations[:-1] + ["identity" if on_logits else problem.workload.output]
+        activations = [*problem.workload.activations[:-1], "identity" if on_logits else problem.workload.output]
         self.model = make_model(problem, activations)
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=problem.workload.learning_rate)
         loss = loss_on_logits(problem)

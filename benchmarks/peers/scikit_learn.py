@@ -6,9 +6,10 @@ import warnings
 
 import numpy as np
 import sklearn
-from peers import Way
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+from peers import Way
 from workloads import Outcome, Problem
 
 
@@ -26,9 +27,9 @@ class _Training(Way):
         kind = MLPClassifier if self.is_classifier else MLPRegressor
         rate = workload.learning_rate * (1 if self.is_classifier else 2 / workload.sizes[-1])
         self.estimator = kind(
-            workload.sizes[1:-1], activation="tanh", solver="sgd", alpha=0.0, batch_size=workload.batch_size,
-            learning_rate_init=rate, momentum=0.0, nesterovs_momentum=False, shuffle=False, max_iter=1, tol=0.0,
-            n_iter_no_change=10**9, warm_start=True,
+            hidden_layer_sizes=workload.sizes[1:-1], activation="tanh", batch_size=workload.batch_size, shuffle=False,
+            solver="sgd", alpha=0.0, momentum=0.0, nesterovs_momentum=False, learning_rate_init=rate,
+            max_iter=1, tol=0.0, n_iter_no_change=10**9, warm_start=True,
         )  # fmt: skip
         y = problem.y.astype(np.int64) if self.is_classifier else problem.y
         self.y = y.ravel() if y.shape[1] == 1 else y

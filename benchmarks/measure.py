@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from peers import CONTENDERS, NOT_OTHERS, Contender
+from peers import CONTENDERS, NOT_OTHERS, OURS, Contender
 from workloads import WORKLOADS
 
 WORKER = Path(__file__).parent / "worker.py"
@@ -116,6 +116,10 @@ class Race:
     n_threads: int
     racers: list[Racer]
 
+    def ours(self, contender: str = OURS) -> Racer | None:
+        """What we are measured by: the first way of a contender of ours, `fit` where the workload allows it."""
+        return next((racer for racer in self.racers if racer.contender == contender), None)
+
     def find(self, contender: str, way: str | None = None) -> Racer | None:
         """The contender's fastest way, or the one of this name."""
         mine = [racer for racer in self.racers if racer.contender == contender and way in (None, racer.way)]
@@ -157,25 +161,42 @@ def open_processes(wanted: list[str], n_threads: int, cores: list[int], say: Cal
     return processes
 
 
-def _sample(process: Process, racer: Racer) -> float:
-    answer = process.ask(do="time", way=racer.way, n_units=racer.n_units, n_calls=racer.n_calls)
+@dataclass(frozen=True)
+class Effort:
+    """
+    How thoroughly to measure.
+
+    Attributes
+    ----------
+    n_rounds : int
+    sample_seconds : float
+        Of work, each round and contender.
+    clock : {"wall", "cpu"}
+        The processor's time leaves out what other programs took; with more than one thread it is meaningless.
+    """
+
+    n_rounds: int
+    sample_seconds: float
+    clock: str
+
+
+def _sample(process: Process, racer: Racer, clock: str) -> float:
+    answer = process.ask(do="time", way=racer.way, n_units=racer.n_units, n_calls=racer.n_calls, clock=clock)
     seconds: float = answer["seconds"]
     return seconds
 
 
-def _fill_sample(process: Process, racer: Racer, fixed: bool, sample_seconds: float) -> None:
+def _fill_sample(process: Process, racer: Racer, fixed: bool, effort: Effort) -> None:
     """Chooses how much work takes about so long: more units in a call, or more calls of a fixed number of units."""
-    while (seconds := _sample(process, racer)) < 0.7 * sample_seconds:
-        factor = min(sample_seconds / seconds, 20.0)
+    while (seconds := _sample(process, racer, effort.clock)) < 0.7 * effort.sample_seconds:
+        factor = min(effort.sample_seconds / max(seconds, 1e-9), 20.0)
         if fixed:
             racer.n_calls = math.ceil(racer.n_calls * factor)
         else:
             racer.n_units = math.ceil(racer.n_units * factor)
 
 
-def run_race(
-    processes: list[Process], workload: str, dtype: str, n_threads: int, n_rounds: int, sample_seconds: float
-) -> Race:
+def run_race(processes: list[Process], workload: str, dtype: str, n_threads: int, effort: Effort) -> Race:
     """Checks everybody, finds out how much work fills a sample, then measures in rounds of random order."""
     fixed_units, items = WORKLOADS[workload].n_units, WORKLOADS[workload].items_per_unit
     pairs: list[tuple[Process, Racer]] = []
@@ -183,11 +204,11 @@ def run_race(
         errors = process.ask(do="prepare", workload=workload, dtype=dtype)["errors"]
         for way, error in errors.items():
             racer = Racer(process.contender.name, way, error, fixed_units or 1, 1, [])
-            _fill_sample(process, racer, fixed_units is not None, sample_seconds)
+            _fill_sample(process, racer, fixed_units is not None, effort)
             pairs.append((process, racer))
     order = random.Random(0)
-    for _ in range(n_rounds):
+    for _ in range(effort.n_rounds):
         for process, racer in order.sample(pairs, len(pairs)):
             time.sleep(PAUSE_SECONDS)
-            racer.seconds.append(_sample(process, racer) / (racer.n_calls * racer.n_units * items))
+            racer.seconds.append(_sample(process, racer, effort.clock) / (racer.n_calls * racer.n_units * items))
     return Race(workload, dtype, n_threads, [racer for _, racer in pairs])

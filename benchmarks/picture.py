@@ -82,7 +82,7 @@ def draw_ratios(axes: Axes, races: list[Race]) -> None:
     names = [name for name in reversed(BARS) if name in by_name]
     for y, name in enumerate(names):
         race = by_name[name]
-        ours = race.find(OURS)
+        ours = race.ours()
         if ours is None:
             continue
         for library in contenders_of([race]):

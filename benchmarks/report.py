@@ -90,9 +90,9 @@ def _table(rows: list[list[str]]) -> str:
 
 def summary(races: list[Race]) -> str:
     """One line a race: our time, the best other, and the ratio."""
-    rows = [["workload", "dtype", "threads", "plainnet", "for a", "best other", "its time", "best other / plainnet"]]
+    rows = [["workload", "dtype", "threads", "plainnet", "per", "best other", "its time", "best other / plainnet"]]
     for race in races:
-        ours, other = race.find(OURS), race.best_other()
+        ours, other = race.ours(), race.best_other()
         if ours is None or other is None:
             continue
         workload = WORKLOADS[race.workload]
@@ -103,9 +103,9 @@ def summary(races: list[Race]) -> str:
 
 def details(race: Race) -> str:
     """Everybody in one race, the fastest first."""
-    workload, ours = WORKLOADS[race.workload], race.find(OURS)
+    workload, ours = WORKLOADS[race.workload], race.ours()
     head = f"{workload.title}, {race.dtype}, {race.n_threads} thread(s)"
-    rows = [[head, f"time a {workload.unit}", "spread", "/ plainnet"]]
+    rows = [[head, f"time per {workload.unit}", "spread", "/ plainnet"]]
     for racer in sorted(race.racers, key=lambda racer: racer.median):
         times = sorted(racer.seconds)
         spread = (times[3 * len(times) // 4] - times[len(times) // 4]) / racer.median
@@ -126,7 +126,7 @@ def goals(races: list[Race]) -> str:
         race = measured.get((goal.workload, goal.dtype, goal.n_threads))
         if race is None:
             continue
-        ours, other = race.find(goal.ours), _against(goal, race)
+        ours, other = race.ours(goal.ours), _against(goal, race)
         if ours is None or other is None:
             continue
         value = ratio(other, ours)
@@ -141,7 +141,7 @@ def thread_gain(races: list[Race]) -> str:
     """What more threads bring to us, where they raced against one."""
     rows = [["more threads against one, plainnet", "dtype", "threads", "gain", "verdict"]]
     for race in races:
-        ours, one = race.find(OURS), race.find(OURS_ONE_THREAD)
+        ours, one = race.ours(), race.ours(OURS_ONE_THREAD)
         if ours is None or one is None:
             continue
         gain = ratio(one, ours)

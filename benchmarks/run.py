@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import report
-from measure import PeerError, Process, Race, open_processes, run_race
+from measure import Effort, PeerError, Process, Race, open_processes, run_race
 from peers import CONTENDERS, OURS, OURS_AVX2, OURS_ONE_THREAD, PEAK, cpu_model
 from workloads import CURVE_WIDTHS, WORKLOADS
 
@@ -46,6 +46,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--sample", type=float, default=0.06, help="seconds of work a round and contender")
     parser.add_argument("--cores", nargs="+", type=int, default=None, help="pin to these; default: the first ones")
+    parser.add_argument(
+        "--cpu-time", action="store_true", help="processor time, for a machine that others use as well; 1 thread only"
+    )
     parser.add_argument("--quick", action="store_true", help="3 rounds of 0.02 s")
     parser.add_argument("--details", action="store_true", help="print every contender, not only the best")
     parser.add_argument("--output", type=Path, default=RESULTS / "results.json")
@@ -53,6 +56,8 @@ def parse_arguments() -> argparse.Namespace:
     unknown = set(arguments.peers) - {contender.name for contender in CONTENDERS}
     if unknown:
         parser.error(f"no such peers: {', '.join(sorted(unknown))}")
+    if arguments.cpu_time and arguments.threads != [1]:
+        parser.error("--cpu-time needs --threads 1")
     if arguments.quick:
         arguments.rounds, arguments.sample = 3, 0.02
     if arguments.workloads == ["all"]:
@@ -68,7 +73,7 @@ def available_cores() -> list[int]:
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
-def describe_machine(cores: list[int]) -> dict[str, Any]:
+def describe_machine(cores: list[int], cpu_time: bool) -> dict[str, Any]:
     compiler = subprocess.run(["cc", "--version"], capture_output=True, text=True, check=False).stdout
     return {
         "CPU": cpu_model(),
@@ -76,6 +81,7 @@ def describe_machine(cores: list[int]) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "Python": platform.python_version(),
         "C compiler": (compiler.splitlines() or ["?"])[0],
+        "clock": "processor time" if cpu_time else "wall clock",
         "date": time.strftime("%Y-%m-%d"),
     }
 
@@ -86,11 +92,12 @@ def say(text: str) -> None:
 
 def race_all(processes: list[Process], n_threads: int, arguments: argparse.Namespace) -> list[Race]:
     """Every workload and dtype for one number of threads."""
+    effort = Effort(arguments.rounds, arguments.sample, "cpu" if arguments.cpu_time else "wall")
     races = []
     for name in arguments.workloads:
         for dtype in arguments.dtypes:
             start = time.perf_counter()
-            race = run_race(processes, name, dtype, n_threads, arguments.rounds, arguments.sample)
+            race = run_race(processes, name, dtype, n_threads, effort)
             races.append(race)
             say(f"{WORKLOADS[name].title}, {dtype}, {n_threads} thread(s): {time.perf_counter() - start:.0f} s")
             if arguments.details:
@@ -101,7 +108,7 @@ def race_all(processes: list[Process], n_threads: int, arguments: argparse.Names
 def main() -> int:
     arguments = parse_arguments()
     cores = (arguments.cores or available_cores())[: max(arguments.threads)]
-    machine = describe_machine(cores)
+    machine = describe_machine(cores, arguments.cpu_time)
     versions: dict[str, str] = {}
     races: list[Race] = []
     skipped: list[str] = []

@@ -549,9 +549,14 @@ pn_status FN(pn_train_on_batch)(size_t n_rows, const pn_network *network, double
 {
     const pn_training training = {.epochs = 1, .learning_rate = learning_rate};
     pn_progress progress = {0};
+    char before[sizeof *loss];
     PN_REQUIRE(loss != NULL, PN_NULL_POINTER);
-    return FN(pn_train)(n_rows, network, &training, parameters, x, y, 0, loss, &progress, workspace,
-                        workspace_bytes);
+    memcpy(before, (const void *)loss, sizeof before);
+    pn_status status = FN(pn_train)(n_rows, network, &training, parameters, x, y, 0, loss, &progress, workspace,
+                                    workspace_bytes);
+    if (status == PN_DIVERGED) /* where the loss was finite, and the update was not */
+        memcpy((void *)loss, before, sizeof before);
+    return status;
 }
 
 #else

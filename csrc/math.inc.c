@@ -121,7 +121,7 @@ static inline PN_INLINE real FN(reduce)(real x, real rounder, real *shifted)
     return FN(fma)(n, -PN_LN2_LOW, FN(fma)(n, -PN_LN2_HIGH, x));
 }
 
-/* The same for 2x >= 0, with -n in *shifted, and to save time with ln 2 in one part: n is small. */
+/* The same for 2x >= 0, with -n in *shifted. n is so small here that a fused multiply-add needs no low part of ln 2. */
 static inline PN_INLINE real FN(reduce_twice)(real x, real rounder, real *shifted)
 {
     *shifted = FN(fma)(x, -2 * PN_LOG2_E, rounder);
@@ -200,7 +200,8 @@ static inline PN_INLINE real FN(tanh1)(real z)
     real x = FN(limited_size)(z, REAL_IS_DOUBLE ? 20 : 10), x2 = x * x, shifted;
 #if REAL_IS_DOUBLE
     real c = FN(fma)(FN(fma)(1.99223203273532627e-4, x2, 2.0499818119262538e-2), x2, 3.33333333333333305e-1);
-    real a = FN(fma)(FN(fma)(FN(fma)(2.06582109710737205e-4, x2, 2.32926894482835974e-2), x2, 4.61499454357782298e-1), x2, 1);
+    real a2 = FN(fma)(FN(fma)(2.06582109710737205e-4, x2, 2.32926894482835974e-2), x2, 4.61499454357782298e-1);
+    real a = FN(fma)(a2, x2, 1);
 #else
     real c = FN(fma)(1.550032404e-3f, x2, 3.333331966e-1f);
     real a = FN(fma)(4.046418892e-1f, x2, 1);

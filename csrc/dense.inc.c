@@ -64,7 +64,8 @@ static void FN(backward_x)(size_t m, size_t k, size_t n, const real *grad_z, FN(
     };
     if (n == 1)
         product.b = FN(plain)(1, k, weight.data);
-    else if (m >= PN_LANES && PN_TRANSPOSED_GAIN * m * (n + k) <= n * k && n <= PN_TRANSPOSED_K)
+    else if (m >= PN_LANES && m <= PN_TRANSPOSED_M && n <= PN_TRANSPOSED_K &&
+             PN_TRANSPOSED_GAIN * m * (n + k) <= n * k)
         FN(turn)(&product);
     FN(multiply)(&product, workspace);
 }
@@ -100,24 +101,30 @@ static void FN(dense_backward_weight)(size_t m, size_t k, size_t n, const real *
     FN(backward_weight)(m, k, n, x, grad_z, rate, target, n, PN_PANEL, workspace);
 }
 
-/* ---- Weights kept packed: panel[j][k][PN_PANEL] for every PN_PANEL columns --------------------------------------- */
+/* ---- Weights kept packed: [k][PN_PANEL] for every PN_PANEL columns -------------------------------------- */
+
+/* From one panel to the next: an odd number of squares, as the same rows of all panels would else share cache lines. */
+static inline PN_INLINE size_t FN(panel_size)(size_t k)
+{
+    return (FN(pieces)(k, PN_PANEL) | 1) * PN_PANEL * PN_PANEL;
+}
 
 static size_t FN(packed_size)(size_t m, size_t k, size_t n)
 {
     if (m < PN_KEEP_PACKED_ROWS || k < PN_PANEL || n < PN_PANEL || k * n * sizeof(real) <= PN_IN_PLACE_BYTES)
         return 0;
-    return (n + PN_PANEL - 1) / PN_PANEL * PN_PANEL * k;
+    return FN(pieces)(n, PN_PANEL) * FN(panel_size)(k);
 }
 
-static FN(matrix) FN(packed)(size_t k, size_t n, const real *packed)
+static FN(matrix) FN(packed)(size_t k, const real *packed)
 {
-    return (FN(matrix)){packed, PN_PANEL, 0, packed + (n + PN_PANEL - 1) / PN_PANEL * PN_PANEL * k, k * PN_PANEL};
+    return (FN(matrix)){packed, PN_PANEL, 0, NULL, FN(panel_size)(k)};
 }
 
 static void FN(pack_weight)(size_t k, size_t n, const real *weight, real *packed)
 {
     FN(matrix) plain = FN(plain)(k, n, weight);
-    for (size_t j = 0; j < n; j += PN_PANEL, packed += k * PN_PANEL)
+    for (size_t j = 0; j < n; j += PN_PANEL, packed += FN(panel_size)(k))
         FN(pack_b)(&plain, 0, k, j, FN(least)(n - j, PN_PANEL), packed);
 }
 
@@ -125,25 +132,26 @@ static void FN(unpack_weight)(size_t k, size_t n, const real *packed, real *weig
 {
     for (size_t p = 0; p < k; p++)
         for (size_t j = 0; j < n; j += PN_PANEL)
-            FN(copy_some)(FN(least)(n - j, PN_PANEL), packed + j * k + p * PN_PANEL, weight + p * n + j);
+            FN(copy_some)(FN(least)(n - j, PN_PANEL), packed + j / PN_PANEL * FN(panel_size)(k) + p * PN_PANEL,
+                          weight + p * n + j);
 }
 
 static void FN(dense_forward_packed)(size_t m, size_t k, size_t n, const real *x, const real *packed, const real *bias,
                                      pn_activation f, real *a, real *workspace)
 {
-    FN(forward)(m, k, n, x, FN(packed)(k, n, packed), bias, f, a, workspace);
+    FN(forward)(m, k, n, x, FN(packed)(k, packed), bias, f, a, workspace);
 }
 
 static void FN(dense_backward_x_packed)(size_t m, size_t k, size_t n, const real *grad_z, const real *packed,
                                         pn_activation f_prev, const real *a_prev, real *grad_z_prev, real *workspace)
 {
-    FN(backward_x)(m, k, n, grad_z, FN(packed)(k, n, packed), f_prev, a_prev, grad_z_prev, workspace);
+    FN(backward_x)(m, k, n, grad_z, FN(packed)(k, packed), f_prev, a_prev, grad_z_prev, workspace);
 }
 
 static void FN(dense_backward_weight_packed)(size_t m, size_t k, size_t n, const real *x, const real *grad_z,
                                              real rate, real *packed, real *workspace)
 {
-    FN(backward_weight)(m, k, n, x, grad_z, rate, packed, PN_PANEL, k * PN_PANEL, workspace);
+    FN(backward_weight)(m, k, n, x, grad_z, rate, packed, PN_PANEL, FN(panel_size)(k), workspace);
 }
 
 /* ---- The bias ----------------------------------------------------------------------------------------------- */

@@ -18,6 +18,7 @@
 #define PN_NARROW 8                 /* vectors: up to this width of C, A is not packed */
 #define PN_NC 512                   /* columns of B packed at a time where A is not */
 #define PN_DESCEND_BLOCK 96         /* rows and columns of C whose sum needs several blocks before it updates C */
+#define PN_TRANSPOSED_M 64          /* rows of a batch up to which backward_x may be computed transposed */
 #define PN_TRANSPOSED_GAIN 3        /* transposing the weights costs so many times what transposing the others does */
 #define PN_KEEP_PACKED_ROWS 8       /* rows of a batch from which on weights are better kept packed */
 #define PN_THREADS_FLOPS 4e5        /* below this, one thread */
@@ -355,11 +356,13 @@ static void FN(finish)(const FN(product) *s, size_t i, size_t rows, size_t j, si
 
 /* ---- Blocks ------------------------------------------------------------------------------------------------- */
 
+static inline PN_INLINE size_t FN(pieces)(size_t size, size_t most) { return (size + most - 1) / most; }
+static inline PN_INLINE size_t FN(whole)(size_t size, size_t unit) { return FN(pieces)(size, unit) * unit; }
+
 /* Shares `size` out evenly over as few pieces of at most `most` as will do. */
 static inline PN_INLINE size_t FN(even)(size_t size, size_t most)
 {
-    size_t pieces = (size + most - 1) / most;
-    return (size + pieces - 1) / pieces;
+    return FN(pieces)(size, FN(pieces)(size, most));
 }
 
 static inline PN_INLINE size_t FN(least)(size_t a, size_t b) { return a < b ? a : b; }
@@ -383,7 +386,7 @@ static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pac
 {
     size_t i_end = part.i + part.rows, j_end = part.j + part.columns;
     size_t nc = pack ? FN(even)(part.columns, PN_NC) : part.columns;
-    nc = (nc + PN_PANEL - 1) / (PN_PANEL) * (PN_PANEL);
+    nc = FN(whole)(nc, PN_PANEL);
     size_t mr = FN(even)(part.rows, PN_MR);
     for (size_t j_block = part.j; j_block < j_end; j_block += nc) {
         size_t columns = FN(least)(nc, j_end - j_block);
@@ -475,23 +478,16 @@ static void FN(multiply_transposed)(const FN(product) *s, FN(part) part, real *p
     }
 }
 
-/* Fetches a share of the memory that pack_b will read, while a tile computes: its rows lie far apart. */
-static void FN(prefetch_b)(const FN(matrix) *b, size_t p, size_t depth, size_t j, size_t columns, size_t share,
-                           size_t shares)
+/* Fetches the memory that pack_b will read: its rows lie far apart. */
+static void FN(prefetch_b)(const FN(matrix) *b, size_t p, size_t depth, size_t j, size_t columns)
 {
-    if (b->panel != PN_PANEL) {
-        size_t chunks = (depth + PN_PANEL - 1) / PN_PANEL;
-        for (size_t c = chunks * share / shares; c < chunks * (share + 1) / shares; c++)
-            for (size_t l = 0; l < columns * PN_PANEL; l += 64 / sizeof(real))
-                __builtin_prefetch(b->data + (p / PN_PANEL + c) * b->panel + j * PN_PANEL + l, 0, 2);
-        return;
-    }
     size_t rows = b->by_column ? columns : depth, width = b->by_column ? depth : columns;
-    const real *from = b->data + (b->by_column ? j * b->step + p : p * b->step + j);
-    for (size_t r = rows * share / shares; r < rows * (share + 1) / shares; r++) {
+    const real *from = b->by_column ? b->data + p / PN_PANEL * b->panel + j * b->step + p % PN_PANEL
+                                    : b->data + p * b->step + j;
+    for (size_t r = 0; r < rows; r++) {
         for (size_t l = 0; l < width; l += 64 / sizeof(real))
-            __builtin_prefetch(from + r * b->step + l, 0, 2);
-        __builtin_prefetch(from + r * b->step + width - 1, 0, 2);
+            __builtin_prefetch(from + r * b->step + l, 0, 3);
+        __builtin_prefetch(from + r * b->step + width - 1, 0, 3);
     }
 }
 
@@ -503,13 +499,16 @@ static void FN(prefetch_c)(const FN(product) *s, size_t i, size_t rows, size_t j
             __builtin_prefetch(c + r * s->c_step + l, 1, 3);
 }
 
-/* A block of A is packed; panels of B pass by, packed one at a time if they are not already. */
+/*
+ * A block of A is packed; panels of B pass by. If B is not packed already, each panel is packed piece by piece between the
+ * tiles that use the panel before it, so that its memory arrives while they compute.
+ */
 static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, real *scratch)
 {
     size_t i_end = part.i + part.rows, j_end = part.j + part.columns;
-    size_t mr = FN(even)(part.rows, PN_MR), tiles = (part.rows + mr - 1) / mr;
-    real *panel = scratch, *block = scratch + PN_PANEL * kc;
-    size_t room = (PN_SCRATCH - PN_PANEL * kc) / (PN_MR_WHOLE * kc);
+    size_t mr = FN(even)(part.rows, PN_MR), tiles = FN(pieces)(part.rows, mr);
+    real *panel = scratch, *next_panel = scratch + PN_PANEL * kc, *block = scratch + 2 * PN_PANEL * kc;
+    size_t room = (PN_SCRATCH - 2 * PN_PANEL * kc) / (PN_MR_WHOLE * kc);
     size_t mc = mr * FN(even)(tiles, room);
     int ready = !s->b.by_column && s->b.panel != PN_PANEL;
     for (size_t p = 0; p < s->k; p += kc) {
@@ -519,23 +518,30 @@ static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, 
             real *to = block;
             for (size_t i = i_block; i < i_block_end; i += mr, to += depth * PN_MR_WHOLE)
                 FN(pack_a)(&s->a, i, FN(least)(mr, i_block_end - i), p, depth, to);
+            size_t piece = FN(whole)(FN(pieces)(depth, FN(pieces)(i_block_end - i_block, mr)), PN_PANEL);
+            if (!ready)
+                FN(pack_b)(&s->b, p, depth, part.j, FN(least)(PN_PANEL, part.columns), panel);
             for (size_t j = part.j; j < j_end; j += PN_PANEL) {
-                size_t columns = FN(least)(PN_PANEL, j_end - j);
+                size_t columns = FN(least)(PN_PANEL, j_end - j), next = j + columns;
+                size_t next_columns = FN(least)(PN_PANEL, j_end - next), done = ready || next == j_end ? depth : 0;
                 FN(strip) a = {block, PN_MR_WHOLE, 0, 1, NULL}, b = {panel, PN_PANEL, 0, 0, NULL};
                 if (ready)
                     b = FN(strip_of_b)(&s->b, p, j);
-                else
-                    FN(pack_b)(&s->b, p, depth, j, columns, panel);
                 for (size_t i = i_block; i < i_block_end; i += mr, a.data += depth * PN_MR_WHOLE) {
-                    size_t rows = FN(least)(mr, i_block_end - i), next = j + columns;
+                    size_t rows = FN(least)(mr, i_block_end - i), some = FN(least)(piece, depth - done);
                     FN(prefetch_c)(s, i, rows, j);
-                    if (next < j_end && !ready)
-                        FN(prefetch_b)(&s->b, p, depth, next, FN(least)(PN_PANEL, j_end - next), (i - i_block) / mr,
-                                       (i_block_end - i_block + mr - 1) / mr);
+                    if (some > 0)
+                        FN(prefetch_b)(&s->b, p + done, some, next, next_columns);
                     FN(add_terms)(s, i, rows, j, columns, columns > PN_LANES, p, depth, &a, &b);
+                    if (some > 0)
+                        FN(pack_b)(&s->b, p + done, some, next, next_columns, next_panel + done * PN_PANEL);
+                    done += some;
                     if (p + depth == s->k)
                         FN(finish)(s, i, rows, j, columns);
                 }
+                real *used = panel;
+                panel = next_panel;
+                next_panel = used;
             }
         }
     }
@@ -559,8 +565,8 @@ static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch
     else if (!packed)
         kc = FN(least)(kc, PN_SCRATCH / PN_NC / 2);
     kc = FN(even)(s->k, kc);
-    if (ready && kc < s->k)
-        kc = (kc + PN_PANEL - 1) / PN_PANEL * PN_PANEL;
+    if (kc < s->k)
+        kc = FN(whole)(kc, PN_PANEL);
 
     if (s->rate > 0 && kc < s->k)
         FN(descend_by_blocks)(s, part, scratch);
@@ -632,7 +638,7 @@ static size_t FN(multiply_workspace)(size_t m, size_t k, size_t n)
     size_t most = PN_SCRATCH_BYTES / sizeof(real), need = 64 / sizeof(real), depth = FN(least)(k, PN_KC);
     if (m > most || n > most)
         return most;
-    need += depth * (n + 8 * PN_LANES + 2 * PN_MR_WHOLE * (m + PN_MR)) + PN_DESCEND_BLOCK * PN_DESCEND_BLOCK;
+    need += depth * (n + 8 * PN_LANES + 4 * PN_PANEL + PN_MR_WHOLE * (FN(pieces)(m, PN_MR) + 1)) + PN_DESCEND_BLOCK * PN_DESCEND_BLOCK;
     need += FN(least)(k, PN_TRANSPOSED_K) * PN_PANEL;
     return FN(least)(need, most);
 }

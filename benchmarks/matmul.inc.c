@@ -17,31 +17,39 @@ static void NAME(run)(int product, size_t m, size_t k, size_t n, real *const *p)
         isa->KERNELS.dense_backward_x(m, k, n, p[3], p[1], PN_IDENTITY, p[0], p[4], p[5]);
     else if (product == 2)
         isa->KERNELS.dense_backward_weight(m, k, n, p[0], p[3], 0, p[6], p[5]);
-    else
+    else if (product == 3)
         isa->KERNELS.dense_backward_weight(m, k, n, p[0], p[3], (real)1e-9, p[6], p[5]);
+    else if (product == 4)
+        isa->KERNELS.dense_forward_packed(m, k, n, p[0], p[7], p[2], PN_IDENTITY, p[3], p[5]);
+    else if (product == 5)
+        isa->KERNELS.dense_backward_x_packed(m, k, n, p[3], p[7], PN_IDENTITY, p[0], p[4], p[5]);
+    else
+        isa->KERNELS.dense_backward_weight_packed(m, k, n, p[0], p[3], (real)1e-9, p[7], p[5]);
 }
 
 /* Best GFLOP/s of a few batches of calls. */
 static void NAME(table)(const char *isa, pn_task *task, int bytes, size_t threads, const size_t (*shape)[3],
                         size_t n_shapes)
 {
-    printf("%s %s, %zu thread%s: GFLOP/s (microseconds, share of peak)\n%6s%6s%6s%8s%24s%24s%24s%24s\n", isa,
+    printf("%s %s, %zu thread%s: GFLOP/s (microseconds, share of peak)\n%6s%6s%6s%8s%23s%23s%23s%23s   with packed weights: forward, backward_x, descending\n", isa,
            sizeof(real) == 4 ? "f32" : "f64", threads, threads > 1 ? "s" : "", "m", "k", "n", "peak", "forward", "backward_x",
            "backward_weight", "the same, descending");
     for (size_t s = 0; s < n_shapes; s++) {
         size_t m = shape[s][0], k = shape[s][1], n = shape[s][2];
-        size_t sizes[] = {m * k, k * n, n, m * n, m * k, pn_kernels_in_use()->KERNELS.dense_workspace(m, k, n), k * n};
-        real *p[7];
-        for (int i = 0; i < 7; i++) {
+        size_t sizes[] = {m * k, k * n, n, m * n, m * k, pn_kernels_in_use()->KERNELS.dense_workspace(m, k, n), k * n,
+                          pn_kernels_in_use()->KERNELS.packed_size(m, k, n)};
+        real *p[8];
+        int products = sizes[7] > 0 ? 7 : 4;
+        for (int i = 0; i < 8; i++) {
             p[i] = aligned_alloc(64, (sizes[i] * sizeof(real) / 64 + 1) * 64);
             for (size_t j = 0; j < sizes[i]; j++)
                 p[i][j] = (real)(((double)(j * 7919 % 1009) / 1009 - 0.5) / (double)k);
         }
-        double best[4] = {1, 1, 1, 1}, peak = 0, flops = 2.0 * (double)m * (double)k * (double)n;
+        double best[7] = {1, 1, 1, 1, 1, 1, 1}, peak = 0, flops = 2.0 * (double)m * (double)k * (double)n;
         for (int batch = 0; batch < 60; batch++) {
             double now_peak = NAME(peak)(task, bytes, threads);
             peak = now_peak > peak ? now_peak : peak;
-            for (int product = 0; product < 4; product++) {
+            for (int product = 0; product < products; product++) {
                 size_t calls = (size_t)(2e7 / flops) + 1;
                 if (calls > 1000)
                     calls = 1000;
@@ -54,11 +62,11 @@ static void NAME(table)(const char *isa, pn_task *task, int bytes, size_t thread
             }
         }
         printf("%6zu%6zu%6zu%8.1f", m, k, n, peak);
-        for (int product = 0; product < 4; product++)
-            printf("%8.1f (%8.2f %3.0f%%)", flops / best[product] * 1e-9, best[product] * 1e6,
+        for (int product = 0; product < products; product++)
+            printf("%7.1f (%8.2f %3.0f%%)", flops / best[product] * 1e-9, best[product] * 1e6,
                    100 * flops / best[product] * 1e-9 / peak);
         printf("\n");
-        for (int i = 0; i < 7; i++)
+        for (int i = 0; i < 8; i++)
             free(p[i]);
     }
 }

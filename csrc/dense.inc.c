@@ -12,6 +12,12 @@ static size_t FN(dense_workspace)(size_t m, size_t k, size_t n)
     return most > backward_weight ? most : backward_weight;
 }
 
+/* A matrix that lies row by row. */
+static inline PN_INLINE FN(matrix) FN(plain)(size_t rows, size_t columns, const real *data)
+{
+    return (FN(matrix)){data, columns, 0, data + rows * columns, PN_PANEL};
+}
+
 /* So few columns that lanes along the rows do better. */
 static inline PN_INLINE int FN(is_thin)(size_t columns, size_t rows)
 {
@@ -47,49 +53,119 @@ static size_t FN(dense_forward_workspace)(size_t m, size_t k, size_t n)
  * A layer's sizes decide what runs along the lanes: the columns of the result, or, where these are few or its rows are
  * fewer than what would have to be transposed, the rows of the result; then the product is computed transposed.
  */
-static void FN(dense_forward)(size_t m, size_t k, size_t n, const real *x, const real *weight, const real *bias,
-                              pn_activation f, real *a, real *workspace)
+static void FN(forward)(size_t m, size_t k, size_t n, const real *x, FN(matrix) weight, const real *bias,
+                        pn_activation f, real *a, real *workspace)
 {
     FN(product) product = {
-        .m = m, .n = n, .k = k,
-        .a = {x, k, 0, x + m * k},
-        .b = {weight, n, 0, weight + k * n},
-        .bias = bias, .c = a, .c_step = n, .f = f,
+        .m = m, .n = n, .k = k, .a = FN(plain)(m, k, x), .b = weight,
+        .bias = bias, .c = a, .c_step = n, .c_panel = PN_PANEL, .f = f,
     };
     if (FN(is_thin)(n, m) && k <= PN_TRANSPOSED_K)
         FN(turn)(&product);
     FN(multiply)(&product, workspace);
 }
 
+static void FN(backward_x)(size_t m, size_t k, size_t n, const real *grad_z, FN(matrix) weight, pn_activation f_prev,
+                           const real *a_prev, real *grad_z_prev, real *workspace)
+{
+    weight.by_column = 1;
+    FN(product) product = {
+        .m = m, .n = k, .k = n, .a = FN(plain)(m, n, grad_z), .b = weight,
+        .c = grad_z_prev, .c_step = k, .c_panel = PN_PANEL, .f = f_prev, .a_prev = a_prev,
+    };
+    if (n == 1)
+        product.b = FN(plain)(1, k, weight.data);
+    else if (m >= PN_LANES && m <= PN_TRANSPOSED_M && n <= PN_TRANSPOSED_K &&
+             PN_TRANSPOSED_GAIN * m * (n + k) <= n * k)
+        FN(turn)(&product);
+    FN(multiply)(&product, workspace);
+}
+
+static void FN(backward_weight)(size_t m, size_t k, size_t n, const real *x, const real *grad_z, real rate,
+                                real *target, size_t step, size_t panel, real *workspace)
+{
+    FN(product) product = {
+        .m = k, .n = n, .k = m, .a = FN(plain)(m, k, x), .b = FN(plain)(m, n, grad_z),
+        .c = target, .c_step = step, .c_panel = panel, .rate = rate, .f = PN_IDENTITY,
+    };
+    product.a.by_column = 1;
+    if (FN(is_thin)(n, k))
+        FN(turn)(&product);
+    FN(multiply)(&product, workspace);
+}
+
+static void FN(dense_forward)(size_t m, size_t k, size_t n, const real *x, const real *weight, const real *bias,
+                              pn_activation f, real *a, real *workspace)
+{
+    FN(forward)(m, k, n, x, FN(plain)(k, n, weight), bias, f, a, workspace);
+}
+
 static void FN(dense_backward_x)(size_t m, size_t k, size_t n, const real *grad_z, const real *weight,
                                  pn_activation f_prev, const real *a_prev, real *grad_z_prev, real *workspace)
 {
-    FN(product) product = {
-        .m = m, .n = k, .k = n,
-        .a = {grad_z, n, 0, grad_z + m * n},
-        .b = {weight, n, 1, weight + k * n},
-        .c = grad_z_prev, .c_step = k, .f = f_prev, .a_prev = a_prev,
-    };
-    if (n == 1)
-        product.b = (FN(matrix)){weight, k, 0, weight + k};
-    else if (m >= PN_LANES && PN_TRANSPOSED_GAIN * m * (n + k) <= n * k && n <= PN_TRANSPOSED_K)
-        FN(turn)(&product);
-    FN(multiply)(&product, workspace);
+    FN(backward_x)(m, k, n, grad_z, FN(plain)(k, n, weight), f_prev, a_prev, grad_z_prev, workspace);
 }
 
 static void FN(dense_backward_weight)(size_t m, size_t k, size_t n, const real *x, const real *grad_z, real rate,
                                       real *target, real *workspace)
 {
-    FN(product) product = {
-        .m = k, .n = n, .k = m,
-        .a = {x, k, 1, x + m * k},
-        .b = {grad_z, n, 0, grad_z + m * n},
-        .c = target, .c_step = n, .rate = rate, .f = PN_IDENTITY,
-    };
-    if (FN(is_thin)(n, k))
-        FN(turn)(&product);
-    FN(multiply)(&product, workspace);
+    FN(backward_weight)(m, k, n, x, grad_z, rate, target, n, PN_PANEL, workspace);
 }
+
+/* ---- Weights kept packed: [k][PN_PANEL] for every PN_PANEL columns -------------------------------------- */
+
+/* From one panel to the next: an odd number of squares, as the same rows of all panels would else share cache lines. */
+static inline PN_INLINE size_t FN(panel_size)(size_t k)
+{
+    return (FN(pieces)(k, PN_PANEL) | 1) * PN_PANEL * PN_PANEL;
+}
+
+static size_t FN(packed_size)(size_t m, size_t k, size_t n)
+{
+    if (m < PN_KEEP_PACKED_ROWS || k < PN_PANEL || n < PN_PANEL || k * n * sizeof(real) <= PN_IN_PLACE_BYTES)
+        return 0;
+    return FN(pieces)(n, PN_PANEL) * FN(panel_size)(k);
+}
+
+static FN(matrix) FN(packed)(size_t k, const real *packed)
+{
+    return (FN(matrix)){packed, PN_PANEL, 0, NULL, FN(panel_size)(k)};
+}
+
+static void FN(pack_weight)(size_t k, size_t n, const real *weight, real *packed)
+{
+    FN(matrix) plain = FN(plain)(k, n, weight);
+    for (size_t j = 0; j < n; j += PN_PANEL, packed += FN(panel_size)(k))
+        FN(pack_b)(&plain, 0, k, j, FN(least)(n - j, PN_PANEL), packed);
+}
+
+static void FN(unpack_weight)(size_t k, size_t n, const real *packed, real *weight)
+{
+    for (size_t p = 0; p < k; p++)
+        for (size_t j = 0; j < n; j += PN_PANEL)
+            FN(copy_some)(FN(least)(n - j, PN_PANEL), packed + j / PN_PANEL * FN(panel_size)(k) + p * PN_PANEL,
+                          weight + p * n + j);
+}
+
+static void FN(dense_forward_packed)(size_t m, size_t k, size_t n, const real *x, const real *packed, const real *bias,
+                                     pn_activation f, real *a, real *workspace)
+{
+    FN(forward)(m, k, n, x, FN(packed)(k, packed), bias, f, a, workspace);
+}
+
+static void FN(dense_backward_x_packed)(size_t m, size_t k, size_t n, const real *grad_z, const real *packed,
+                                        pn_activation f_prev, const real *a_prev, real *grad_z_prev, real *workspace)
+{
+    FN(backward_x)(m, k, n, grad_z, FN(packed)(k, packed), f_prev, a_prev, grad_z_prev, workspace);
+}
+
+static void FN(dense_backward_weight_packed)(size_t m, size_t k, size_t n, const real *x, const real *grad_z,
+                                             real rate, real *packed, real *workspace)
+{
+    FN(backward_weight)(m, k, n, x, grad_z, rate, packed, PN_PANEL, FN(panel_size)(k), workspace);
+}
+
+/* ---- The bias ----------------------------------------------------------------------------------------------- */
 
 /* target = G, or target -= rate * G. */
 static inline PN_INLINE real FN(descend)(real rate, real gradient, real target)

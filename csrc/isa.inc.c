@@ -57,6 +57,12 @@
         .dense_backward_x = PN_JOIN(dense_backward_x, PN_ISA, suffix),                                               \
         .dense_backward_weight = PN_JOIN(dense_backward_weight, PN_ISA, suffix),                                     \
         .dense_backward_bias = PN_JOIN(dense_backward_bias, PN_ISA, suffix),                                         \
+        .packed_size = PN_JOIN(packed_size, PN_ISA, suffix),                                                         \
+        .pack = PN_JOIN(pack_weight, PN_ISA, suffix),                                                                \
+        .unpack = PN_JOIN(unpack_weight, PN_ISA, suffix),                                                            \
+        .dense_forward_packed = PN_JOIN(dense_forward_packed, PN_ISA, suffix),                                       \
+        .dense_backward_x_packed = PN_JOIN(dense_backward_x_packed, PN_ISA, suffix),                                 \
+        .dense_backward_weight_packed = PN_JOIN(dense_backward_weight_packed, PN_ISA, suffix),                       \
     }
 
 #define PN_STRING_(name) #name

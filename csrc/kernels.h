@@ -38,8 +38,20 @@
  * dense_backward_weight with G[k][n] = 0 + sum_m x[m][k] grad_z[m][n]:  target[k][n] = G if rate is 0,
  *                       else fma(-rate, G, target)
  * dense_backward_bias   with G[n] = 0 + sum_m grad_z[m][n] (plain adds): target[n] likewise
- * dense_workspace       elements of workspace that the three products need together for these sizes
+ * dense_workspace       elements of workspace that each of the products needs for these sizes, whatever the number of
+ *                       threads; any alignment
  * dense_forward_workspace  the same for dense_forward alone; where it is 0, workspace may be anything
+ *
+ * Weights may be kept in the kernels' own order between the steps of a training run. The bits of every result are those of
+ * the kernels above. Packed weights belong to this table: another instruction set or dtype packs otherwise.
+ *
+ * packed_size           elements of weight[k][n] when packed; 0: leave this layer as it is, for batches of about m rows
+ *                       packing does not pay. Best aligned to 64 bytes
+ * pack, unpack          packed[packed_size] from weight[k][n], and back
+ * dense_forward_packed, dense_backward_x_packed
+ *                       as above; m may be any number of rows, and the workspace is that of dense_workspace
+ * dense_backward_weight_packed
+ *                       as above, with rate > 0: the packed weights are the target
  *
  * tiny_fits             whether tiny_train can take a network with m rows; it has at most PN_TINY_PARAMETERS parameters
  * tiny_train            full-batch gradient descent: n_steps steps, losses[n_steps] (or NULL) the summed losses over
@@ -65,6 +77,16 @@
         void (*dense_backward_weight)(size_t m, size_t k, size_t n, const real *x, const real *grad_z, real rate,    \
                                       real *target, real *workspace);                                                \
         void (*dense_backward_bias)(size_t m, size_t n, const real *grad_z, real rate, real *target);                \
+        size_t (*packed_size)(size_t m, size_t k, size_t n);                                                         \
+        void (*pack)(size_t k, size_t n, const real *weight, real *packed);                                          \
+        void (*unpack)(size_t k, size_t n, const real *packed, real *weight);                                        \
+        void (*dense_forward_packed)(size_t m, size_t k, size_t n, const real *x, const real *packed,                \
+                                     const real *bias, pn_activation f, real *a, real *workspace);                   \
+        void (*dense_backward_x_packed)(size_t m, size_t k, size_t n, const real *grad_z, const real *packed,        \
+                                        pn_activation f_prev, const real *a_prev, real *grad_z_prev,                 \
+                                        real *workspace);                                                            \
+        void (*dense_backward_weight_packed)(size_t m, size_t k, size_t n, const real *x, const real *grad_z,        \
+                                             real rate, real *packed, real *workspace);                              \
     } pn_kernels_##suffix
 
 PN_DEFINE_KERNELS(float, f32);

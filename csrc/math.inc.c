@@ -9,7 +9,6 @@
 #if REAL_IS_DOUBLE
 typedef uint64_t FN(bits);
 typedef int64_t FN(signed_bits);
-#define PN_INFINITY_BITS ((FN(bits))0x7ff << 52)
 #define PN_MANTISSA 52
 #define PN_BIAS 1023
 #define PN_FABS __builtin_fabs
@@ -20,7 +19,6 @@ typedef int64_t FN(signed_bits);
 #else
 typedef uint32_t FN(bits);
 typedef int32_t FN(signed_bits);
-#define PN_INFINITY_BITS ((FN(bits))0xff << 23)
 #define PN_MANTISSA 23
 #define PN_BIAS 127
 #define PN_FABS __builtin_fabsf
@@ -63,19 +61,29 @@ static inline PN_INLINE int FN(is_less)(real x, real y)
 #endif
 }
 
-/* The greater of x, y >= 0. */
-static inline PN_INLINE real FN(greater)(real x, real y) { return FN(is_less)(y, x) ? x : y; }
-
-/* |x|, or limit if that is less. NaN stays: the offset wraps what is above infinity round to the negative integers. */
-static inline PN_INLINE real FN(limited_size)(real x, real limit)
+/* least if x < least, most if x > most, else x, for least < 0 < most. Of NaN it makes a number. */
+static inline PN_INLINE real FN(clamp)(real x, real least, real most)
 {
 #if PN_COMPARES_BITS
-    const FN(bits) offset = ~(FN(bits))0 / 2 - PN_INFINITY_BITS;
-    FN(signed_bits) size = (FN(signed_bits))(FN(to_bits)(PN_FABS(x)) + offset);
-    FN(signed_bits) most = (FN(signed_bits))(FN(to_bits)(limit) + offset);
-    return FN(from_bits)((FN(bits))(size < most ? size : most) - offset);
+    FN(bits) bits = FN(to_bits)(x), lower = FN(to_bits)(least), upper = FN(to_bits)(most);
+    bits = bits < lower ? bits : lower;
+    return FN(from_bits)((FN(signed_bits))bits < (FN(signed_bits))upper ? bits : upper);
 #else
-    return PN_FABS(x) > limit ? limit : PN_FABS(x);
+    x = x > least ? x : least;
+    return x < most ? x : most;
+#endif
+}
+
+/* |x|, or most if that is less. NaN stays: the offset wraps what is above infinity round to the negative integers. */
+static inline PN_INLINE real FN(clamped_size)(real x, real most)
+{
+#if PN_COMPARES_BITS
+    const FN(bits) offset = ~(FN(bits))0 / 2 - FN(to_bits)((real)INFINITY);
+    FN(signed_bits) size = (FN(signed_bits))(FN(to_bits)(PN_FABS(x)) + offset);
+    FN(signed_bits) limit = (FN(signed_bits))(FN(to_bits)(most) + offset);
+    return FN(from_bits)((FN(bits))(size < limit ? size : limit) - offset);
+#else
+    return PN_FABS(x) > most ? most : PN_FABS(x);
 #endif
 }
 
@@ -121,7 +129,7 @@ static inline PN_INLINE real FN(reduce)(real x, real rounder, real *shifted)
     return FN(fma)(n, -PN_LN2_LOW, FN(fma)(n, -PN_LN2_HIGH, x));
 }
 
-/* The same for 2x >= 0, with -n in *shifted, and to save time with ln 2 in one part: n is small. */
+/* The same for 2x >= 0, with -n in *shifted. n is so small here that a fused multiply-add needs no low part of ln 2. */
 static inline PN_INLINE real FN(reduce_twice)(real x, real rounder, real *shifted)
 {
     *shifted = FN(fma)(x, -2 * PN_LOG2_E, rounder);
@@ -137,13 +145,13 @@ static inline PN_INLINE real FN(reduce_twice)(real x, real rounder, real *shifte
 static inline PN_INLINE real FN(exp1)(real x)
 {
     real biased = PN_ROUNDER + PN_BIAS, shifted;
-    real size = FN(limited_size)(x, REAL_IS_DOUBLE ? 760 : 110);
-    real r = FN(reduce)(FN(with_sign)(size, FN(to_bits)(x) & PN_SIGN), PN_ROUNDER, &shifted);
+    real limit = REAL_IS_DOUBLE ? 760 : 110, r = FN(reduce)(FN(clamp)(x, -limit, limit), PN_ROUNDER, &shifted);
     real n = shifted - PN_ROUNDER;
     real half = FN(fma)(n, (real)0.5, biased);
     real rest = n - (half - biased);
     real p = 1 + FN(expm1_reduced)(r);
-    return p * FN(power_of_two)(half) * FN(power_of_two)(rest + biased);
+    p = p * FN(power_of_two)(half) * FN(power_of_two)(rest + biased);
+    return x == x ? p : x;
 }
 
 /* log(1 + x) for 0 <= x <= 1 only: LOG1P. */
@@ -178,17 +186,16 @@ static inline PN_INLINE real FN(log1p1)(real x)
 
 /*
  * 1 / (1 + exp(-z)), both sides of the fraction times 2^-scale: exp(-z) may be too large where the result is still a
- * subnormal number. Each step is monotone, so the whole is. The power 2^n is kept from vanishing; exp(-z) has long
- * become negligible then.
+ * subnormal number. Each step is monotone, so the whole is.
  */
 static inline PN_INLINE real FN(sigmoid1)(real z)
 {
     real one = REAL_IS_DOUBLE ? (real)0x1p-60 : (real)0x1p-30, shifted;
     real rounder = PN_ROUNDER + (PN_BIAS - (REAL_IS_DOUBLE ? 60 : 30));
-    real size = FN(limited_size)(z, REAL_IS_DOUBLE ? 750 : 108);
-    real r = FN(reduce)(FN(with_sign)(size, ~FN(to_bits)(z) & PN_SIGN), rounder, &shifted);
-    real power = FN(power_of_two)(FN(greater)(shifted, PN_ROUNDER + 1));
-    return one / FN(fma)(power, FN(expm1_reduced)(r), power + one);
+    real x = REAL_IS_DOUBLE ? FN(clamp)(z, -750, 40) : FN(clamp)(z, -108, 20);
+    real r = FN(reduce)(-x, rounder, &shifted), power = FN(power_of_two)(shifted);
+    real a = one / FN(fma)(power, FN(expm1_reduced)(r), power + one);
+    return z == z ? a : z;
 }
 
 /*
@@ -197,10 +204,11 @@ static inline PN_INLINE real FN(sigmoid1)(real z)
  */
 static inline PN_INLINE real FN(tanh1)(real z)
 {
-    real x = FN(limited_size)(z, REAL_IS_DOUBLE ? 20 : 10), x2 = x * x, shifted;
+    real x = FN(clamped_size)(z, REAL_IS_DOUBLE ? 20 : 10), x2 = x * x, shifted;
 #if REAL_IS_DOUBLE
     real c = FN(fma)(FN(fma)(1.99223203273532627e-4, x2, 2.0499818119262538e-2), x2, 3.33333333333333305e-1);
-    real a = FN(fma)(FN(fma)(FN(fma)(2.06582109710737205e-4, x2, 2.32926894482835974e-2), x2, 4.61499454357782298e-1), x2, 1);
+    real a2 = FN(fma)(FN(fma)(2.06582109710737205e-4, x2, 2.32926894482835974e-2), x2, 4.61499454357782298e-1);
+    real a = FN(fma)(a2, x2, 1);
 #else
     real c = FN(fma)(1.550032404e-3f, x2, 3.333331966e-1f);
     real a = FN(fma)(4.046418892e-1f, x2, 1);
@@ -213,7 +221,6 @@ static inline PN_INLINE real FN(tanh1)(real z)
     return FN(with_sign)(whole - numerator / denominator, FN(to_bits)(z) & PN_SIGN);
 }
 
-#undef PN_INFINITY_BITS
 #undef PN_COMPARES_BITS
 #undef PN_SIGN
 #undef PN_MANTISSA

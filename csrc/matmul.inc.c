@@ -18,7 +18,9 @@
 #define PN_NARROW 8                 /* vectors: up to this width of C, A is not packed */
 #define PN_NC 512                   /* columns of B packed at a time where A is not */
 #define PN_DESCEND_BLOCK 96         /* rows and columns of C whose sum needs several blocks before it updates C */
+#define PN_TRANSPOSED_M 64          /* rows of a batch up to which backward_x may be computed transposed */
 #define PN_TRANSPOSED_GAIN 3        /* transposing the weights costs so many times what transposing the others does */
+#define PN_KEEP_PACKED_ROWS 8       /* rows of a batch from which on weights are better kept packed */
 #define PN_THREADS_FLOPS 4e5        /* below this, one thread */
 #endif
 
@@ -30,14 +32,22 @@
 #define PN_WIDEST 8 /* vectors in the widest tile */
 #define PN_MR_WHOLE ((PN_MR + PN_LANES - 1) / PN_LANES * PN_LANES)
 
-#define PN_TRANSPOSED_K (PN_SCRATCH / (2 * PN_LANES)) /* longest sum of a transposed product: what a panel holds */
+#define PN_TRANSPOSED_K (PN_SCRATCH / PN_PANEL) /* longest sum of a transposed product: what a panel holds */
 #define PN_SCRATCH ((PN_SCRATCH_BYTES - 64) / sizeof(real))
 
+#define PN_PANEL (2 * PN_LANES) /* columns of a packed panel of B */
+
+/*
+ * Row i begins at data + i * step. If by_column is 1, "rows" here are columns of the operand. Where a row is longer than
+ * PN_PANEL, the next PN_PANEL numbers of it are `panel` further on: PN_PANEL for a plain matrix, more for packed weights.
+ * Nothing may be read from `end` on.
+ */
 typedef struct FN(matrix) {
     const real *data;
-    size_t step;                /* between rows; between columns if by_column */
-    int by_column;              /* 0: rows are contiguous, 1: columns are */
+    size_t step;
+    int by_column;
     const real *end;
+    size_t panel;
 } FN(matrix);
 
 typedef struct FN(product) {
@@ -45,7 +55,7 @@ typedef struct FN(product) {
     FN(matrix) a, b;
     const real *bias;           /* where sums start: bias[n]; NULL: 0 */
     real *c;                    /* c[m][c_step] */
-    size_t c_step;
+    size_t c_step, c_panel;     /* as in a matrix */
     real rate;                  /* not 0: c = fma(-rate, sum, c) instead of c = sum */
     pn_activation f;            /* last: c = f(c), or c = c * f'(z) if a_prev[m][c_step] is given */
     const real *a_prev;
@@ -56,11 +66,11 @@ typedef struct FN(product) {
 
 typedef struct FN(tile_job) {
     const real *a;
-    size_t a_step;
-    size_t depth[2];            /* so many terms with rows of b[0], then so many with rows of b[1] */
-    const real *b[2];
-    size_t b_step[2];
-    size_t b_panel;             /* from one pair of vectors to the next */
+    size_t a_step, a_jump;      /* between rows or columns of A; what else to go on by after each part */
+    const real *b, *b_last;     /* b_last: where the rows of B for the last part are, if not behind the others */
+    size_t b_step, b_last_step, b_panel;
+    size_t parts, depth;        /* the sum has `parts` parts of `depth` terms each */
+    size_t last_depth;          /* and one more of so many */
     const real *init;
     size_t init_step;
     real *c;
@@ -78,10 +88,15 @@ static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, cons
             acc[i][v] = FN(load)(t->init + (size_t)i * t->init_step + v * PN_LANES);
 
     const real *a = t->a;
-    size_t a_step = t->a_step, b_panel = t->b_panel;
-    for (int part = 0; part < 2; part++) {
-        const real *b = t->b[part];
-        for (size_t p = 0; p < t->depth[part]; p++) {
+    const real *b = t->b;
+    size_t a_step = t->a_step, b_step = t->b_step, b_panel = t->b_panel;
+    for (size_t part = 0; part <= t->parts; part++) {
+        size_t depth = part < t->parts ? t->depth : t->last_depth;
+        if (part == t->parts && t->b_last) {
+            b = t->b_last;
+            b_step = t->b_last_step;
+        }
+        for (size_t p = 0; p < depth; p++) {
             FN(vec) row[PN_WIDEST];
             PN_UNROLL
             for (int v = 0; v < vectors; v++)
@@ -94,8 +109,9 @@ static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, cons
                     acc[i][v] = FN(vec_fma)(factor, row[v], acc[i][v]);
             }
             a += by_column ? a_step : 1;
-            b += t->b_step[part];
+            b += b_step;
         }
+        a += t->a_jump;
     }
 
     real *c = t->c;
@@ -210,10 +226,16 @@ static void FN(pack_a)(const FN(matrix) *a, size_t i, size_t rows, size_t p, siz
 /* Columns j... of B as a panel by rows, two vectors wide. */
 static void FN(pack_b)(const FN(matrix) *b, size_t p, size_t depth, size_t j, size_t columns, real *to)
 {
-    if (b->by_column)
-        FN(pack_transposed)(depth, columns, b->data + j * b->step + p, b->step, to, 2 * PN_LANES);
+    if (b->by_column && b->panel != PN_PANEL)
+        for (size_t some, end = p + depth; p < end; p += some, to += some * PN_PANEL) {
+            some = PN_PANEL - p % PN_PANEL < end - p ? PN_PANEL - p % PN_PANEL : end - p;
+            FN(pack_transposed)(some, columns, b->data + p / PN_PANEL * b->panel + j * b->step + p % PN_PANEL, b->step, to,
+                                PN_PANEL);
+        }
+    else if (b->by_column)
+        FN(pack_transposed)(depth, columns, b->data + j * b->step + p, b->step, to, PN_PANEL);
     else
-        FN(pack)(depth, columns, b->data + p * b->step + j, b->step, b->end, to, 2 * PN_LANES);
+        FN(pack)(depth, columns, b->data + p * b->step + j, b->step, b->end, to, PN_PANEL);
 }
 
 /* ---- One tile of C ------------------------------------------------------------------------------------------ */
@@ -254,7 +276,7 @@ static inline PN_INLINE void FN(put)(real rate, size_t n, const real *sum, real 
 typedef struct FN(strip) {
     const real *data;
     size_t step;
-    size_t panel;               /* of B: from one pair of vectors to the next */
+    size_t panel;               /* of A with contiguous rows, and of B: as in a matrix */
     int by_column;              /* of A */
     const real *end;            /* of B: nothing may be read from here on; NULL: whole vectors are there */
 } FN(strip);
@@ -264,20 +286,27 @@ static void FN(run_tile)(size_t rows, size_t columns, int log_vectors, size_t de
                          const FN(strip) *b, const real *init, size_t init_step, real rate, real *c, size_t c_step)
 {
     size_t width = (size_t)PN_LANES << log_vectors;
-    size_t readable = depth;
-    real rest[PN_WIDEST * PN_LANES + PN_LANES * PN_LANES];
-    if (columns < width && b->end) {
-        readable = FN(readable_rows)(depth, width, b->data, b->step, b->end);
-        for (size_t r = readable; r < depth; r++)
-            for (size_t l = 0; l < width; l++)
-                rest[(r - readable) * width + l] = l < columns ? b->data[r * b->step + l] : 0;
-    }
-    FN(tiles)[a->by_column][log_vectors][rows - 1](&(FN(tile_job)){
-        .a = a->data, .a_step = a->step,
-        .depth = {readable, depth - readable},
-        .b = {b->data, rest}, .b_step = {b->step, width}, .b_panel = b->panel,
+    FN(tile_job) job = {
+        .a = a->data, .a_step = a->step, .b = b->data, .b_step = b->step, .b_panel = b->panel, .last_depth = depth,
         .init = init, .init_step = init_step, .c = c, .c_step = c_step, .rate = rate,
-    });
+    };
+    real rest[PN_WIDEST * PN_LANES + PN_LANES * PN_LANES];
+    if (!a->by_column && a->panel != PN_PANEL) {
+        job.depth = PN_PANEL;
+        job.parts = depth / PN_PANEL;
+        job.last_depth = depth % PN_PANEL;
+        job.a_jump = a->panel - PN_PANEL;
+    } else if (columns < width && b->end) {
+        job.parts = 1;
+        job.depth = FN(readable_rows)(depth, width, b->data, b->step, b->end);
+        job.last_depth = depth - job.depth;
+        job.b_last = rest;
+        job.b_last_step = width;
+        for (size_t r = 0; r < job.last_depth; r++)
+            for (size_t l = 0; l < width; l++)
+                rest[r * width + l] = l < columns ? b->data[(job.depth + r) * b->step + l] : 0;
+    }
+    FN(tiles)[a->by_column][log_vectors][rows - 1](&job);
 }
 
 static const real FN(zeros)[PN_WIDEST * PN_LANES];
@@ -287,7 +316,7 @@ static void FN(add_terms)(const FN(product) *s, size_t i, size_t rows, size_t j,
                           size_t p, size_t depth, const FN(strip) *a, const FN(strip) *b)
 {
     size_t width = (size_t)PN_LANES << log_vectors;
-    real *c = s->c + i * s->c_step + j;
+    real *c = s->c + j / PN_PANEL * s->c_panel + i * s->c_step;
     const real *init = p > 0 ? c : s->bias ? s->bias + j : FN(zeros);
     size_t init_step = p > 0 ? s->c_step : 0;
     if (columns == width) {
@@ -295,12 +324,19 @@ static void FN(add_terms)(const FN(product) *s, size_t i, size_t rows, size_t j,
         return;
     }
 
-    real edge[PN_MR * 2 * PN_LANES], old[PN_MR * 2 * PN_LANES] = {0};
+    real edge[PN_MR * PN_PANEL], old[PN_MR * PN_PANEL] = {0};
     for (size_t r = 0; r < (p > 0 ? rows : 1); r++)
         FN(copy_some)(columns, init + r * init_step, old + r * width);
     FN(run_tile)(rows, columns, log_vectors, depth, a, b, old, p > 0 ? width : 0, 0, edge, width);
     for (size_t r = 0; r < rows; r++)
         FN(put)(s->rate, columns, edge + r * width, c + r * s->c_step);
+}
+
+/* Columns j... of a B with contiguous rows, from the term p on. */
+static inline PN_INLINE FN(strip) FN(strip_of_b)(const FN(matrix) *b, size_t p, size_t j)
+{
+    const real *data = b->data + j / PN_PANEL * b->panel + p * b->step;
+    return (FN(strip)){data, b->step, b->panel, 0, b->panel == PN_PANEL ? b->end : NULL};
 }
 
 /* What follows the sum, for a part of C that is still in the cache. */
@@ -320,11 +356,13 @@ static void FN(finish)(const FN(product) *s, size_t i, size_t rows, size_t j, si
 
 /* ---- Blocks ------------------------------------------------------------------------------------------------- */
 
+static inline PN_INLINE size_t FN(pieces)(size_t size, size_t most) { return (size + most - 1) / most; }
+static inline PN_INLINE size_t FN(whole)(size_t size, size_t unit) { return FN(pieces)(size, unit) * unit; }
+
 /* Shares `size` out evenly over as few pieces of at most `most` as will do. */
 static inline PN_INLINE size_t FN(even)(size_t size, size_t most)
 {
-    size_t pieces = (size + most - 1) / most;
-    return (size + pieces - 1) / pieces;
+    return FN(pieces)(size, FN(pieces)(size, most));
 }
 
 static inline PN_INLINE size_t FN(least)(size_t a, size_t b) { return a < b ? a : b; }
@@ -348,26 +386,26 @@ static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pac
 {
     size_t i_end = part.i + part.rows, j_end = part.j + part.columns;
     size_t nc = pack ? FN(even)(part.columns, PN_NC) : part.columns;
-    nc = (nc + 2 * PN_LANES - 1) / (2 * PN_LANES) * (2 * PN_LANES);
+    nc = FN(whole)(nc, PN_PANEL);
     size_t mr = FN(even)(part.rows, PN_MR);
     for (size_t j_block = part.j; j_block < j_end; j_block += nc) {
         size_t columns = FN(least)(nc, j_end - j_block);
         for (size_t p = 0; p < s->k; p += kc) {
-            size_t depth = FN(least)(kc, s->k - p), panel = depth * 2 * PN_LANES;
+            size_t depth = FN(least)(kc, s->k - p), panel = depth * PN_PANEL;
             if (pack)
-                for (size_t j = 0; j < columns; j += 2 * PN_LANES)
-                    FN(pack_b)(&s->b, p, depth, j_block + j, FN(least)(2 * PN_LANES, columns - j),
+                for (size_t j = 0; j < columns; j += PN_PANEL)
+                    FN(pack_b)(&s->b, p, depth, j_block + j, FN(least)(PN_PANEL, columns - j),
                                panels + j * depth);
             for (size_t i = part.i; i < i_end; i += mr) {
                 size_t rows = FN(least)(mr, i_end - i);
-                FN(strip) a = {s->a.data + (s->a.by_column ? p * s->a.step + i : i * s->a.step + p), s->a.step, 0,
-                               s->a.by_column, NULL};
+                FN(strip) a = {s->a.data + (s->a.by_column ? p * s->a.step + i : i * s->a.step + p), s->a.step,
+                               PN_PANEL, s->a.by_column, NULL};
                 for (size_t j = 0, width; j < columns; j += width) {
-                    int log_vectors = FN(tile_width)(rows, columns - j);
+                    int log_vectors = s->c_panel == PN_PANEL ? FN(tile_width)(rows, columns - j) : columns - j > PN_LANES;
                     width = (size_t)PN_LANES << log_vectors;
-                    FN(strip) b = {s->b.data + p * s->b.step + j_block + j, s->b.step, 2 * PN_LANES, 0, s->b.end};
+                    FN(strip) b = FN(strip_of_b)(&s->b, p, j_block + j);
                     if (pack)
-                        b = (FN(strip)){panels + j * depth, 2 * PN_LANES, panel, 0, NULL};
+                        b = (FN(strip)){panels + j * depth, PN_PANEL, panel, 0, NULL};
                     FN(add_terms)(s, i, rows, j_block + j, FN(least)(width, columns - j), log_vectors, p, depth, &a,
                                   &b);
                 }
@@ -413,59 +451,66 @@ static void FN(multiply_transposed)(const FN(product) *s, FN(part) part, real *p
 {
     size_t i_end = part.i + part.rows, j_end = part.j + part.columns, mr = FN(even)(part.rows, PN_MR);
     for (size_t j = part.j, columns; j < j_end; j += columns) {
-        columns = FN(least)(2 * PN_LANES, j_end - j);
+        columns = FN(least)(PN_PANEL, j_end - j);
         int log_vectors = columns > PN_LANES;
         size_t width = (size_t)PN_LANES << log_vectors;
-        FN(strip) b = {s->b.data + j, s->b.step, 0, 0, s->b.end};
+        FN(strip) b = FN(strip_of_b)(&s->b, 0, j);
         if (s->b.by_column) {
             FN(pack_b)(&s->b, 0, s->k, j, columns, panel);
-            b = (FN(strip)){panel, 2 * PN_LANES, 0, 0, NULL};
+            b = (FN(strip)){panel, PN_PANEL, 0, 0, NULL};
         }
         for (size_t i = part.i, rows; i < i_end; i += rows) {
             rows = FN(least)(mr, i_end - i);
-            FN(strip) a = {s->a.data + i * (s->a.by_column ? 1 : s->a.step), s->a.step, 0, s->a.by_column, NULL};
-            real edge[PN_MR_WHOLE * 2 * PN_LANES], init[PN_MR * 2 * PN_LANES];
+            FN(strip) a = {s->a.data + i * (s->a.by_column ? 1 : s->a.step), s->a.step, s->a.panel, s->a.by_column, NULL};
+            real edge[PN_MR_WHOLE * PN_PANEL], init[PN_MR * PN_PANEL];
             if (s->bias)
                 for (size_t r = 0; r < rows; r++)
                     for (size_t l = 0; l < width; l++)
                         init[r * width + l] = s->bias[i + r];
             FN(run_tile)(rows, columns, log_vectors, s->k, &a, &b, s->bias ? init : FN(zeros), s->bias ? width : 0, 0,
                          edge, width);
-            FN(put_transposed)(s, i, rows, i_end, j, columns, edge, width);
+            if (s->c_step == 1)
+                FN(put)(s->rate, columns, edge, s->c + j);
+            else
+                FN(put_transposed)(s, i, rows, i_end, j, columns, edge, width);
         }
         FN(finish)(s, j, columns, part.i, part.rows);
     }
 }
 
-/* Fetches a share of the memory that pack_b will read, while a tile computes: its rows lie far apart. */
-static void FN(prefetch_b)(const FN(matrix) *b, size_t p, size_t depth, size_t j, size_t columns, size_t share,
-                           size_t shares)
+/* Fetches the memory that pack_b will read: its rows lie far apart. */
+static void FN(prefetch_b)(const FN(matrix) *b, size_t p, size_t depth, size_t j, size_t columns)
 {
     size_t rows = b->by_column ? columns : depth, width = b->by_column ? depth : columns;
-    const real *from = b->data + (b->by_column ? j * b->step + p : p * b->step + j);
-    for (size_t r = rows * share / shares; r < rows * (share + 1) / shares; r++) {
+    const real *from = b->by_column ? b->data + p / PN_PANEL * b->panel + j * b->step + p % PN_PANEL
+                                    : b->data + p * b->step + j;
+    for (size_t r = 0; r < rows; r++) {
         for (size_t l = 0; l < width; l += 64 / sizeof(real))
-            __builtin_prefetch(from + r * b->step + l, 0, 2);
-        __builtin_prefetch(from + r * b->step + width - 1, 0, 2);
+            __builtin_prefetch(from + r * b->step + l, 0, 3);
+        __builtin_prefetch(from + r * b->step + width - 1, 0, 3);
     }
 }
 
 static void FN(prefetch_c)(const FN(product) *s, size_t i, size_t rows, size_t j)
 {
-    const real *c = s->c + i * s->c_step + j;
+    const real *c = s->c + j / PN_PANEL * s->c_panel + i * s->c_step;
     for (size_t r = 0; r < rows; r++)
-        for (size_t l = 0; l < 2 * PN_LANES; l += 64 / sizeof(real))
+        for (size_t l = 0; l < PN_PANEL; l += 64 / sizeof(real))
             __builtin_prefetch(c + r * s->c_step + l, 1, 3);
 }
 
-/* A block of A is packed; panels of B pass by, packed one at a time. */
+/*
+ * A block of A is packed; panels of B pass by. If B is not packed already, each panel is packed piece by piece between the
+ * tiles that use the panel before it, so that its memory arrives while they compute.
+ */
 static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, real *scratch)
 {
     size_t i_end = part.i + part.rows, j_end = part.j + part.columns;
-    size_t mr = FN(even)(part.rows, PN_MR), tiles = (part.rows + mr - 1) / mr;
-    real *panel = scratch, *block = scratch + 2 * PN_LANES * kc;
-    size_t room = (PN_SCRATCH - 2 * PN_LANES * kc) / (PN_MR_WHOLE * kc);
+    size_t mr = FN(even)(part.rows, PN_MR), tiles = FN(pieces)(part.rows, mr);
+    real *panel = scratch, *next_panel = scratch + PN_PANEL * kc, *block = scratch + 2 * PN_PANEL * kc;
+    size_t room = (PN_SCRATCH - 2 * PN_PANEL * kc) / (PN_MR_WHOLE * kc);
     size_t mc = mr * FN(even)(tiles, room);
+    int ready = !s->b.by_column && s->b.panel != PN_PANEL;
     for (size_t p = 0; p < s->k; p += kc) {
         size_t depth = FN(least)(kc, s->k - p);
         for (size_t i_block = part.i; i_block < i_end; i_block += mc) {
@@ -473,20 +518,30 @@ static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, 
             real *to = block;
             for (size_t i = i_block; i < i_block_end; i += mr, to += depth * PN_MR_WHOLE)
                 FN(pack_a)(&s->a, i, FN(least)(mr, i_block_end - i), p, depth, to);
-            for (size_t j = part.j; j < j_end; j += 2 * PN_LANES) {
-                size_t columns = FN(least)(2 * PN_LANES, j_end - j);
-                FN(pack_b)(&s->b, p, depth, j, columns, panel);
-                FN(strip) a = {block, PN_MR_WHOLE, 0, 1, NULL}, b = {panel, 2 * PN_LANES, 0, 0, NULL};
+            size_t piece = FN(whole)(FN(pieces)(depth, FN(pieces)(i_block_end - i_block, mr)), PN_PANEL);
+            if (!ready)
+                FN(pack_b)(&s->b, p, depth, part.j, FN(least)(PN_PANEL, part.columns), panel);
+            for (size_t j = part.j; j < j_end; j += PN_PANEL) {
+                size_t columns = FN(least)(PN_PANEL, j_end - j), next = j + columns;
+                size_t next_columns = FN(least)(PN_PANEL, j_end - next), done = ready || next == j_end ? depth : 0;
+                FN(strip) a = {block, PN_MR_WHOLE, 0, 1, NULL}, b = {panel, PN_PANEL, 0, 0, NULL};
+                if (ready)
+                    b = FN(strip_of_b)(&s->b, p, j);
                 for (size_t i = i_block; i < i_block_end; i += mr, a.data += depth * PN_MR_WHOLE) {
-                    size_t rows = FN(least)(mr, i_block_end - i), next = j + columns;
+                    size_t rows = FN(least)(mr, i_block_end - i), some = FN(least)(piece, depth - done);
                     FN(prefetch_c)(s, i, rows, j);
-                    if (next < j_end)
-                        FN(prefetch_b)(&s->b, p, depth, next, FN(least)(2 * PN_LANES, j_end - next), (i - i_block) / mr,
-                                       (i_block_end - i_block + mr - 1) / mr);
+                    if (some > 0)
+                        FN(prefetch_b)(&s->b, p + done, some, next, next_columns);
                     FN(add_terms)(s, i, rows, j, columns, columns > PN_LANES, p, depth, &a, &b);
+                    if (some > 0)
+                        FN(pack_b)(&s->b, p + done, some, next, next_columns, next_panel + done * PN_PANEL);
+                    done += some;
                     if (p + depth == s->k)
                         FN(finish)(s, i, rows, j, columns);
                 }
+                real *used = panel;
+                panel = next_panel;
+                next_panel = used;
             }
         }
     }
@@ -500,16 +555,18 @@ static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch
         return;
     }
     int few_rows = part.rows <= PN_MR, narrow = part.columns <= PN_NARROW * PN_LANES;
-    int small_b = s->k * part.columns * sizeof(real) <= PN_IN_PLACE_BYTES;
-    int b_in_place = !s->b.by_column && (few_rows || small_b);
+    int small_b = s->k * part.columns * sizeof(real) <= PN_IN_PLACE_BYTES, ready = s->b.panel != PN_PANEL;
+    int b_in_place = !s->b.by_column && (few_rows || small_b || (ready && narrow));
     int packed = !b_in_place && !few_rows && !narrow;
 
     size_t kc = PN_KC;
     if (b_in_place)
-        kc = small_b || narrow || s->rate > 0 ? s->k : PN_KC_FEW_ROWS;
+        kc = small_b || narrow || ready || s->rate > 0 ? s->k : PN_KC_FEW_ROWS;
     else if (!packed)
         kc = FN(least)(kc, PN_SCRATCH / PN_NC / 2);
     kc = FN(even)(s->k, kc);
+    if (kc < s->k)
+        kc = FN(whole)(kc, PN_PANEL);
 
     if (s->rate > 0 && kc < s->k)
         FN(descend_by_blocks)(s, part, scratch);
@@ -526,6 +583,7 @@ static void FN(descend_by_blocks)(const FN(product) *s, FN(part) part, real *scr
     sums.rate = 0;
     sums.c = scratch;
     sums.c_step = PN_DESCEND_BLOCK;
+    sums.c_panel = PN_PANEL;
     scratch += PN_DESCEND_BLOCK * PN_DESCEND_BLOCK;
     for (size_t i = 0; i < part.rows; i += PN_DESCEND_BLOCK)
         for (size_t j = 0; j < part.columns; j += PN_DESCEND_BLOCK) {
@@ -534,12 +592,10 @@ static void FN(descend_by_blocks)(const FN(product) *s, FN(part) part, real *scr
             sums.a.data = s->a.data + (part.i + i) * (s->a.by_column ? 1 : s->a.step);
             sums.b.data = s->b.data + (part.j + j) * (s->b.by_column ? s->b.step : 1);
             FN(multiply_part)(&sums, block, scratch);
-            for (size_t r = 0; r < block.rows; r++) {
-                real *c = s->c + (part.i + i + r) * s->c_step + part.j + j;
-                const real *sum = sums.c + r * sums.c_step;
-                for (size_t l = 0; l < block.columns; l++)
-                    c[l] = FN(fma)(-s->rate, sum[l], c[l]);
-            }
+            for (size_t r = 0; r < block.rows; r++)
+                for (size_t l = 0; l < block.columns; l += PN_PANEL)
+                    FN(put)(s->rate, FN(least)(PN_PANEL, block.columns - l), sums.c + r * sums.c_step + l,
+                            s->c + (part.j + j + l) / PN_PANEL * s->c_panel + (part.i + i + r) * s->c_step);
         }
 }
 
@@ -552,7 +608,7 @@ static void FN(multiply_share)(void *context, size_t index, void *scratch)
 {
     const FN(shares) *shares = context;
     const FN(product) *s = shares->product;
-    size_t size = shares->by_columns ? s->n : s->m, grain = shares->by_columns ? 2 * PN_LANES : PN_MR;
+    size_t size = shares->by_columns ? s->n : s->m, grain = shares->by_columns ? PN_PANEL : PN_MR;
     size_t grains = (size + grain - 1) / grain;
     size_t begin = FN(least)(size, grains * index / shares->n * grain);
     size_t end = FN(least)(size, grains * (index + 1) / shares->n * grain);
@@ -582,8 +638,8 @@ static size_t FN(multiply_workspace)(size_t m, size_t k, size_t n)
     size_t most = PN_SCRATCH_BYTES / sizeof(real), need = 64 / sizeof(real), depth = FN(least)(k, PN_KC);
     if (m > most || n > most)
         return most;
-    need += depth * (n + 8 * PN_LANES + 2 * PN_MR_WHOLE * (m + PN_MR)) + PN_DESCEND_BLOCK * PN_DESCEND_BLOCK;
-    need += FN(least)(k, PN_TRANSPOSED_K) * 2 * PN_LANES;
+    need += depth * (n + 8 * PN_LANES + 4 * PN_PANEL + PN_MR_WHOLE * (FN(pieces)(m, PN_MR) + 1)) + PN_DESCEND_BLOCK * PN_DESCEND_BLOCK;
+    need += FN(least)(k, PN_TRANSPOSED_K) * PN_PANEL;
     return FN(least)(need, most);
 }
 

@@ -1,4 +1,4 @@
-/* Whole networks, for both dtypes. */
+/* Whole networks and their training, for both dtypes. */
 #include "arguments.h"
 #include "kernels.h"
 #include "shuffle.h"
@@ -7,6 +7,7 @@
 #define MEMBER f32
 #define FN(name) name##_f32
 #include "network.inc.c"
+#include "training.inc.c"
 #undef real
 #undef MEMBER
 #undef FN
@@ -15,3 +16,4 @@
 #define MEMBER f64
 #define FN(name) name##_f64
 #include "network.inc.c"
+#include "training.inc.c"

@@ -44,6 +44,14 @@ static void NAME(check)(const pn_isa_kernels *isa, size_t m, size_t k, size_t n)
     isa->KERNELS.activate(m * n, (pn_activation)f, expected, expected);
     isa->KERNELS.dense_forward(m, k, n, x, weight, with_bias ? bias : NULL, (pn_activation)f, a, workspace);
     NAME(compare)("forward", isa, m, k, n, m * n, expected, a);
+    size_t packed_size = isa->KERNELS.packed_size(m, k, n);
+    real *packed = malloc((packed_size + 1) * sizeof *packed);
+    if (packed_size > 0) {
+        isa->KERNELS.pack(k, n, weight, packed);
+        memset(a, 255, m * n * sizeof *a);
+        isa->KERNELS.dense_forward_packed(m, k, n, x, packed, with_bias ? bias : NULL, (pn_activation)f, a, workspace);
+        NAME(compare)("forward_packed", isa, m, k, n, m * n, expected, a);
+    }
     free(a), free(expected);
 
     real *grad_x = NAME(numbers)(m * k, 1);
@@ -58,6 +66,11 @@ static void NAME(check)(const pn_isa_kernels *isa, size_t m, size_t k, size_t n)
     isa->KERNELS.activate_backward(m * k, (pn_activation)f, x, expected, expected);
     isa->KERNELS.dense_backward_x(m, k, n, grad_z, weight, (pn_activation)f, x, grad_x, workspace);
     NAME(compare)("backward_x", isa, m, k, n, m * k, expected, grad_x);
+    if (packed_size > 0) {
+        memset(grad_x, 255, m * k * sizeof *grad_x);
+        isa->KERNELS.dense_backward_x_packed(m, k, n, grad_z, packed, (pn_activation)f, x, grad_x, workspace);
+        NAME(compare)("backward_x_packed", isa, m, k, n, m * k, expected, grad_x);
+    }
     free(grad_x), free(expected);
 
     real *target = NAME(numbers)(k * n, rate == 0);
@@ -69,8 +82,15 @@ static void NAME(check)(const pn_isa_kernels *isa, size_t m, size_t k, size_t n)
                 sum = NAME(mul_add)(x[i * k + p], grad_z[i * n + j], sum);
             expected[p * n + j] = rate > 0 ? NAME(mul_add)(-rate, sum, target[p * n + j]) : sum;
         }
+    if (packed_size > 0)
+        isa->KERNELS.pack(k, n, target, packed);
     isa->KERNELS.dense_backward_weight(m, k, n, x, grad_z, rate, target, workspace);
     NAME(compare)("backward_weight", isa, m, k, n, k * n, expected, target);
+    if (packed_size > 0 && rate > 0) {
+        isa->KERNELS.dense_backward_weight_packed(m, k, n, x, grad_z, rate, packed, workspace);
+        isa->KERNELS.unpack(k, n, packed, target);
+        NAME(compare)("backward_weight_packed", isa, m, k, n, k * n, expected, target);
+    }
     free(target), free(expected);
 
     target = NAME(numbers)(n, rate == 0);
@@ -83,5 +103,5 @@ static void NAME(check)(const pn_isa_kernels *isa, size_t m, size_t k, size_t n)
     }
     isa->KERNELS.dense_backward_bias(m, n, grad_z, rate, target);
     NAME(compare)("backward_bias", isa, m, k, n, n, expected, target);
-    free(target), free(expected), free(x), free(weight), free(bias), free(grad_z), free(workspace);
+    free(target), free(expected), free(x), free(weight), free(bias), free(grad_z), free(workspace), free(packed);
 }

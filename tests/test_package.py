@@ -82,7 +82,16 @@ def test_reference_imports_numpy_alone():
     source = Path(pn.reference.__file__).read_text()
     imported = [line.strip() for line in source.splitlines() if line.strip().startswith(("import ", "from "))]
     roots = {line.split()[1] for line in imported}
-    assert roots <= {"__future__", "collections.abc", "typing", "numpy", "numpy.typing", ".arrays", ".backend", ".training"}
+    assert roots <= {
+        "__future__",
+        "collections.abc",
+        "typing",
+        "numpy",
+        "numpy.typing",
+        ".arrays",
+        ".backend",
+        ".training",
+    }
 
 
 def test_native_alone_touches_the_extension():

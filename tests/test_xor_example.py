@@ -1,8 +1,10 @@
 """examples/xor.c: compiles without warnings everywhere, and finds the very bits that Network does."""
 
 import os
+import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,9 @@ import pytest
 from plainnet import native, xor
 
 ROOT = Path(__file__).parent.parent
-COMPILERS = [name for name in ("gcc", "clang", "clang-19", "clang-14") if shutil.which(name)] or ["cc"]
-FLAGS = ["-std=c11", "-O3", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+FLAGS = ["-std=c11", "-O3", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{ROOT / 'csrc'}"]
+CLANG = next((name for name in ("clang", "clang-19", "clang-14") if shutil.which(name)), None)
+COMPILERS = [name for name in ("gcc", CLANG) if name and shutil.which(name)] or ["cc"]
 
 
 def environment(**more):
@@ -21,16 +24,30 @@ def environment(**more):
 
 
 @pytest.fixture(scope="module", params=COMPILERS)
-def example(request, tmp_path_factory):
+def build(request, tmp_path_factory):
+    """Compiles a program as `cc FLAGS program.c csrc/*.c -lm -lpthread` does, but csrc/ only once."""
     if shutil.which(request.param) is None:
         pytest.skip("no C compiler")
-    program = tmp_path_factory.mktemp("example") / "xor"
-    sources = sorted(path for path in (ROOT / "csrc").glob("*.c"))  # with the *.inc.c, as csrc/*.c gives in a shell
-    subprocess.run(
-        [request.param, *FLAGS, f"-I{ROOT / 'csrc'}", ROOT / "examples" / "xor.c", *sources, "-lm", "-lpthread",
-         "-o", program], check=True, env=environment(),
-    )  # fmt: skip
-    return program
+    directory = tmp_path_factory.mktemp("example")
+
+    def call(*arguments):
+        subprocess.run([request.param, *FLAGS, *arguments], check=True, env=environment(), cwd=directory)
+
+    sources = sorted((ROOT / "csrc").glob("*.c"))  # with the *.inc.c, as csrc/*.c gives in a shell
+    with ThreadPoolExecutor(os.cpu_count()) as executor:
+        list(executor.map(lambda source: call("-c", source, "-o", f"{source.name}.o"), sources))
+
+    def build(source):
+        program = directory / source.stem
+        call(source, *(f"{path.name}.o" for path in sources), "-lm", "-lpthread", "-o", program)
+        return program
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def example(build):
+    return build(ROOT / "examples" / "xor.c")
 
 
 def run(program, *arguments, stdin="", isa=None):
@@ -90,3 +107,11 @@ def test_xor_example_refuses_too_few_parameters(example, stdin):
     assert done.returncode == 1
     assert "too few" in done.stderr
     assert done.stdout == ""
+
+
+def test_readme_c_example_runs(build, tmp_path):
+    source = tmp_path / "app.c"
+    source.write_text(re.search(r"```c\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL).group(1))
+    done = run(build(source))
+    assert done.returncode == 0
+    assert float(done.stdout.split()[-1]) < 0.1, done.stdout

@@ -24,7 +24,7 @@ from .training import Progress, Training
 BACKENDS: dict[str, Callable[[Sequence[Dense], str, Array], Backend]] = {"c": native.Model, "numpy": reference.Model}
 
 #: A run comes back from the backend about this often, in seconds: for Ctrl-C.
-SLICE_SECONDS = 0.05
+SLICE_SECONDS = 0.08
 
 #: The first slice of a run, before its speed is known: about 10 ms of arithmetic, and for NumPy some steps.
 FIRST_SLICE_OPERATIONS = {"c": 2e7, "numpy": 1e5}
@@ -87,7 +87,7 @@ class Network:
     Examples
     --------
     >>> import plainnet as pn
-    >>> net = pn.Network([pn.Dense(2, 3, "tanh"), pn.Dense(3, 1, "sigmoid")], loss="log_loss", init="normal", seed=2)
+    >>> net = pn.Network([pn.Dense(2, 3, "tanh"), pn.Dense(3, 1, "sigmoid")], loss="log_loss", init="normal", seed=0)
     >>> history = net.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [[0], [1], [1], [0]], epochs=1500, learning_rate=0.1)
     >>> net.predict([[0, 1]]).shape
     (1, 1)

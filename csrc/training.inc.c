@@ -1,0 +1,321 @@
+/* Training of a whole network for one dtype: epochs of mini-batches, and the way back when a run diverges. */
+#ifdef real
+
+/*
+ * One run. Results do not depend on how a run is split into calls, and neither does its safety net: a snapshot of the
+ * parameters, renewed after about a second of work. A run that diverges goes back to it and repeats, bit for bit, the
+ * steps before the one that did the damage.
+ */
+typedef struct FN(run) {
+    size_t n_rows, batch_size;
+    const pn_training *training;
+    FN(model) model;
+    double *losses;
+    const real *x, *y;
+    pn_progress *progress;
+    FN(tape) tape;
+    real *batch_x, *batch_y;   /* shuffled rows, gathered */
+    size_t *order;
+    real *snapshot;
+    struct FN(state) {         /* what lasts from call to call, at the start of the workspace */
+        pn_progress snapshot_progress;
+        const FN(pn_kernels) *packed_by;
+    } *state;
+    size_t steps_per_snapshot;
+} FN(run);
+
+enum { FN(STATE_BYTES) = 2 * PN_WORKSPACE_ALIGNMENT };
+_Static_assert(sizeof(struct FN(state)) <= FN(STATE_BYTES), "the state has outgrown its place");
+
+static size_t FN(batch_size)(size_t n_rows, const pn_training *training)
+{
+    return training->batch_size == 0 || training->batch_size > n_rows ? n_rows : training->batch_size;
+}
+
+static size_t FN(order_elements)(size_t n_rows, const pn_training *training)
+{
+    return training->shuffle ? (n_rows * sizeof(size_t) + sizeof(real) - 1) / sizeof(real) : 0;
+}
+
+/* Runs of so many steps keep their weights packed. */
+enum { FN(STEPS_TO_PACK) = 4 };
+
+static size_t FN(packed_bytes)(size_t n_rows, const pn_network *network, const pn_training *training,
+                               const FN(pn_kernels) *kernels)
+{
+    size_t batch_size = FN(batch_size)(n_rows, training), bytes = 0;
+    if ((double)training->epochs * (double)((n_rows - 1) / batch_size + 1) < FN(STEPS_TO_PACK))
+        return 0;
+    for (size_t l = 0; l < network->n_layers; l++)
+        bytes += FN(taken)(kernels->packed_size(batch_size, network->layers[l].n_in, network->layers[l].n_out));
+    return bytes;
+}
+
+static size_t FN(train_bytes)(size_t n_rows, const pn_network *network, const pn_training *training,
+                              const FN(pn_kernels) *kernels, const FN(extent) *e)
+{
+    size_t batch_size = FN(batch_size)(n_rows, training);
+    size_t gathered = training->shuffle ? FN(taken)(batch_size * e->n_in) + FN(taken)(batch_size * e->n_out) : 0;
+    return PN_WORKSPACE_ALIGNMENT + FN(STATE_BYTES) + FN(taken)(e->n_parameters) +
+           FN(taken)(FN(order_elements)(n_rows, training)) + gathered +
+           FN(packed_bytes)(n_rows, network, training, kernels) + FN(tape_bytes)(batch_size, network, kernels, e);
+}
+
+static pn_status FN(check_training)(size_t n_rows, const pn_network *network, const pn_training *training,
+                                    FN(extent) *e)
+{
+    PN_REQUIRE(training != NULL, PN_NULL_POINTER);
+    PN_REQUIRE((real)training->learning_rate > 0 && isfinite((real)training->learning_rate), PN_BAD_LEARNING_RATE);
+    PN_REQUIRE(!training->shuffle || (uint64_t)n_rows <= UINT64_C(1) << 32, PN_SIZE_OVERFLOW);
+    PN_TRY(FN(measure)(n_rows, network, e));
+    size_t batch_size = FN(batch_size)(n_rows, training);
+    return batch_size == n_rows ? PN_OK : FN(measure)(batch_size, network, e);
+}
+
+pn_status FN(pn_train_workspace)(size_t n_rows, const pn_network *network, const pn_training *training,
+                                 size_t *n_bytes)
+{
+    const pn_isa_kernels *isa = pn_kernels_in_use();
+    FN(extent) e;
+    PN_REQUIRE(n_bytes != NULL, PN_NULL_POINTER);
+    PN_REQUIRE(isa != NULL, PN_UNKNOWN_ISA);
+    PN_TRY(FN(check_training)(n_rows, network, training, &e));
+    *n_bytes = FN(train_bytes)(n_rows, network, training, &isa->MEMBER, &e);
+    return PN_OK;
+}
+
+static void FN(gather)(size_t m, size_t n, const size_t *order, const real *rows, real *out)
+{
+    for (size_t i = 0; i < m; i++)
+        memcpy(out + i * n, rows + order[i] * n, n * sizeof *out);
+}
+
+static void FN(make_order)(const FN(run) *run)
+{
+    if (run->training->shuffle)
+        pn_shuffle(run->training->shuffle_seed, run->training->first_epoch + run->progress->epoch, run->n_rows,
+                   run->order);
+}
+
+/* Brings the packed weights up to date with the parameters, or the other way round. */
+static void FN(pack_all)(const FN(run) *run, int back)
+{
+    const FN(model) *model = &run->model;
+    real *weight = model->parameters, *packed = model->packed;
+    for (size_t l = 0; packed != NULL && l < model->network->n_layers; l++) {
+        const pn_layer *layer = &model->network->layers[l];
+        size_t size = FN(packed_size)(model, l);
+        if (size > 0 && back)
+            model->kernels->unpack(layer->n_in, layer->n_out, packed, weight);
+        else if (size > 0)
+            model->kernels->pack(layer->n_in, layer->n_out, weight, packed);
+        weight += layer->n_in * layer->n_out + (layer->has_bias ? layer->n_out : 0);
+        packed = FN(after_packed)(packed, size);
+    }
+}
+
+static int FN(parameters_finite)(const FN(run) *run)
+{
+    FN(pack_all)(run, 1);
+    return FN(all_finite)(run->model.e.n_parameters, run->model.parameters);
+}
+
+/* Keeps the parameters, if they are all finite, as a state to come back to. */
+static int FN(take_snapshot)(const FN(run) *run)
+{
+    if (!FN(parameters_finite)(run))
+        return 0;
+    memcpy(run->snapshot, run->model.parameters, run->model.e.n_parameters * sizeof(real));
+    run->state->snapshot_progress = *run->progress;
+    return 1;
+}
+
+/* One step; 0 if its loss is not finite, and then nothing has changed. */
+static int FN(step)(const FN(run) *run)
+{
+    pn_progress *progress = run->progress;
+    const FN(extent) *e = &run->model.e;
+    size_t row = progress->row, left = run->n_rows - row, m = left < run->batch_size ? left : run->batch_size;
+    const real *x = run->x + row * e->n_in, *y = run->y + row * e->n_out;
+    if (run->training->shuffle) {
+        if (row == 0)
+            FN(make_order)(run);
+        FN(gather)(m, e->n_in, run->order + row, run->x, run->batch_x);
+        FN(gather)(m, e->n_out, run->order + row, run->y, run->batch_y);
+        x = run->batch_x;
+        y = run->batch_y;
+    }
+    double sum = FN(loss)(m, &run->model, x, y, run->tape);
+    if (!isfinite(progress->loss_sum + sum))
+        return 0;
+    if (progress->steps == 0 || progress->steps - run->state->snapshot_progress.steps >= run->steps_per_snapshot)
+        if (!FN(take_snapshot)(run))
+            return 0;
+    FN(backward)(m, &run->model, x, run->tape, (real)run->training->learning_rate, run->model.parameters);
+    progress->steps++;
+    progress->loss_sum += sum;
+    progress->row += m;
+    if (progress->row == run->n_rows) {
+        if (run->losses != NULL)
+            run->losses[progress->epoch] = progress->loss_sum / FN(denominator)(run->model.network, run->n_rows);
+        progress->epoch++;
+        progress->row = 0;
+        progress->loss_sum = 0;
+    }
+    return 1;
+}
+
+/* Up to max_steps steps of a tiny network, each an epoch; 0 if a loss is not finite, which stops them before its step. */
+static int FN(tiny_steps)(const FN(run) *run, size_t max_steps)
+{
+    pn_progress *progress = run->progress, before = *progress;
+    real start[PN_TINY_PARAMETERS];
+    size_t left = run->training->epochs - progress->epoch, steps = max_steps < left ? max_steps : left;
+    size_t since = progress->steps == 0 ? run->steps_per_snapshot : progress->steps - run->state->snapshot_progress.steps;
+    int due = since >= run->steps_per_snapshot;
+    size_t until_next = due ? run->steps_per_snapshot : run->steps_per_snapshot - since;
+    steps = steps < until_next ? steps : until_next;
+    const FN(model) *model = &run->model;
+    const size_t n_bytes = model->e.n_parameters * sizeof(real);
+    if (due && !FN(all_finite)(model->e.n_parameters, model->parameters))
+        return 0;
+    memcpy(start, model->parameters, n_bytes);
+    double denominator = FN(denominator)(model->network, run->n_rows);
+    size_t done = model->kernels->tiny_train(run->n_rows, model->network, steps, model->parameters, run->x, run->y,
+                                             (real)run->training->learning_rate, denominator,
+                                             run->losses == NULL ? NULL : run->losses + progress->epoch);
+    if (due && done > 0) {
+        memcpy(run->snapshot, start, n_bytes);
+        run->state->snapshot_progress = before;
+    }
+    progress->steps += done;
+    progress->epoch += done;
+    return done == steps;
+}
+
+static void FN(restore)(const FN(run) *run)
+{
+    memcpy(run->model.parameters, run->snapshot, run->model.e.n_parameters * sizeof(real));
+    *run->progress = run->state->snapshot_progress;
+    FN(pack_all)(run, 0);
+    FN(make_order)(run);
+}
+
+/* Something is not finite after so many steps: back to the last step whose parameters and loss were, before its update. */
+static void FN(go_back)(const FN(run) *run)
+{
+    size_t steps = run->progress->steps, good = 0;
+    if (steps == 0)
+        return;
+    FN(restore)(run);
+    while (run->progress->steps + 1 < steps && FN(step)(run) && FN(parameters_finite)(run))
+        good++;
+    if (!FN(parameters_finite)(run)) {
+        FN(restore)(run);
+        while (good-- > 0)
+            FN(step)(run);
+    }
+}
+
+pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_training *training, real *parameters,
+                       const real *x, const real *y, size_t max_steps, double *losses, pn_progress *progress,
+                       void *workspace, size_t workspace_bytes)
+{
+    const pn_isa_kernels *isa = pn_kernels_in_use();
+    FN(run) run = {.n_rows = n_rows, .training = training, .losses = losses, .x = x, .y = y, .progress = progress};
+    FN(model) *model = &run.model;
+    FN(extent) *e = &model->e;
+    PN_REQUIRE(isa != NULL, PN_UNKNOWN_ISA);
+    model->network = network;
+    model->kernels = &isa->MEMBER;
+    model->parameters = parameters;
+    PN_TRY(FN(check_training)(n_rows, network, training, e));
+    run.batch_size = FN(batch_size)(n_rows, training);
+
+    const pn_array inputs[] = {PN_ARRAY(x, n_rows * e->n_in), PN_ARRAY(y, n_rows * e->n_out)};
+    const pn_array outputs[] = {PN_ARRAY(parameters, e->n_parameters), {workspace, workspace_bytes, 1},
+                                {progress, sizeof *progress, _Alignof(pn_progress)},
+                                PN_ARRAY(losses, losses == NULL ? 0 : training->epochs)};
+    for (int o = 0; o < 4; o++) {
+        PN_TRY(pn_check_array(outputs[o]));
+        for (int i = 0; i < 2; i++) {
+            PN_TRY(pn_check_array(inputs[i]));
+            PN_TRY(pn_check_no_overlap(outputs[o], inputs[i]));
+        }
+        for (int p = 0; p < o; p++)
+            PN_TRY(pn_check_no_overlap(outputs[o], outputs[p]));
+    }
+    size_t bytes = FN(train_bytes)(n_rows, network, training, model->kernels, e);
+    PN_REQUIRE(workspace_bytes >= bytes, PN_WORKSPACE_TOO_SMALL);
+    PN_REQUIRE(progress->row < n_rows, PN_BAD_PROGRESS);
+    if (progress->steps == 0)
+        PN_TRY(FN(check_data)(n_rows, network, e, x, y));
+    if (progress->epoch >= training->epochs)
+        return PN_OK;
+
+    char *space = pn_align_workspace(workspace);
+    run.state = (struct FN(state) *)(void *)space;
+    space += FN(STATE_BYTES);
+    run.snapshot = FN(take)(&space, e->n_parameters);
+    run.order = (size_t *)(void *)FN(take)(&space, FN(order_elements)(n_rows, training));
+    if (training->shuffle) {
+        run.batch_x = FN(take)(&space, run.batch_size * e->n_in);
+        run.batch_y = FN(take)(&space, run.batch_size * e->n_out);
+    }
+    size_t packed_bytes = FN(packed_bytes)(n_rows, network, training, model->kernels);
+    if (packed_bytes > 0) {
+        model->packed = (real *)(void *)space;
+        model->packed_rows = run.batch_size;
+        space += packed_bytes;
+        if (progress->steps == 0 || run.state->packed_by != model->kernels)
+            FN(pack_all)(&run, 0);
+        run.state->packed_by = model->kernels;
+    }
+    run.tape = FN(take_tape)(&space, run.batch_size, e);
+
+    /* About a second between snapshots: 5e10 operations, of which activations cost some fifty a row and neuron. */
+    double operations = (double)run.batch_size * (6 * (double)e->n_parameters + 50 * (double)e->n_out) +
+                        50 * (double)e->hidden;
+    run.steps_per_snapshot = (size_t)(5e10 / operations) + 1;
+    if (progress->steps == 0 && progress->row != 0)
+        FN(make_order)(&run);
+
+    pn_status status = PN_OK;
+    int tiny = run.batch_size == n_rows && model->kernels->tiny_fits(n_rows, network);
+    for (size_t done = 0; progress->epoch < training->epochs && (max_steps == 0 || done < max_steps);) {
+        size_t most = max_steps == 0 ? SIZE_MAX : max_steps - done, before = progress->steps;
+        int finite = tiny ? FN(tiny_steps)(&run, most) : FN(step)(&run);
+        done += progress->steps - before;
+        if (finite && progress->epoch == training->epochs)
+            finite = FN(parameters_finite)(&run);
+        if (!finite) {
+            size_t steps = progress->steps;
+            FN(go_back)(&run);
+            int ends_epoch = n_rows - progress->row <= run.batch_size;
+            progress->diverged_epoch = progress->epoch + (steps > 0 && ends_epoch);
+            status = PN_DIVERGED;
+            break;
+        }
+    }
+    FN(pack_all)(&run, 1);
+    return status;
+}
+
+pn_status FN(pn_train_on_batch)(size_t n_rows, const pn_network *network, double learning_rate, real *parameters,
+                                const real *x, const real *y, double *loss, void *workspace, size_t workspace_bytes)
+{
+    const pn_training training = {.epochs = 1, .learning_rate = learning_rate};
+    pn_progress progress = {0};
+    char before[sizeof *loss];
+    PN_REQUIRE(loss != NULL, PN_NULL_POINTER);
+    memcpy(before, (const void *)loss, sizeof before);
+    pn_status status = FN(pn_train)(n_rows, network, &training, parameters, x, y, 0, loss, &progress, workspace,
+                                    workspace_bytes);
+    if (status == PN_DIVERGED) /* where the loss was finite, and the update was not */
+        memcpy((void *)loss, before, sizeof before);
+    return status;
+}
+
+#else
+#include "plainnet.h"
+#endif

@@ -1,0 +1,522 @@
+/*
+ * The C interface seen from C: every bad argument gives its status and writes nothing (outputs are poisoned with NaN).
+ * Prints each check that fails; exits 0 if none does. This file includes itself, once for each dtype.
+ */
+#ifndef REAL
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plainnet.h"
+
+static int n_checks, n_failed;
+
+#define CHECK(condition)                                                             \
+    do {                                                                             \
+        n_checks++;                                                                  \
+        if (!(condition)) {                                                          \
+            n_failed++;                                                              \
+            printf("line %d: %s\n", __LINE__, #condition);                           \
+        }                                                                            \
+    } while (0)
+
+#define REAL double
+#define FN(name) name##_f64
+#define TYPE_NAME "f64"
+#include "c_api.c"
+#undef REAL
+#undef FN
+#undef TYPE_NAME
+#define REAL float
+#define FN(name) name##_f32
+#define TYPE_NAME "f32"
+#include "c_api.c"
+
+static void check_process_wide(void)
+{
+    const char *before = pn_isa();
+    const char *names[] = {"baseline", "avx2", "avx512", "neon"};
+    int available = 0;
+    CHECK(before != NULL);
+    CHECK(pn_set_isa(NULL) == PN_NULL_POINTER);
+    CHECK(pn_set_isa("") == PN_UNKNOWN_ISA);
+    CHECK(pn_set_isa("mmx") == PN_UNKNOWN_ISA);
+    CHECK(!pn_isa_is_available(NULL) && !pn_isa_is_available("mmx"));
+    CHECK(strcmp(pn_isa(), before) == 0);
+    for (int i = 0; i < 4; i++) {
+        int here = pn_isa_is_available(names[i]);
+        CHECK(pn_set_isa(names[i]) == (here ? PN_OK : PN_UNKNOWN_ISA));
+        CHECK(!here || strcmp(pn_isa(), names[i]) == 0);
+        available += here;
+    }
+    CHECK(available >= 1);
+    CHECK(pn_set_isa(before) == PN_OK);
+
+    for (int status = -3; status < 200; status++) {
+        const char *message = pn_status_message((pn_status)status);
+        CHECK(message != NULL && *message != '\0');
+        for (int other = PN_OK; other < status && status <= PN_DIVERGED; other++)
+            CHECK(strcmp(message, pn_status_message((pn_status)other)) != 0);
+    }
+
+    /* Sizes and descriptions: the same for both dtypes. */
+    pn_layer layers[] = {{3, 5, PN_TANH, 1}, {5, 2, PN_SIGMOID, 0}};
+    pn_network network = {2, layers, PN_LOG_LOSS};
+    size_t n = 77;
+    CHECK(pn_n_parameters(&network, &n) == PN_OK && n == 3 * 5 + 5 + 5 * 2);
+    n = 77;
+    CHECK(pn_n_parameters(NULL, &n) == PN_NULL_POINTER && n == 77);
+    CHECK(pn_n_parameters(&network, NULL) == PN_NULL_POINTER);
+}
+
+int main(void)
+{
+    const char *names[] = {"baseline", "avx2", "avx512", "neon"};
+    check_process_wide();
+    for (int i = 0; i < 4; i++)
+        if (pn_set_isa(names[i]) == PN_OK) {
+            check_bad_networks_f64();
+            check_bad_networks_f32();
+            check_runs_f64();
+            check_runs_f32();
+            check_kernels_f64();
+            check_kernels_f32();
+        }
+    printf("%d checks, %d failed\n", n_checks, n_failed);
+    return n_failed != 0;
+}
+
+#else
+
+enum { FN(ROWS) = 7, FN(IN) = 3, FN(OUT) = 2, FN(PARAMETERS) = 3 * 5 + 5 + 5 * 2 + 2, FN(ROOM) = 1 << 17 };
+
+/* Everything that calls read and write; fresh for each check. */
+typedef struct FN(world) {
+    REAL parameters[FN(PARAMETERS)], x[7 * 3], y[7 * 2], out[7 * 2], gradient[FN(PARAMETERS)];
+    double loss, losses[4];
+    pn_progress progress;
+    char workspace[FN(ROOM)];
+} FN(world);
+
+static FN(world) FN(w), FN(before);
+
+static void FN(reset)(void)
+{
+    memset(&FN(w), 0, sizeof FN(w));
+    for (int i = 0; i < FN(PARAMETERS); i++) {
+        FN(w).parameters[i] = (REAL)((i * 7 % 11) - 5) / 8;
+        FN(w).gradient[i] = (REAL)NAN;
+    }
+    for (int i = 0; i < 7 * 3; i++)
+        FN(w).x[i] = (REAL)((i * 5 % 13) - 6) / 4;
+    for (int i = 0; i < 7 * 2; i++) {
+        FN(w).y[i] = (REAL)(i % 5) / 4;
+        FN(w).out[i] = (REAL)NAN;
+    }
+    FN(w).loss = NAN;
+    for (int i = 0; i < 4; i++)
+        FN(w).losses[i] = NAN;
+    memset(FN(w).workspace, 0x7f, sizeof FN(w).workspace);
+    memcpy(&FN(before), &FN(w), sizeof FN(w));
+}
+
+static int FN(unchanged)(void)
+{
+    return memcmp(&FN(before), &FN(w), sizeof FN(w)) == 0;
+}
+
+/* The call gives `expected` and writes nothing. Statements before it may set up the world. */
+#define REFUSES(expected, call)                                                      \
+    do {                                                                             \
+        memcpy(&FN(before), &FN(w), sizeof FN(w));                                   \
+        pn_status got_ = (call);                                                     \
+        CHECK(got_ == (expected));                                                   \
+        if (got_ != (expected))                                                      \
+            printf("  " TYPE_NAME ": got %d, %s\n", (int)got_, pn_status_message(got_)); \
+        CHECK(FN(unchanged)());                                                      \
+        FN(reset)();                                                                 \
+    } while (0)
+
+static pn_layer FN(layers)[2];
+static pn_network FN(network);
+static pn_training FN(training);
+
+static void FN(describe)(void)
+{
+    FN(layers)[0] = (pn_layer){3, 5, PN_TANH, 1};
+    FN(layers)[1] = (pn_layer){5, 2, PN_SIGMOID, 1};
+    FN(network) = (pn_network){2, FN(layers), PN_LOG_LOSS};
+    FN(training) = (pn_training){.epochs = 4, .batch_size = 2, .learning_rate = 0.25, .shuffle = 1};
+    FN(reset)();
+}
+
+#define FORWARD(n_rows, network, parameters, x, out) \
+    FN(pn_forward)(n_rows, network, parameters, x, out, FN(w).workspace, sizeof FN(w).workspace)
+#define GRADIENT(n_rows, network, parameters, x, y, loss, gradient) \
+    FN(pn_loss_and_gradient)(n_rows, network, parameters, x, y, loss, gradient, FN(w).workspace, sizeof FN(w).workspace)
+#define TRAIN(n_rows, network, training, parameters, x, y, losses, progress) \
+    FN(pn_train)(n_rows, network, training, parameters, x, y, 0, losses, progress, FN(w).workspace, sizeof FN(w).workspace)
+#define STEP(n_rows, network, rate, parameters, x, y, loss) \
+    FN(pn_train_on_batch)(n_rows, network, rate, parameters, x, y, loss, FN(w).workspace, sizeof FN(w).workspace)
+
+/* All functions that take a network refuse a bad one alike. */
+static void FN(refused_by_all)(pn_status expected, size_t n_rows)
+{
+    FN(world) *w = &FN(w);
+    const pn_network *network = &FN(network);
+    size_t n_bytes = 77;
+    REFUSES(expected, FORWARD(n_rows, network, w->parameters, w->x, w->out));
+    REFUSES(expected, GRADIENT(n_rows, network, w->parameters, w->x, w->y, &w->loss, w->gradient));
+    REFUSES(expected, TRAIN(n_rows, network, &FN(training), w->parameters, w->x, w->y, w->losses, &w->progress));
+    REFUSES(expected, STEP(n_rows, network, 0.1, w->parameters, w->x, w->y, &w->loss));
+    CHECK(FN(pn_forward_workspace)(n_rows, network, &n_bytes) == expected);
+    CHECK(FN(pn_gradient_workspace)(n_rows, network, &n_bytes) == expected);
+    CHECK(FN(pn_train_workspace)(n_rows, network, &FN(training), &n_bytes) == expected);
+    CHECK(n_bytes == 77);
+    FN(describe)();
+}
+
+static void FN(check_bad_networks)(void)
+{
+    pn_layer *layers = FN(layers);
+    pn_network *network = &FN(network);
+    FN(describe)();
+    network->n_layers = 0;
+    FN(refused_by_all)(PN_NO_LAYERS, 7);
+    network->layers = NULL;
+    FN(refused_by_all)(PN_NULL_POINTER, 7);
+    layers[0].n_in = 0;
+    FN(refused_by_all)(PN_NO_NEURONS, 7);
+    layers[1].n_out = 0;
+    FN(refused_by_all)(PN_NO_NEURONS, 7);
+    layers[1].n_in = 4;
+    FN(refused_by_all)(PN_SIZES_DO_NOT_CHAIN, 7);
+    layers[0].activation = PN_N_ACTIVATIONS;
+    FN(refused_by_all)(PN_UNKNOWN_ACTIVATION, 7);
+    layers[0].activation = (pn_activation)-1;
+    FN(refused_by_all)(PN_UNKNOWN_ACTIVATION, 7);
+    network->loss = PN_N_LOSSES;
+    FN(refused_by_all)(PN_UNKNOWN_LOSS, 7);
+    network->loss = (pn_loss)-1;
+    FN(refused_by_all)(PN_UNKNOWN_LOSS, 7);
+    layers[1].activation = PN_TANH;
+    FN(refused_by_all)(PN_LOG_LOSS_NEEDS_SIGMOID, 7);
+    FN(refused_by_all)(PN_NO_ROWS, 0);
+    FN(refused_by_all)(PN_SIZE_OVERFLOW, SIZE_MAX);
+    FN(refused_by_all)(PN_SIZE_OVERFLOW, SIZE_MAX / 2);
+    FN(refused_by_all)(PN_SIZE_OVERFLOW, SIZE_MAX / sizeof(REAL) / 3 + 2); /* n_rows * n_in * size wraps to a few bytes */
+    layers[0].n_in = SIZE_MAX / 2 + 1;                                    /* n_in * n_out wraps to 2**63 or so */
+    FN(refused_by_all)(PN_SIZE_OVERFLOW, 7);
+    layers[0].n_out = layers[1].n_in = (size_t)1 << (sizeof(size_t) * 4);
+    layers[0].n_in = (size_t)1 << (sizeof(size_t) * 4); /* the product wraps to 0 */
+    FN(refused_by_all)(PN_SIZE_OVERFLOW, 7);
+
+    FN(world) *w = &FN(w);
+    REFUSES(PN_NULL_POINTER, FORWARD(7, NULL, w->parameters, w->x, w->out));
+    REFUSES(PN_NULL_POINTER, GRADIENT(7, NULL, w->parameters, w->x, w->y, &w->loss, w->gradient));
+    REFUSES(PN_NULL_POINTER, TRAIN(7, NULL, &FN(training), w->parameters, w->x, w->y, w->losses, &w->progress));
+    REFUSES(PN_NULL_POINTER, STEP(7, NULL, 0.1, w->parameters, w->x, w->y, &w->loss));
+    CHECK(FN(pn_forward_workspace)(7, network, NULL) == PN_NULL_POINTER);
+    CHECK(FN(pn_gradient_workspace)(7, network, NULL) == PN_NULL_POINTER);
+    CHECK(FN(pn_train_workspace)(7, network, &FN(training), NULL) == PN_NULL_POINTER);
+    CHECK(FN(pn_train_workspace)(7, network, NULL, &(size_t){0}) == PN_NULL_POINTER);
+}
+
+static void FN(check_runs)(void)
+{
+    FN(world) *w = &FN(w);
+    const pn_network *n = &FN(network);
+    pn_training *t = &FN(training);
+    FN(describe)();
+#define ODD(pointer) ((void *)((char *)(pointer) + 1))
+
+    /* Forward */
+    REFUSES(PN_NULL_POINTER, FORWARD(7, n, NULL, w->x, w->out));
+    REFUSES(PN_NULL_POINTER, FORWARD(7, n, w->parameters, NULL, w->out));
+    REFUSES(PN_NULL_POINTER, FORWARD(7, n, w->parameters, w->x, NULL));
+    REFUSES(PN_MISALIGNED, FORWARD(7, n, ODD(w->parameters), w->x, w->out));
+    REFUSES(PN_MISALIGNED, FORWARD(6, n, w->parameters, ODD(w->x), w->out));
+    REFUSES(PN_MISALIGNED, FORWARD(6, n, w->parameters, w->x, ODD(w->out)));
+    REFUSES(PN_OVERLAP, FORWARD(7, n, w->parameters, w->x, w->x));
+    REFUSES(PN_OVERLAP, FORWARD(3, n, w->parameters, w->x, w->x + 8));
+    REFUSES(PN_OVERLAP, FORWARD(7, n, w->parameters, w->x, w->parameters + FN(PARAMETERS) - 1));
+    CHECK(FORWARD(7, n, w->parameters, w->x, w->out) == PN_OK);
+    for (int i = 0; i < 7 * 2; i++)
+        CHECK(w->out[i] > 0 && w->out[i] < 1);
+    FN(reset)();
+
+    /* Forward with more activations than fit on the stack */
+    {
+        enum { MANY = 1000 };
+        static REAL x[MANY * 3], out[MANY * 2];
+        size_t n_bytes = 0;
+        CHECK(FN(pn_forward_workspace)(MANY, n, &n_bytes) == PN_OK && n_bytes > 0 && n_bytes < sizeof w->workspace);
+        out[0] = (REAL)NAN;
+        REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_forward)(MANY, n, w->parameters, x, out, w->workspace, n_bytes - 1));
+        REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_forward)(MANY, n, w->parameters, x, out, NULL, 0));
+        REFUSES(PN_NULL_POINTER, FN(pn_forward)(MANY, n, w->parameters, x, out, NULL, n_bytes));
+        REFUSES(PN_OVERLAP, FN(pn_forward)(MANY, n, w->parameters, x, (REAL *)(void *)w->workspace, w->workspace,
+                                           sizeof w->workspace));
+        REFUSES(PN_OVERLAP, FN(pn_forward)(MANY, n, w->parameters, (REAL *)(void *)w->workspace, out, w->workspace,
+                                           sizeof w->workspace));
+        CHECK(isnan(out[0]));
+        CHECK(FN(pn_forward)(MANY, n, w->parameters, x, out, ODD(w->workspace), n_bytes) == PN_OK); /* any alignment */
+        CHECK(out[0] > 0 && out[MANY * 2 - 1] == out[1]);
+        FN(reset)();
+    }
+
+    /* Loss and gradient */
+    REFUSES(PN_NULL_POINTER, GRADIENT(7, n, NULL, w->x, w->y, &w->loss, w->gradient));
+    REFUSES(PN_NULL_POINTER, GRADIENT(7, n, w->parameters, NULL, w->y, &w->loss, w->gradient));
+    REFUSES(PN_NULL_POINTER, GRADIENT(7, n, w->parameters, w->x, NULL, &w->loss, w->gradient));
+    REFUSES(PN_NULL_POINTER, GRADIENT(7, n, w->parameters, w->x, w->y, NULL, w->gradient));
+    REFUSES(PN_NULL_POINTER, GRADIENT(7, n, w->parameters, w->x, w->y, &w->loss, NULL));
+    REFUSES(PN_MISALIGNED, GRADIENT(6, n, w->parameters, ODD(w->x), w->y, &w->loss, w->gradient));
+    REFUSES(PN_MISALIGNED, GRADIENT(6, n, w->parameters, w->x, ODD(w->y), &w->loss, w->gradient));
+    REFUSES(PN_MISALIGNED, GRADIENT(6, n, w->parameters, w->x, w->y, &w->loss, ODD(w->gradient)));
+    REFUSES(PN_MISALIGNED, GRADIENT(6, n, w->parameters, w->x, w->y, ODD(w->losses), w->gradient));
+    REFUSES(PN_OVERLAP, GRADIENT(7, n, w->parameters, w->x, w->y, &w->loss, w->parameters));
+    REFUSES(PN_OVERLAP, GRADIENT(7, n, w->parameters, w->x, w->x, &w->loss, w->x));
+    REFUSES(PN_OVERLAP, GRADIENT(7, n, w->parameters, w->x, w->y, (double *)(void *)(w->workspace + 64), w->gradient));
+    REFUSES(PN_OVERLAP, GRADIENT(7, n, (REAL *)(void *)w->workspace, w->x, w->y, &w->loss, w->gradient));
+    w->x[20] = (REAL)NAN;
+    REFUSES(PN_DATA_NOT_FINITE, GRADIENT(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient));
+    w->y[13] = (REAL)INFINITY;
+    REFUSES(PN_DATA_NOT_FINITE, GRADIENT(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient));
+    w->y[13] = (REAL)1.25;
+    REFUSES(PN_TARGET_OUT_OF_RANGE, GRADIENT(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient));
+    w->y[0] = (REAL)-0.25;
+    REFUSES(PN_TARGET_OUT_OF_RANGE, GRADIENT(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient));
+    REFUSES(PN_WORKSPACE_TOO_SMALL,
+            FN(pn_loss_and_gradient)(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient, w->workspace, 8));
+    REFUSES(PN_WORKSPACE_TOO_SMALL,
+            FN(pn_loss_and_gradient)(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient, NULL, 0));
+    REFUSES(PN_NULL_POINTER,
+            FN(pn_loss_and_gradient)(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient, NULL, 1 << 16));
+    CHECK(GRADIENT(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient) == PN_OK);
+    CHECK(w->loss > 0 && isfinite(w->loss));
+    for (int i = 0; i < FN(PARAMETERS); i++)
+        CHECK(isfinite(w->gradient[i]));
+    FN(reset)();
+
+    /* Training */
+    REFUSES(PN_NULL_POINTER, TRAIN(7, n, NULL, w->parameters, w->x, w->y, w->losses, &w->progress));
+    REFUSES(PN_NULL_POINTER, TRAIN(7, n, t, NULL, w->x, w->y, w->losses, &w->progress));
+    REFUSES(PN_NULL_POINTER, TRAIN(7, n, t, w->parameters, NULL, w->y, w->losses, &w->progress));
+    REFUSES(PN_NULL_POINTER, TRAIN(7, n, t, w->parameters, w->x, NULL, w->losses, &w->progress));
+    REFUSES(PN_NULL_POINTER, TRAIN(7, n, t, w->parameters, w->x, w->y, w->losses, NULL));
+    REFUSES(PN_MISALIGNED, TRAIN(6, n, t, ODD(w->parameters), w->x, w->y, w->losses, &w->progress));
+    REFUSES(PN_MISALIGNED, TRAIN(6, n, t, w->parameters, w->x, w->y, ODD(w->losses), &w->progress));
+    REFUSES(PN_MISALIGNED, TRAIN(6, n, t, w->parameters, w->x, w->y, w->losses, ODD(&w->progress)));
+    REFUSES(PN_OVERLAP, TRAIN(7, n, t, w->x, w->x, w->y, w->losses, &w->progress));
+    REFUSES(PN_OVERLAP, TRAIN(4, n, t, w->parameters, w->parameters, w->y, w->losses, &w->progress));
+    REFUSES(PN_OVERLAP, TRAIN(4, n, t, w->parameters, w->x, w->parameters, w->losses, &w->progress));
+    REFUSES(PN_OVERLAP, TRAIN(7, n, t, w->parameters, w->x, w->y, (double *)(void *)&w->progress, &w->progress));
+    REFUSES(PN_OVERLAP, TRAIN(7, n, t, w->parameters, w->x, w->y, (double *)(void *)w->workspace, &w->progress));
+    REFUSES(PN_OVERLAP, TRAIN(7, n, t, (REAL *)(void *)w->workspace, w->x, w->y, w->losses, &w->progress));
+    {
+        const double bad_rates[] = {0, -0.0, -1, NAN, INFINITY, -INFINITY, sizeof(REAL) == 4 ? 1e-60 : -5e-324,
+                                    sizeof(REAL) == 4 ? 1e60 : INFINITY};
+        size_t n_bytes = 77;
+        for (int i = 0; i < 8; i++) {
+            t->learning_rate = bad_rates[i];
+            REFUSES(PN_BAD_LEARNING_RATE, TRAIN(7, n, t, w->parameters, w->x, w->y, w->losses, &w->progress));
+            REFUSES(PN_BAD_LEARNING_RATE, STEP(7, n, bad_rates[i], w->parameters, w->x, w->y, &w->loss));
+            CHECK(FN(pn_train_workspace)(7, n, t, &n_bytes) == PN_BAD_LEARNING_RATE && n_bytes == 77);
+        }
+        FN(describe)();
+    }
+    w->x[0] = (REAL)INFINITY;
+    REFUSES(PN_DATA_NOT_FINITE, TRAIN(7, n, t, w->parameters, w->x, w->y, w->losses, &w->progress));
+    w->y[13] = 2;
+    REFUSES(PN_TARGET_OUT_OF_RANGE, TRAIN(7, n, t, w->parameters, w->x, w->y, w->losses, &w->progress));
+    w->x[20] = (REAL)NAN;
+    REFUSES(PN_DATA_NOT_FINITE, STEP(7, n, 0.1, w->parameters, w->x, w->y, &w->loss));
+    w->y[1] = -1;
+    REFUSES(PN_TARGET_OUT_OF_RANGE, STEP(7, n, 0.1, w->parameters, w->x, w->y, &w->loss));
+    t->epochs = 0;
+    w->x[0] = (REAL)NAN;
+    REFUSES(PN_DATA_NOT_FINITE, TRAIN(7, n, t, w->parameters, w->x, w->y, w->losses, &w->progress));
+    REFUSES(PN_OK, TRAIN(7, n, t, w->parameters, w->x, w->y, w->losses, &w->progress)); /* no epochs: nothing written */
+    REFUSES(PN_OK, TRAIN(7, n, t, w->parameters, w->x, w->y, NULL, &w->progress));
+    FN(describe)();
+    w->progress.row = 7;
+    REFUSES(PN_BAD_PROGRESS, TRAIN(7, n, t, w->parameters, w->x, w->y, w->losses, &w->progress));
+    w->progress.row = SIZE_MAX;
+    REFUSES(PN_BAD_PROGRESS, TRAIN(7, n, t, w->parameters, w->x, w->y, w->losses, &w->progress));
+    {
+        size_t n_bytes = 0;
+        CHECK(FN(pn_train_workspace)(7, n, t, &n_bytes) == PN_OK && n_bytes < sizeof w->workspace);
+        REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_train)(7, n, t, w->parameters, w->x, w->y, 0, w->losses, &w->progress,
+                                                     w->workspace, n_bytes - 1));
+        REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_train)(7, n, t, w->parameters, w->x, w->y, 0, w->losses, &w->progress,
+                                                     NULL, 0));
+        REFUSES(PN_NULL_POINTER, FN(pn_train)(7, n, t, w->parameters, w->x, w->y, 0, w->losses, &w->progress, NULL,
+                                              n_bytes));
+    }
+    REFUSES(PN_NULL_POINTER, STEP(7, n, 0.1, w->parameters, w->x, w->y, NULL));
+    REFUSES(PN_NULL_POINTER, STEP(7, n, 0.1, NULL, w->x, w->y, &w->loss));
+    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_train_on_batch)(7, n, 0.1, w->parameters, w->x, w->y, &w->loss, NULL, 0));
+    if (sizeof(size_t) > 4) { /* more rows than an order can be drawn for */
+        t->shuffle = 1;
+        CHECK(FN(pn_train_workspace)((size_t)((UINT64_C(1) << 32) + 1), n, t, &(size_t){0}) == PN_SIZE_OVERFLOW);
+    }
+
+    /* A run in one call, in slices of one step, and without losses, at any alignment of the workspace: the same bits. */
+    {
+        REAL whole[FN(PARAMETERS)];
+        double losses[4];
+        CHECK(TRAIN(7, n, t, w->parameters, w->x, w->y, w->losses, &w->progress) == PN_OK);
+        CHECK(w->progress.epoch == 4 && w->progress.row == 0 && w->progress.steps == 16);
+        CHECK(memcmp(w->parameters, FN(before).parameters, sizeof whole) != 0);
+        CHECK(memcmp(w->x, FN(before).x, sizeof w->x) == 0 && memcmp(w->y, FN(before).y, sizeof w->y) == 0);
+        for (int i = 0; i < 4; i++)
+            CHECK(w->losses[i] > 0);
+        memcpy(whole, w->parameters, sizeof whole);
+        memcpy(losses, w->losses, sizeof losses);
+        REFUSES(PN_OK, TRAIN(7, n, t, w->parameters, w->x, w->y, w->losses, &w->progress)); /* it is finished */
+
+        int calls = 0;
+        for (; w->progress.epoch < 4 && calls < 100; calls++)
+            CHECK(FN(pn_train)(7, n, t, w->parameters, w->x, w->y, 1, w->losses, &w->progress, w->workspace + 3,
+                               sizeof w->workspace - 3) == PN_OK);
+        CHECK(calls == 16);
+        CHECK(memcmp(whole, w->parameters, sizeof whole) == 0 && memcmp(losses, w->losses, sizeof losses) == 0);
+        FN(reset)();
+        CHECK(TRAIN(7, n, t, w->parameters, w->x, w->y, NULL, &w->progress) == PN_OK);
+        CHECK(memcmp(whole, w->parameters, sizeof whole) == 0);
+        FN(reset)();
+    }
+
+    /* Divergence in a single step changes nothing but the workspace. */
+    FN(network).loss = PN_SUM_OF_SQUARES;
+    FN(layers)[1].activation = PN_IDENTITY;
+    w->parameters[0] = sizeof(REAL) == 4 ? (REAL)1e38 : (REAL)1e308;
+    w->parameters[FN(PARAMETERS) - 1] = sizeof(REAL) == 4 ? (REAL)3e38 : (REAL)1.7e308;
+    memcpy(&FN(before), w, sizeof *w);
+    CHECK(STEP(7, n, 1e30, w->parameters, w->x, w->y, &w->loss) == PN_DIVERGED);
+    CHECK(memcmp(w->parameters, FN(before).parameters, sizeof w->parameters) == 0);
+    CHECK(isnan(w->loss));
+    FN(describe)();
+#undef ODD
+}
+
+static void FN(check_kernels)(void)
+{
+    FN(world) *w = &FN(w);
+    REAL *x = w->x, *y = w->y, *out = w->out;
+    const REAL *p = w->parameters;
+    char *space = w->workspace;
+    const size_t room = sizeof w->workspace;
+    size_t n_bytes = 77;
+    FN(describe)();
+#define ODD(pointer) ((void *)((char *)(pointer) + 1))
+#define EACH(function, backward)                                                     \
+    do {                                                                             \
+        REFUSES(PN_NULL_POINTER, FN(function)(3, NULL, out));                        \
+        REFUSES(PN_NULL_POINTER, FN(function)(3, x, NULL));                          \
+        REFUSES(PN_MISALIGNED, FN(function)(3, ODD(x), out));                        \
+        REFUSES(PN_MISALIGNED, FN(function)(3, x, ODD(out)));                        \
+        REFUSES(PN_OVERLAP, FN(function)(5, x, x + 4));                              \
+        REFUSES(PN_OVERLAP, FN(function)(5, x + 4, x));                              \
+        REFUSES(PN_SIZE_OVERFLOW, FN(function)(SIZE_MAX, x, out));                   \
+        REFUSES(PN_OK, FN(function)(0, x, out));                                     \
+        REFUSES(PN_OK, FN(function)(0, NULL, NULL));                                 \
+        REFUSES(PN_NULL_POINTER, FN(backward)(3, NULL, y, out));                     \
+        REFUSES(PN_NULL_POINTER, FN(backward)(3, x, NULL, out));                     \
+        REFUSES(PN_NULL_POINTER, FN(backward)(3, x, y, NULL));                       \
+        REFUSES(PN_MISALIGNED, FN(backward)(3, x, ODD(y), out));                     \
+        REFUSES(PN_OVERLAP, FN(backward)(3, x, y, x + 1));                           \
+        REFUSES(PN_OVERLAP, FN(backward)(3, x, y + 1, y));                           \
+        REFUSES(PN_SIZE_OVERFLOW, FN(backward)(SIZE_MAX, x, y, out));                \
+        REFUSES(PN_OK, FN(backward)(0, NULL, NULL, NULL));                           \
+        CHECK(FN(function)(13, x, out) == PN_OK && !isnan(out[12]) && isnan(out[13])); \
+        CHECK(FN(function)(13, x, x) == PN_OK && memcmp(x, out, 13 * sizeof *x) == 0); \
+        CHECK(FN(backward)(13, x, y, out) == PN_OK);                                 \
+        CHECK(FN(backward)(13, x, y, y) == PN_OK && memcmp(y, out, 13 * sizeof *y) == 0); \
+        FN(reset)();                                                                 \
+    } while (0)
+    EACH(pn_sigmoid, pn_sigmoid_backward);
+    EACH(pn_tanh, pn_tanh_backward);
+    EACH(pn_relu, pn_relu_backward);
+#undef EACH
+
+    CHECK(FN(pn_dense_workspace)(7, 3, 2, NULL) == PN_NULL_POINTER);
+    CHECK(FN(pn_dense_workspace)(0, 3, 2, &n_bytes) == PN_NO_ROWS && n_bytes == 77);
+    CHECK(FN(pn_dense_workspace)(7, 0, 2, &n_bytes) == PN_NO_NEURONS && n_bytes == 77);
+    CHECK(FN(pn_dense_workspace)(7, 3, 0, &n_bytes) == PN_NO_NEURONS && n_bytes == 77);
+    CHECK(FN(pn_dense_workspace)(SIZE_MAX, 3, 2, &n_bytes) == PN_SIZE_OVERFLOW && n_bytes == 77);
+    CHECK(FN(pn_dense_workspace)(7, SIZE_MAX / 4, SIZE_MAX / 4, &n_bytes) == PN_SIZE_OVERFLOW && n_bytes == 77);
+    CHECK(FN(pn_dense_workspace)(7, 3, 2, &n_bytes) == PN_OK && n_bytes <= room);
+
+#define LAYER(rows, n_in, n_out, x, weight, bias, f, a) \
+    FN(pn_dense_forward)(rows, n_in, n_out, x, weight, bias, f, a, space, room)
+    REFUSES(PN_NO_ROWS, LAYER(0, 3, 2, x, p, p + 6, PN_TANH, out));
+    REFUSES(PN_NO_NEURONS, LAYER(7, 0, 2, x, p, p + 6, PN_TANH, out));
+    REFUSES(PN_NO_NEURONS, LAYER(7, 3, 0, x, p, p + 6, PN_TANH, out));
+    REFUSES(PN_SIZE_OVERFLOW, LAYER(SIZE_MAX / 3 + 1, 3, 2, x, p, p + 6, PN_TANH, out));
+    REFUSES(PN_SIZE_OVERFLOW, LAYER(7, SIZE_MAX / 2 + 1, 2, x, p, p + 6, PN_TANH, out));
+    REFUSES(PN_UNKNOWN_ACTIVATION, LAYER(7, 3, 2, x, p, p + 6, PN_N_ACTIVATIONS, out));
+    REFUSES(PN_UNKNOWN_ACTIVATION, LAYER(7, 3, 2, x, p, p + 6, (pn_activation)-1, out));
+    REFUSES(PN_NULL_POINTER, LAYER(7, 3, 2, NULL, p, p + 6, PN_TANH, out));
+    REFUSES(PN_NULL_POINTER, LAYER(7, 3, 2, x, NULL, p + 6, PN_TANH, out));
+    REFUSES(PN_NULL_POINTER, LAYER(7, 3, 2, x, p, p + 6, PN_TANH, NULL));
+    REFUSES(PN_MISALIGNED, LAYER(6, 3, 2, ODD(x), p, p + 6, PN_TANH, out));
+    REFUSES(PN_MISALIGNED, LAYER(6, 3, 2, x, ODD(p), p + 8, PN_TANH, out));
+    REFUSES(PN_MISALIGNED, LAYER(6, 3, 2, x, p, ODD(p), PN_TANH, out));
+    REFUSES(PN_MISALIGNED, LAYER(6, 3, 2, x, p, p + 6, PN_TANH, ODD(out)));
+    REFUSES(PN_OVERLAP, LAYER(7, 3, 2, x, p, p + 6, PN_TANH, x));
+    REFUSES(PN_OVERLAP, LAYER(7, 3, 2, x, p, p + 6, PN_TANH, w->parameters + 7));
+    REFUSES(PN_OVERLAP, LAYER(7, 3, 2, x, p, p + 6, PN_TANH, (REAL *)(void *)(space + 64)));
+    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_dense_forward)(7, 3, 2, x, p, p + 6, PN_TANH, out, space, n_bytes - 1));
+    CHECK(LAYER(7, 3, 2, x, p, p + 6, PN_TANH, out) == PN_OK && !isnan(out[13]));
+    CHECK(LAYER(7, 3, 2, x, p, NULL, PN_TANH, out) == PN_OK);
+    FN(reset)();
+#undef LAYER
+
+    REAL *grad_x = w->gradient, *grad_weight = grad_x + 6, *grad_bias = grad_weight + 6;
+#define LAYER(rows, x, weight, a, grad_a, f, grad_x, grad_weight, grad_bias) \
+    FN(pn_dense_backward)(rows, 3, 2, x, weight, a, grad_a, f, grad_x, grad_weight, grad_bias, space, room)
+    REFUSES(PN_NO_ROWS, LAYER(0, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias));
+    REFUSES(PN_SIZE_OVERFLOW, LAYER(SIZE_MAX / 2, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias));
+    REFUSES(PN_UNKNOWN_ACTIVATION, LAYER(2, x, p, y, y, (pn_activation)99, grad_x, grad_weight, grad_bias));
+    REFUSES(PN_NULL_POINTER, LAYER(2, NULL, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias));
+    REFUSES(PN_NULL_POINTER, LAYER(2, x, NULL, y, y, PN_TANH, grad_x, grad_weight, grad_bias));
+    REFUSES(PN_NULL_POINTER, LAYER(2, x, p, NULL, y, PN_TANH, grad_x, grad_weight, grad_bias));
+    REFUSES(PN_NULL_POINTER, LAYER(2, x, p, y, NULL, PN_TANH, grad_x, grad_weight, grad_bias));
+    REFUSES(PN_MISALIGNED, LAYER(2, x, p, y, ODD(y), PN_TANH, grad_x, grad_weight, grad_bias));
+    REFUSES(PN_MISALIGNED, LAYER(2, x, p, y, y, PN_TANH, grad_x, ODD(grad_weight), NULL));
+    REFUSES(PN_OVERLAP, LAYER(2, x, p, y, y, PN_TANH, x, grad_weight, grad_bias));
+    REFUSES(PN_OVERLAP, LAYER(2, x, p, y, y, PN_TANH, grad_x, y, grad_bias));
+    REFUSES(PN_OVERLAP, LAYER(2, x, p, y, y, PN_TANH, grad_x, grad_x + 5, grad_bias));
+    REFUSES(PN_OVERLAP, LAYER(2, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_weight + 4));
+    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_dense_backward)(2, 3, 2, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias,
+                                                          space, 1));
+    {
+        REAL all[14];
+        CHECK(LAYER(2, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias) == PN_OK);
+        memcpy(all, grad_x, sizeof all);
+        for (int i = 0; i < 14; i++)
+            CHECK(!isnan(all[i]));
+        CHECK(isnan(grad_x[14]));
+        for (int wanted = 0; wanted < 8; wanted++) { /* each output alone, and any of them together */
+            FN(reset)();
+            CHECK(LAYER(2, x, p, y, y, PN_TANH, wanted & 1 ? grad_x : NULL, wanted & 2 ? grad_weight : NULL,
+                        wanted & 4 ? grad_bias : NULL) == PN_OK);
+            for (int i = 0; i < 14; i++)
+                CHECK((wanted >> (i < 6 ? 0 : i < 12 ? 1 : 2)) & 1 ? grad_x[i] == all[i] : isnan(grad_x[i]));
+        }
+        FN(reset)();
+    }
+#undef LAYER
+#undef ODD
+}
+
+#undef REFUSES
+#undef FORWARD
+#undef GRADIENT
+#undef TRAIN
+#undef STEP
+#endif

@@ -117,8 +117,8 @@ class Race:
     racers: list[Racer]
 
     def ours(self, contender: str = OURS) -> Racer | None:
-        """What we are measured by: the first way of a contender of ours, `fit` where the workload allows it."""
-        return next((racer for racer in self.racers if racer.contender == contender), None)
+        """What we are measured by: `fit` where the workload allows it, else the fastest way of a contender of ours."""
+        return self.find(contender, "fit") or self.find(contender)
 
     def find(self, contender: str, way: str | None = None) -> Racer | None:
         """The contender's fastest way, or the one of this name."""

@@ -68,19 +68,31 @@ class Steps(_Training):
 
 
 class Predict(Way):
-    """`predict` into an array of the caller's."""
+    """`predict`."""
 
     def __init__(self, problem: Problem) -> None:
         self.net, self.x = _network(problem), problem.x
+
+    def run(self, n_units: int) -> None:
+        predict, x = self.net.predict, self.x
+        for _ in range(n_units):
+            self.out = predict(x)
+
+    def result(self) -> Outcome:
+        return Outcome([self.out])
+
+
+class PredictInto(Predict):
+    """`predict` into an array of the caller's."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
         self.out = self.net.predict(self.x)
 
     def run(self, n_units: int) -> None:
         predict, x, out = self.net.predict, self.x, self.out
         for _ in range(n_units):
             predict(x, out)
-
-    def result(self) -> Outcome:
-        return Outcome([self.out])
 
 
 class Kernel(Way):
@@ -102,5 +114,5 @@ def prepare(problem: Problem, n_threads: int) -> dict[str, Way]:
     if problem.workload.task == "elementwise":
         return {"kernels": Kernel(problem)}
     if problem.workload.task == "forward":
-        return {"predict": Predict(problem)}
+        return {"predict": Predict(problem), "predict with out=": PredictInto(problem)}
     return {"fit": Fit(problem), "train_on_batch": Steps(problem)}

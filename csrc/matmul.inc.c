@@ -256,6 +256,14 @@ static inline PN_INLINE void FN(copy_some)(size_t n, const real *from, real *to)
         }
 }
 
+/* Whole vectors, of which the first n numbers come from `from` and the others are 0. */
+static inline PN_INLINE void FN(copy_padded)(size_t n, size_t width, const real *from, real *to)
+{
+    for (size_t l = n / PN_LANES * PN_LANES; l < width; l += PN_LANES)
+        FN(store)(to + l, (FN(vec)){0});
+    FN(copy_some)(n, from, to);
+}
+
 /* c = sum or fma(-rate, sum, c) for part of a row; sum[] is readable up to whole vectors. */
 static inline PN_INLINE void FN(put)(real rate, size_t n, const real *sum, real *c)
 {
@@ -303,8 +311,7 @@ static void FN(run_tile)(size_t rows, size_t columns, int log_vectors, size_t de
         job.b_last = rest;
         job.b_last_step = width;
         for (size_t r = 0; r < job.last_depth; r++)
-            for (size_t l = 0; l < width; l++)
-                rest[r * width + l] = l < columns ? b->data[(job.depth + r) * b->step + l] : 0;
+            FN(copy_padded)(columns, width, b->data + (job.depth + r) * b->step, rest + r * width);
     }
     FN(tiles)[a->by_column][log_vectors][rows - 1](&job);
 }
@@ -324,12 +331,20 @@ static void FN(add_terms)(const FN(product) *s, size_t i, size_t rows, size_t j,
         return;
     }
 
-    real edge[PN_MR * PN_PANEL], old[PN_MR * PN_PANEL] = {0};
+    real edge[PN_MR * PN_PANEL], old[PN_MR * PN_PANEL];
     for (size_t r = 0; r < (p > 0 ? rows : 1); r++)
-        FN(copy_some)(columns, init + r * init_step, old + r * width);
-    FN(run_tile)(rows, columns, log_vectors, depth, a, b, old, p > 0 ? width : 0, 0, edge, width);
-    for (size_t r = 0; r < rows; r++)
-        FN(put)(s->rate, columns, edge + r * width, c + r * s->c_step);
+        FN(copy_padded)(columns, width, init + r * init_step, old + r * width);
+    if (s->rate > 0)
+        for (size_t r = 0; r < rows; r++)
+            FN(copy_padded)(columns, width, c + r * s->c_step, edge + r * width);
+    FN(run_tile)(rows, columns, log_vectors, depth, a, b, old, p > 0 ? width : 0, s->rate, edge, width);
+    size_t r = 0;
+    if (columns == s->c_step) /* what a whole vector writes into the next row is overwritten by it */
+        for (; r * columns + width <= rows * columns; r++)
+            for (size_t l = 0; l < width; l += PN_LANES)
+                FN(store)(c + r * columns + l, FN(load)(edge + r * width + l));
+    for (; r < rows; r++)
+        FN(copy_some)(columns, edge + r * width, c + r * s->c_step);
 }
 
 /* Columns j... of a B with contiguous rows, from the term p on. */
@@ -428,18 +443,24 @@ static void FN(put_transposed)(const FN(product) *s, size_t i, size_t rows, size
                 block[q] = FN(load)(edge + (r + q) * width + l);
             FN(transpose)(block);
             real *c = s->c + (j + l) * s->c_step + i + r;
-            if (s->rate == 0 && i + r + PN_LANES <= i_end && l + PN_LANES <= columns) {
-                PN_UNROLL
-                for (size_t q = 0; q < PN_LANES; q++)
-                    FN(store)(c + q * s->c_step, block[q]);
-            } else {
-                real turned[PN_LANES * PN_LANES];
-                PN_UNROLL
-                for (size_t q = 0; q < PN_LANES; q++)
-                    FN(store)(turned + q * PN_LANES, block[q]);
-                for (size_t q = 0; q < PN_LANES && l + q < columns; q++)
-                    FN(put)(s->rate, FN(least)(rows - r, PN_LANES), turned + q * PN_LANES, c + q * s->c_step);
-            }
+            size_t some = FN(least)(rows - r, PN_LANES), count = FN(least)(columns - l, PN_LANES), whole = 0;
+            if (some == PN_LANES || (s->rate == 0 && i + r + PN_LANES <= i_end))
+                whole = count;
+            else if (some == s->c_step) /* what a whole vector writes into the next row is overwritten by it */
+                while (whole * some + PN_LANES <= count * some)
+                    whole++;
+            if (s->rate > 0)
+                for (size_t q = 0; q < count; q++) {
+                    real old[PN_LANES];
+                    if (q >= whole)
+                        FN(copy_padded)(some, PN_LANES, c + q * s->c_step, old);
+                    block[q] = FN(vec_fma)(FN(broadcast)(-s->rate), block[q],
+                                           FN(load)(q < whole ? c + q * s->c_step : old));
+                }
+            for (size_t q = 0; q < whole; q++)
+                FN(store)(c + q * s->c_step, block[q]);
+            for (size_t q = whole; q < count; q++)
+                FN(copy_some)(some, (const real *)&block[q], c + q * s->c_step);
         }
 }
 

@@ -41,8 +41,8 @@
  * dense_workspace       elements of workspace that each of the products needs for these sizes, whatever the number of
  *                       threads; any alignment
  *
- * Weights may be kept in the kernels' own order between the steps of a training run. The bits of every result are those of
- * the kernels above. Packed weights belong to this table: another instruction set or dtype packs otherwise.
+ * Weights may be kept in the kernels' own order between the steps of a training run. The bits of every result are
+ * those of the kernels above. Packed weights belong to this table: another instruction set or dtype packs otherwise.
  *
  * packed_size           elements of weight[k][n] when packed; 0: leave this layer as it is, for batches of about m rows
  *                       packing does not pay. Best aligned to 64 bytes

@@ -1,6 +1,6 @@
 /*
- * The pool of threads under strain: several user threads at once, a changing number of threads, nested calls, and children
- * made by fork. Results must keep their bits; run it under ThreadSanitizer too.
+ * The pool of threads under strain: several user threads at once, a changing number of threads, nested calls, and
+ * children made by fork. Results must keep their bits; run it under ThreadSanitizer too.
  *
  *     cc -g -O1 -fsanitize=thread tests/threads_tsan.c csrc/(every .c file) -Icsrc -lm -lpthread && ./a.out
  */

@@ -33,6 +33,7 @@
 #define PN_MR_WHOLE ((PN_MR + PN_LANES - 1) / PN_LANES * PN_LANES)
 
 #define PN_TRANSPOSED_K (PN_SCRATCH / PN_PANEL) /* longest sum of a transposed product: what a panel holds */
+#define PN_KC_NARROW (PN_SCRATCH / (PN_NARROW * PN_LANES) / 2)
 #define PN_SCRATCH ((PN_SCRATCH_BYTES - 64) / sizeof(real))
 
 #define PN_PANEL (2 * PN_LANES) /* columns of a packed panel of B */
@@ -587,7 +588,7 @@ static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch
     if (b_in_place)
         kc = small_b || narrow || ready || s->rate > 0 ? s->k : PN_KC_FEW_ROWS;
     else if (!packed)
-        kc = FN(least)(kc, PN_SCRATCH / PN_NC / 2);
+        kc = narrow && !s->a.by_column ? PN_KC_NARROW : FN(least)(kc, PN_SCRATCH / PN_NC / 2);
     kc = FN(even)(s->k, kc);
     if (kc < s->k)
         kc = FN(whole)(kc, PN_PANEL);
@@ -676,7 +677,7 @@ static void FN(multiply)(const FN(product) *s, real *workspace)
 /* Elements of workspace for one product. */
 static size_t FN(multiply_workspace)(size_t m, size_t k, size_t n)
 {
-    size_t most = PN_SCRATCH_BYTES / sizeof(real), need = 64 / sizeof(real), depth = FN(least)(k, PN_KC);
+    size_t most = PN_SCRATCH_BYTES / sizeof(real), need = 64 / sizeof(real), depth = FN(least)(k, PN_KC_NARROW);
     if (m > most || n > most)
         return most;
     need += depth * (n + 8 * PN_PANEL + PN_MR_WHOLE * (FN(pieces)(m, PN_MR) + 1));

@@ -42,8 +42,8 @@
  *                       threads; any alignment
  * dense_forward_workspace  the same for dense_forward alone; where it is 0, workspace may be anything
  *
- * Weights may be kept in the kernels' own order between the steps of a training run. The bits of every result are those of
- * the kernels above. Packed weights belong to this table: another instruction set or dtype packs otherwise.
+ * Weights may be kept in the kernels' own order between the steps of a training run. The bits of every result are
+ * those of the kernels above. Packed weights belong to this table: another instruction set or dtype packs otherwise.
  *
  * packed_size           elements of weight[k][n] when packed; 0: leave this layer as it is, for batches of about m rows
  *                       packing does not pay. Best aligned to 64 bytes

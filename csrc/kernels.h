@@ -104,4 +104,7 @@ extern const pn_isa_kernels pn_isa_baseline, pn_isa_avx2, pn_isa_avx512, pn_isa_
 /* The kernels in use, chosen at the first call; NULL if PLAINNET_ISA names none that works here. */
 const pn_isa_kernels *pn_kernels_in_use(void);
 
+/* The same with a status: PN_UNKNOWN_ISA or PN_BAD_THREADS if the environment asks for nonsense. */
+pn_status pn_ready(const pn_isa_kernels **kernels);
+
 #endif

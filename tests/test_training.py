@@ -198,8 +198,8 @@ def reach_overflow(backend, dtype, epochs, call="fit"):
 
 def test_divergence_names_the_epoch_and_keeps_finite_parameters(backend, dtype):
     """
-    w_k = (-19)^k and the loss is w_k^2 in the network's type. float64: 361^k overflows at k = 121 (361^120 = 7.9e306);
-    float32: at k = 16 (361^15 = 2.3e38, 361^16 = 8.3e40). w itself is far from overflowing then.
+    w_k = (-19)^k and the loss is w_k^2. float64: 361^k overflows at k = 121 (361^120 = 7.9e306), long before w does.
+    float32: 361^k overflows at k = 16 (361^15 = 2.3e38).
     """
     first_bad = 121 if dtype == np.float64 else 16
     net, error = reach_overflow(backend, dtype, 1000)

@@ -87,7 +87,7 @@ class Network:
     Examples
     --------
     >>> import plainnet as pn
-    >>> net = pn.Network([pn.Dense(2, 3, "tanh"), pn.Dense(3, 1, "sigmoid")], loss="log_loss", init="normal", seed=2)
+    >>> net = pn.Network([pn.Dense(2, 3, "tanh"), pn.Dense(3, 1, "sigmoid")], loss="log_loss", init="normal", seed=0)
     >>> history = net.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [[0], [1], [1], [0]], epochs=1500, learning_rate=0.1)
     >>> net.predict([[0, 1]]).shape
     (1, 1)

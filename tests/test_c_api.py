@@ -72,9 +72,7 @@ def test_header_stands_alone_in_strict_c(compiler, tmp_path, standard):
     source = tmp_path / "app.c"
     source.write_text('#include "plainnet.h"\nint main(void) { return PN_OK; }\n')
     flags = [f"-std={standard}", *toolchain.WARNINGS, "-Wstrict-prototypes", "-Wshadow", "-Wconversion"]
-    toolchain.compile_cleanly(
-        compiler, *flags, "-I", toolchain.ROOT / "csrc", "-c", source, "-o", tmp_path / "app.o"
-    )
+    toolchain.compile_cleanly(compiler, *flags, "-I", toolchain.ROOT / "csrc", "-c", source, "-o", tmp_path / "app.o")
 
 
 def test_library_exports_pn_names_alone(compiler):

@@ -271,7 +271,8 @@ def main():
         "",
         f"Largest error in units of the last place of the exact result: float32 over "
         f"{'all' if arguments.stride == 1 else f'one in {arguments.stride} of the'} 2^32 inputs, float64 over "
-        f"{arguments.points:,} (half uniform over bit patterns, half over the range where the function varies).",
+        f"{arguments.points:,}",
+        "(half uniform over bit patterns, half over the range where the function varies).",
         "log1p is for arguments in [0, 1], all that the log loss needs. *Steps down* counts neighbouring inputs whose",
         f"results are in the wrong order{' (float32: of all)' if arguments.stride == 1 else ''}; log1p may have some.",
         "",

@@ -44,7 +44,11 @@ static volatile double seed = 0.1, sink;
     }
 #define TWO_STEPS(a, b, c) ((a) * (b) + (c))
 #if PN_HAVE_X86_ISAS
+#if defined(__clang__)
+#define AVX512 __attribute__((target("avx512f")))
+#else
 #define AVX512 __attribute__((target("avx512f,prefer-vector-width=512")))
+#endif
 #define AVX2 __attribute__((target("avx2,fma")))
 DEFINE_PEAK(peak_avx512_f32, AVX512, float, 64, __builtin_fmaf)
 DEFINE_PEAK(peak_avx512_f64, AVX512, double, 64, __builtin_fma)

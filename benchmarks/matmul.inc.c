@@ -31,9 +31,10 @@ static void NAME(run)(int product, size_t m, size_t k, size_t n, real *const *p)
 static void NAME(table)(const char *isa, pn_task *task, int bytes, size_t threads, const size_t (*shape)[3],
                         size_t n_shapes)
 {
-    printf("%s %s, %zu thread%s: GFLOP/s (microseconds, share of peak)\n%6s%6s%6s%8s%23s%23s%23s%23s   with packed weights: forward, backward_x, descending\n", isa,
-           sizeof(real) == 4 ? "f32" : "f64", threads, threads > 1 ? "s" : "", "m", "k", "n", "peak", "forward", "backward_x",
-           "backward_weight", "the same, descending");
+    printf("%s %s, %zu thread%s: GFLOP/s (microseconds, share of peak)\n", isa, sizeof(real) == 4 ? "f32" : "f64",
+           threads, threads > 1 ? "s" : "");
+    printf("%6s%6s%6s%8s%23s%23s%23s%23s%s\n", "m", "k", "n", "peak", "forward", "backward_x", "backward_weight",
+           "the same, descending", "   with packed weights: forward, backward_x, descending");
     for (size_t s = 0; s < n_shapes; s++) {
         size_t m = shape[s][0], k = shape[s][1], n = shape[s][2];
         size_t sizes[] = {m * k, k * n, n, m * n, m * k, pn_kernels_in_use()->KERNELS.dense_workspace(m, k, n), k * n,

@@ -51,7 +51,7 @@ def tanh_ratio(n_c, n_a):
     basis += [(lambda k: lambda x: (tanh(x) - x) * x ** (2 * k + 2))(k) for k in range(n_a)]
     a = [mpf(0)] * n_a
     for _ in range(4):
-        denominator = [mpf(1)] + a
+        denominator = [mpf(1), *a]
         weight = lambda x: 1 / (tanh(x) * sum(c * x ** (2 * k) for k, c in enumerate(denominator)))
         coefficients, error = remez(lambda x: x - tanh(x), basis, weight, mpf("1e-6"), mpf("0.5625"))
         a = coefficients[n_c:]
@@ -72,7 +72,7 @@ def show(name, result, digits, suffix):
 
 
 if __name__ == "__main__":
-    for bits, digits, suffix, e, t, l in ((32, 10, "f", 6, (2, 1), 8), (64, 18, "", 11, (3, 3), 20)):
+    for bits, digits, suffix, e, t, log in ((32, 10, "f", 6, (2, 1), 8), (64, 18, "", 11, (3, 3), 20)):
         show(f"EXP f{bits}", exp_tail(e), digits, suffix)
         show(f"TANH f{bits}", tanh_ratio(*t), digits, suffix)
-        show(f"LOG1P f{bits}", log1p_tail(l), digits, suffix)
+        show(f"LOG1P f{bits}", log1p_tail(log), digits, suffix)

@@ -15,6 +15,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from measure import Race, ratio
@@ -66,14 +67,13 @@ def draw_curve(axes: Axes, races: list[Race]) -> None:
         ours = name == OURS
         axes.plot(
             *zip(*points, strict=True), marker="o", markersize=4, linewidth=2.6 if ours else 1.4,
-            color=COLOURS[name], label=name, zorder=3 if ours else 2,
+            color=COLOURS[name], zorder=3 if ours else 2,
         )  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel="hidden width w", title="One training step of 16-w-w-1, batch 32")
     axes.set_ylabel("microseconds (less is better)")
     axes.set_xticks(CURVE_WIDTHS, [str(width) for width in CURVE_WIDTHS])
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.legend(frameon=False, fontsize=8)
 
 
 def draw_ratios(axes: Axes, races: list[Race]) -> None:
@@ -107,13 +107,19 @@ def main() -> None:
     content = json.loads(arguments.results.read_text())
     races = [Race.from_dict(value) for value in content["races"]]
     races = [race for race in races if (race.dtype, race.n_threads) == (arguments.dtype, arguments.threads)]
+    races = [race for race in races if race.workload.startswith("curve-") or race.workload in BARS]
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.8), width_ratios=(1, 1.05), layout="constrained")
     draw_curve(left, [race for race in races if race.workload.startswith("curve-")])
-    draw_ratios(right, [race for race in races if race.workload in BARS])
+    draw_ratios(right, races)
     for axes in (left, right):
         axes.grid(which="major", color="#e0e0e0", linewidth=0.7)
         axes.spines[["top", "right"]].set_visible(False)
     threads = "1 thread" if arguments.threads == 1 else f"{arguments.threads} threads"
+    handles = [
+        Line2D([], [], color=COLOURS[name], marker="o", linewidth=2.6 if name == OURS else 1.4, label=name)
+        for name in contenders_of(races)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8)
     figure.suptitle(f"{arguments.dtype}, {threads}, {content['machine']['CPU']}", fontsize=9, color="#616161")
     arguments.output.parent.mkdir(exist_ok=True)
     figure.savefig(arguments.output, dpi=160)

@@ -54,6 +54,14 @@ const pn_isa_kernels *pn_kernels_in_use(void)
     return kernels;
 }
 
+pn_status pn_ready(const pn_isa_kernels **kernels)
+{
+    *kernels = pn_kernels_in_use();
+    if (*kernels == NULL)
+        return PN_UNKNOWN_ISA;
+    return pn_num_threads() == 0 ? PN_BAD_THREADS : PN_OK;
+}
+
 const char *pn_isa(void)
 {
     const pn_isa_kernels *kernels = pn_kernels_in_use();

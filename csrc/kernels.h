@@ -42,8 +42,8 @@
  *                       threads; any alignment
  * dense_forward_workspace  the same for dense_forward alone; where it is 0, workspace may be anything
  *
- * Weights may be kept in the kernels' own order between the steps of a training run. The bits of every result are those of
- * the kernels above. Packed weights belong to this table: another instruction set or dtype packs otherwise.
+ * Weights may be kept in the kernels' own order between the steps of a training run. The bits of every result are
+ * those of the kernels above. Packed weights belong to this table: another instruction set or dtype packs otherwise.
  *
  * packed_size           elements of weight[k][n] when packed; 0: leave this layer as it is, for batches of about m rows
  *                       packing does not pay. Best aligned to 64 bytes
@@ -103,5 +103,8 @@ extern const pn_isa_kernels pn_isa_baseline, pn_isa_avx2, pn_isa_avx512, pn_isa_
 
 /* The kernels in use, chosen at the first call; NULL if PLAINNET_ISA names none that works here. */
 const pn_isa_kernels *pn_kernels_in_use(void);
+
+/* The same with a status: PN_UNKNOWN_ISA or PN_BAD_THREADS if the environment asks for nonsense. */
+pn_status pn_ready(const pn_isa_kernels **kernels);
 
 #endif

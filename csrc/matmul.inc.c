@@ -21,7 +21,7 @@
 #define PN_TRANSPOSED_M 64          /* rows of a batch up to which backward_x may be computed transposed */
 #define PN_TRANSPOSED_GAIN 3        /* transposing the weights costs so many times what transposing the others does */
 #define PN_KEEP_PACKED_ROWS 8       /* rows of a batch from which on weights are better kept packed */
-#define PN_THREADS_FLOPS 4e5        /* below this, one thread */
+#define PN_SHARE_MICROSECONDS 0.8   /* of work, at least, for every thread */
 #endif
 
 #if PN_VECTOR_BYTES == 64 || defined(__aarch64__) /* 32 registers */
@@ -33,13 +33,14 @@
 #define PN_MR_WHOLE ((PN_MR + PN_LANES - 1) / PN_LANES * PN_LANES)
 
 #define PN_TRANSPOSED_K (PN_SCRATCH / PN_PANEL) /* longest sum of a transposed product: what a panel holds */
+#define PN_KC_NARROW (PN_SCRATCH / (PN_NARROW * PN_LANES) / 2)
 #define PN_SCRATCH ((PN_SCRATCH_BYTES - 64) / sizeof(real))
 
 #define PN_PANEL (2 * PN_LANES) /* columns of a packed panel of B */
 
 /*
- * Row i begins at data + i * step. If by_column is 1, "rows" here are columns of the operand. Where a row is longer than
- * PN_PANEL, the next PN_PANEL numbers of it are `panel` further on: PN_PANEL for a plain matrix, more for packed weights.
+ * Row i begins at data + i * step; if by_column is 1, rows here are columns of the operand. Where a row is longer than
+ * PN_PANEL, its next PN_PANEL numbers are `panel` further on: PN_PANEL for a plain matrix, more for packed weights.
  * Nothing may be read from `end` on.
  */
 typedef struct FN(matrix) {
@@ -143,7 +144,7 @@ static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, cons
 #endif
 
 #define PN_DEFINE_TILE(rows, vectors)                                                                                \
-    static void FN(tile_##rows##x##vectors##_by_row)(const FN(tile_job) *t) { FN(tile)(rows, vectors, 0, t); }           \
+    static void FN(tile_##rows##x##vectors##_by_row)(const FN(tile_job) *t) { FN(tile)(rows, vectors, 0, t); }       \
     static void FN(tile_##rows##x##vectors##_by_column)(const FN(tile_job) *t) { FN(tile)(rows, vectors, 1, t); }
 PN_TILES(PN_DEFINE_TILE, 1)
 PN_TILES(PN_DEFINE_TILE, 2)
@@ -229,8 +230,8 @@ static void FN(pack_b)(const FN(matrix) *b, size_t p, size_t depth, size_t j, si
     if (b->by_column && b->panel != PN_PANEL)
         for (size_t some, end = p + depth; p < end; p += some, to += some * PN_PANEL) {
             some = PN_PANEL - p % PN_PANEL < end - p ? PN_PANEL - p % PN_PANEL : end - p;
-            FN(pack_transposed)(some, columns, b->data + p / PN_PANEL * b->panel + j * b->step + p % PN_PANEL, b->step, to,
-                                PN_PANEL);
+            const real *square = b->data + p / PN_PANEL * b->panel + j * b->step;
+            FN(pack_transposed)(some, columns, square + p % PN_PANEL, b->step, to, PN_PANEL);
         }
     else if (b->by_column)
         FN(pack_transposed)(depth, columns, b->data + j * b->step + p, b->step, to, PN_PANEL);
@@ -254,6 +255,14 @@ static inline PN_INLINE void FN(copy_some)(size_t n, const real *from, real *to)
             memcpy(to + n - size, tail, size * sizeof(real));
             return;
         }
+}
+
+/* Whole vectors, of which the first n numbers come from `from` and the others are 0. */
+static inline PN_INLINE void FN(copy_padded)(size_t n, size_t width, const real *from, real *to)
+{
+    for (size_t l = n / PN_LANES * PN_LANES; l < width; l += PN_LANES)
+        FN(store)(to + l, (FN(vec)){0});
+    FN(copy_some)(n, from, to);
 }
 
 /* c = sum or fma(-rate, sum, c) for part of a row; sum[] is readable up to whole vectors. */
@@ -303,8 +312,7 @@ static void FN(run_tile)(size_t rows, size_t columns, int log_vectors, size_t de
         job.b_last = rest;
         job.b_last_step = width;
         for (size_t r = 0; r < job.last_depth; r++)
-            for (size_t l = 0; l < width; l++)
-                rest[r * width + l] = l < columns ? b->data[(job.depth + r) * b->step + l] : 0;
+            FN(copy_padded)(columns, width, b->data + (job.depth + r) * b->step, rest + r * width);
     }
     FN(tiles)[a->by_column][log_vectors][rows - 1](&job);
 }
@@ -324,12 +332,20 @@ static void FN(add_terms)(const FN(product) *s, size_t i, size_t rows, size_t j,
         return;
     }
 
-    real edge[PN_MR * PN_PANEL], old[PN_MR * PN_PANEL] = {0};
+    real edge[PN_MR * PN_PANEL], old[PN_MR * PN_PANEL];
     for (size_t r = 0; r < (p > 0 ? rows : 1); r++)
-        FN(copy_some)(columns, init + r * init_step, old + r * width);
-    FN(run_tile)(rows, columns, log_vectors, depth, a, b, old, p > 0 ? width : 0, 0, edge, width);
-    for (size_t r = 0; r < rows; r++)
-        FN(put)(s->rate, columns, edge + r * width, c + r * s->c_step);
+        FN(copy_padded)(columns, width, init + r * init_step, old + r * width);
+    if (s->rate > 0)
+        for (size_t r = 0; r < rows; r++)
+            FN(copy_padded)(columns, width, c + r * s->c_step, edge + r * width);
+    FN(run_tile)(rows, columns, log_vectors, depth, a, b, old, p > 0 ? width : 0, s->rate, edge, width);
+    size_t r = 0;
+    if (columns == s->c_step) /* what a whole vector writes into the next row is overwritten by it */
+        for (; r * columns + width <= rows * columns; r++)
+            for (size_t l = 0; l < width; l += PN_LANES)
+                FN(store)(c + r * columns + l, FN(load)(edge + r * width + l));
+    for (; r < rows; r++)
+        FN(copy_some)(columns, edge + r * width, c + r * s->c_step);
 }
 
 /* Columns j... of a B with contiguous rows, from the term p on. */
@@ -401,7 +417,9 @@ static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pac
                 FN(strip) a = {s->a.data + (s->a.by_column ? p * s->a.step + i : i * s->a.step + p), s->a.step,
                                PN_PANEL, s->a.by_column, NULL};
                 for (size_t j = 0, width; j < columns; j += width) {
-                    int log_vectors = s->c_panel == PN_PANEL ? FN(tile_width)(rows, columns - j) : columns - j > PN_LANES;
+                    int log_vectors = columns - j > PN_LANES;
+                    if (s->c_panel == PN_PANEL)
+                        log_vectors = FN(tile_width)(rows, columns - j);
                     width = (size_t)PN_LANES << log_vectors;
                     FN(strip) b = FN(strip_of_b)(&s->b, p, j_block + j);
                     if (pack)
@@ -428,18 +446,24 @@ static void FN(put_transposed)(const FN(product) *s, size_t i, size_t rows, size
                 block[q] = FN(load)(edge + (r + q) * width + l);
             FN(transpose)(block);
             real *c = s->c + (j + l) * s->c_step + i + r;
-            if (s->rate == 0 && i + r + PN_LANES <= i_end && l + PN_LANES <= columns) {
-                PN_UNROLL
-                for (size_t q = 0; q < PN_LANES; q++)
-                    FN(store)(c + q * s->c_step, block[q]);
-            } else {
-                real turned[PN_LANES * PN_LANES];
-                PN_UNROLL
-                for (size_t q = 0; q < PN_LANES; q++)
-                    FN(store)(turned + q * PN_LANES, block[q]);
-                for (size_t q = 0; q < PN_LANES && l + q < columns; q++)
-                    FN(put)(s->rate, FN(least)(rows - r, PN_LANES), turned + q * PN_LANES, c + q * s->c_step);
-            }
+            size_t some = FN(least)(rows - r, PN_LANES), count = FN(least)(columns - l, PN_LANES), whole = 0;
+            if (some == PN_LANES || (s->rate == 0 && i + r + PN_LANES <= i_end))
+                whole = count;
+            else if (some == s->c_step) /* what a whole vector writes into the next row is overwritten by it */
+                while (whole * some + PN_LANES <= count * some)
+                    whole++;
+            if (s->rate > 0)
+                for (size_t q = 0; q < count; q++) {
+                    real old[PN_LANES];
+                    if (q >= whole)
+                        FN(copy_padded)(some, PN_LANES, c + q * s->c_step, old);
+                    block[q] = FN(vec_fma)(FN(broadcast)(-s->rate), block[q],
+                                           FN(load)(q < whole ? c + q * s->c_step : old));
+                }
+            for (size_t q = 0; q < whole; q++)
+                FN(store)(c + q * s->c_step, block[q]);
+            for (size_t q = whole; q < count; q++)
+                FN(copy_some)(some, (const real *)&block[q], c + q * s->c_step);
         }
 }
 
@@ -461,7 +485,8 @@ static void FN(multiply_transposed)(const FN(product) *s, FN(part) part, real *p
         }
         for (size_t i = part.i, rows; i < i_end; i += rows) {
             rows = FN(least)(mr, i_end - i);
-            FN(strip) a = {s->a.data + i * (s->a.by_column ? 1 : s->a.step), s->a.step, s->a.panel, s->a.by_column, NULL};
+            const real *from = s->a.data + i * (s->a.by_column ? 1 : s->a.step);
+            FN(strip) a = {from, s->a.step, s->a.panel, s->a.by_column, NULL};
             real edge[PN_MR_WHOLE * PN_PANEL], init[PN_MR * PN_PANEL];
             if (s->bias)
                 for (size_t r = 0; r < rows; r++)
@@ -500,8 +525,8 @@ static void FN(prefetch_c)(const FN(product) *s, size_t i, size_t rows, size_t j
 }
 
 /*
- * A block of A is packed; panels of B pass by. If B is not packed already, each panel is packed piece by piece between the
- * tiles that use the panel before it, so that its memory arrives while they compute.
+ * A block of A is packed; panels of B pass by. If B is not packed already, each panel is packed piece by piece between
+ * the tiles that use the panel before it, so that its memory arrives while they compute.
  */
 static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, real *scratch)
 {
@@ -563,7 +588,7 @@ static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch
     if (b_in_place)
         kc = small_b || narrow || ready || s->rate > 0 ? s->k : PN_KC_FEW_ROWS;
     else if (!packed)
-        kc = FN(least)(kc, PN_SCRATCH / PN_NC / 2);
+        kc = narrow && !s->a.by_column ? PN_KC_NARROW : FN(least)(kc, PN_SCRATCH / PN_NC / 2);
     kc = FN(even)(s->k, kc);
     if (kc < s->k)
         kc = FN(whole)(kc, PN_PANEL);
@@ -601,7 +626,11 @@ static void FN(descend_by_blocks)(const FN(product) *s, FN(part) part, real *scr
 
 /* ---- Threads ------------------------------------------------------------------------------------------------ */
 
-typedef struct FN(shares) { const FN(product) *product; size_t n, by_columns; } FN(shares);
+typedef struct FN(shares) {
+    const FN(product) *product;
+    size_t n;
+    int by_columns;
+} FN(shares);
 
 /* One thread's share: a band of columns or of rows, of whole tiles. */
 static void FN(multiply_share)(void *context, size_t index, void *scratch)
@@ -620,26 +649,39 @@ static void FN(multiply_share)(void *context, size_t index, void *scratch)
     FN(multiply_part)(s, part, scratch);
 }
 
+/* The larger side of C is shared out, unless whole tiles of the other one make clearly evener shares. */
+static int FN(share_by_columns)(size_t m, size_t n, size_t threads)
+{
+    size_t by_columns = FN(pieces)(FN(pieces)(n, PN_PANEL), threads) * PN_PANEL * m;
+    size_t by_rows = FN(pieces)(FN(pieces)(m, PN_MR), threads) * PN_MR * n;
+    return n >= m ? by_columns <= by_rows + by_rows / 16 : by_columns + by_columns / 16 < by_rows;
+}
+
 static void FN(multiply)(const FN(product) *s, real *workspace)
 {
-    double flops = 2.0 * (double)s->m * (double)s->n * (double)s->k;
+    double flops = 2.0 * (double)s->m * (double)s->n * (double)s->k, microseconds = flops / (1.6e4 * PN_LANES);
     real *scratch = (real *)(((uintptr_t)workspace + 63) / 64 * 64);
-    size_t threads = flops < PN_THREADS_FLOPS ? 1 : pn_num_threads();
-    if (threads > 1) {
-        FN(shares) shares = {s, threads, s->n >= s->m};
-        pn_parallel_for(threads, FN(multiply_share), &shares, scratch, flops / (1.6e4 * PN_LANES));
-    } else
-        FN(multiply_part)(s, (FN(part)){0, s->m, 0, s->n}, scratch);
+    if (microseconds >= 2 * PN_SHARE_MICROSECONDS) {
+        size_t threads = pn_num_threads();
+        if (microseconds < PN_SHARE_MICROSECONDS * (double)threads)
+            threads = (size_t)(microseconds / PN_SHARE_MICROSECONDS);
+        if (threads > 1) {
+            FN(shares) shares = {s, threads, FN(share_by_columns)(s->m, s->n, threads)};
+            pn_parallel_for(threads, FN(multiply_share), &shares, scratch, microseconds);
+            return;
+        }
+    }
+    FN(multiply_part)(s, (FN(part)){0, s->m, 0, s->n}, scratch);
 }
 
 /* Elements of workspace for one product. */
 static size_t FN(multiply_workspace)(size_t m, size_t k, size_t n)
 {
-    size_t most = PN_SCRATCH_BYTES / sizeof(real), need = 64 / sizeof(real), depth = FN(least)(k, PN_KC);
+    size_t most = PN_SCRATCH_BYTES / sizeof(real), need = 64 / sizeof(real), depth = FN(least)(k, PN_KC_NARROW);
     if (m > most || n > most)
         return most;
-    need += depth * (n + 8 * PN_LANES + 4 * PN_PANEL + PN_MR_WHOLE * (FN(pieces)(m, PN_MR) + 1)) + PN_DESCEND_BLOCK * PN_DESCEND_BLOCK;
-    need += FN(least)(k, PN_TRANSPOSED_K) * PN_PANEL;
+    need += depth * (n + 8 * PN_PANEL + PN_MR_WHOLE * (FN(pieces)(m, PN_MR) + 1));
+    need += FN(least)(k, PN_TRANSPOSED_K) * PN_PANEL + PN_DESCEND_BLOCK * PN_DESCEND_BLOCK;
     return FN(least)(need, most);
 }
 

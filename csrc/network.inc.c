@@ -87,10 +87,10 @@ static FN(forward_plan) FN(plan_forward)(size_t n_rows, const pn_network *networ
 
 pn_status FN(pn_forward_workspace)(size_t n_rows, const pn_network *network, size_t *n_bytes)
 {
-    const pn_isa_kernels *isa = pn_kernels_in_use();
+    const pn_isa_kernels *isa;
     FN(extent) e;
     PN_REQUIRE(n_bytes != NULL, PN_NULL_POINTER);
-    PN_REQUIRE(isa != NULL, PN_UNKNOWN_ISA);
+    PN_TRY(pn_ready(&isa));
     PN_TRY(FN(measure)(n_rows, network, &e));
     size_t bytes = FN(plan_forward)(n_rows, network, &isa->MEMBER, &e).bytes;
     *n_bytes = bytes <= FN(STACK_BYTES) ? 0 : bytes + PN_WORKSPACE_ALIGNMENT;
@@ -100,10 +100,10 @@ pn_status FN(pn_forward_workspace)(size_t n_rows, const pn_network *network, siz
 pn_status FN(pn_forward)(size_t n_rows, const pn_network *network, const real *parameters, const real *x,
                          real *out, void *workspace, size_t workspace_bytes)
 {
-    const pn_isa_kernels *isa = pn_kernels_in_use();
+    const pn_isa_kernels *isa;
     _Alignas(PN_WORKSPACE_ALIGNMENT) char stack[FN(STACK_BYTES)];
     FN(extent) e;
-    PN_REQUIRE(isa != NULL, PN_UNKNOWN_ISA);
+    PN_TRY(pn_ready(&isa));
     PN_TRY(FN(measure)(n_rows, network, &e));
     const pn_array inputs[] = {PN_ARRAY(parameters, e.n_parameters), PN_ARRAY(x, n_rows * e.n_in)};
     const pn_array output = PN_ARRAY(out, n_rows * e.n_out);
@@ -297,10 +297,10 @@ static pn_status FN(check_data)(size_t n_rows, const pn_network *network, const 
 
 pn_status FN(pn_gradient_workspace)(size_t n_rows, const pn_network *network, size_t *n_bytes)
 {
-    const pn_isa_kernels *isa = pn_kernels_in_use();
+    const pn_isa_kernels *isa;
     FN(extent) e;
     PN_REQUIRE(n_bytes != NULL, PN_NULL_POINTER);
-    PN_REQUIRE(isa != NULL, PN_UNKNOWN_ISA);
+    PN_TRY(pn_ready(&isa));
     PN_TRY(FN(measure)(n_rows, network, &e));
     *n_bytes = FN(tape_bytes)(n_rows, network, &isa->MEMBER, &e) + PN_WORKSPACE_ALIGNMENT;
     return PN_OK;
@@ -310,9 +310,9 @@ pn_status FN(pn_loss_and_gradient)(size_t n_rows, const pn_network *network, con
                                    const real *x, const real *y, double *loss, real *gradient,
                                    void *workspace, size_t workspace_bytes)
 {
-    const pn_isa_kernels *isa = pn_kernels_in_use();
+    const pn_isa_kernels *isa;
     FN(extent) e;
-    PN_REQUIRE(isa != NULL, PN_UNKNOWN_ISA);
+    PN_TRY(pn_ready(&isa));
     PN_TRY(FN(measure)(n_rows, network, &e));
     const pn_array inputs[] = {PN_ARRAY(parameters, e.n_parameters), PN_ARRAY(x, n_rows * e.n_in),
                                PN_ARRAY(y, n_rows * e.n_out), {workspace, workspace_bytes, 1}};

@@ -73,7 +73,8 @@ int pn_isa_is_available(const char *name);  /* 1 or 0 */
  * that of PLAINNET_NUM_THREADS, else of OMP_NUM_THREADS, else of the CPUs that the process may use.
  */
 enum { PN_MAX_THREADS = 64 };
-size_t pn_num_threads(void);                /* 0 if PLAINNET_NUM_THREADS is not a number from 1 to PN_MAX_THREADS */
+size_t pn_num_threads(void);                /* 0 if PLAINNET_NUM_THREADS is no number from 1 to PN_MAX_THREADS; the
+                                               functions below then return PN_BAD_THREADS */
 pn_status pn_set_num_threads(size_t n);     /* for the whole process; PN_BAD_THREADS */
 
 /* ---- Networks ----------------------------------------------------------------------------------------- */

@@ -11,7 +11,7 @@
         PN_TRY(pn_check_array(PN_ARRAY(a, n)));                                                                      \
         if (a != z)                                                                                                  \
             PN_TRY(pn_check_no_overlap(PN_ARRAY(a, n), PN_ARRAY(z, n)));                                             \
-        PN_REQUIRE((kernels = pn_kernels_in_use()) != NULL, PN_UNKNOWN_ISA);                                         \
+        PN_TRY(pn_ready(&kernels));                                                                                  \
         kernels->MEMBER.activate(n, f, z, a);                                                                        \
         return PN_OK;                                                                                                \
     }                                                                                                                \
@@ -27,7 +27,7 @@
             PN_TRY(pn_check_no_overlap(PN_ARRAY(grad_z, n), PN_ARRAY(a, n)));                                        \
         if (grad_z != grad_a)                                                                                        \
             PN_TRY(pn_check_no_overlap(PN_ARRAY(grad_z, n), PN_ARRAY(grad_a, n)));                                   \
-        PN_REQUIRE((kernels = pn_kernels_in_use()) != NULL, PN_UNKNOWN_ISA);                                         \
+        PN_TRY(pn_ready(&kernels));                                                                                  \
         kernels->MEMBER.activate_backward(n, f, a, grad_a, grad_z);                                                  \
         return PN_OK;                                                                                                \
     }
@@ -38,37 +38,38 @@ PN_DEFINE_ACTIVATION(relu, PN_RELU)
 #undef PN_DEFINE_ACTIVATION
 
 /* Elements of workspace for both passes: grad_z and what the products need. */
-static pn_status FN(dense_workspace)(size_t n_rows, size_t n_in, size_t n_out, size_t *elements)
+static pn_status FN(dense_workspace)(const pn_isa_kernels *isa, size_t n_rows, size_t n_in, size_t n_out,
+                                     size_t *elements)
 {
-    const pn_isa_kernels *kernels = pn_kernels_in_use();
     size_t total = 0;
-    PN_REQUIRE(kernels != NULL, PN_UNKNOWN_ISA);
     PN_REQUIRE(n_rows > 0, PN_NO_ROWS);
     PN_REQUIRE(n_in > 0 && n_out > 0, PN_NO_NEURONS);
     PN_TRY(pn_add_product(&total, n_rows, n_in, 1));
     PN_TRY(pn_add_product(&total, n_in, n_out, 1));
     PN_TRY(pn_add_product(&total, n_rows, n_out, 1));
-    *elements = n_rows * n_out + kernels->MEMBER.dense_workspace(n_rows, n_in, n_out) +
+    *elements = n_rows * n_out + isa->MEMBER.dense_workspace(n_rows, n_in, n_out) +
                 2 * PN_WORKSPACE_ALIGNMENT / sizeof(real);
     return PN_OK;
 }
 
 pn_status FN(pn_dense_workspace)(size_t n_rows, size_t n_in, size_t n_out, size_t *n_bytes)
 {
+    const pn_isa_kernels *isa;
     size_t elements;
     PN_REQUIRE(n_bytes != NULL, PN_NULL_POINTER);
-    PN_TRY(FN(dense_workspace)(n_rows, n_in, n_out, &elements));
+    PN_TRY(pn_ready(&isa));
+    PN_TRY(FN(dense_workspace)(isa, n_rows, n_in, n_out, &elements));
     *n_bytes = elements * sizeof(real);
     return PN_OK;
 }
 
 /* Everything that both passes ask of their arrays; outputs that are not wanted are NULL. */
-static pn_status FN(check_dense)(size_t n_rows, size_t n_in, size_t n_out, const pn_array *inputs, size_t n_inputs,
-                                 const pn_array *outputs, size_t n_outputs, pn_activation activation,
-                                 void *workspace, size_t workspace_bytes)
+static pn_status FN(check_dense)(const pn_isa_kernels *isa, size_t n_rows, size_t n_in, size_t n_out,
+                                 const pn_array *inputs, size_t n_inputs, const pn_array *outputs, size_t n_outputs,
+                                 pn_activation activation, void *workspace, size_t workspace_bytes)
 {
     size_t elements;
-    PN_TRY(FN(dense_workspace)(n_rows, n_in, n_out, &elements));
+    PN_TRY(FN(dense_workspace)(isa, n_rows, n_in, n_out, &elements));
     PN_REQUIRE((unsigned)activation < PN_N_ACTIVATIONS, PN_UNKNOWN_ACTIVATION);
     PN_REQUIRE(workspace_bytes >= elements * sizeof(real), PN_WORKSPACE_TOO_SMALL);
     PN_REQUIRE(workspace != NULL, PN_NULL_POINTER);
@@ -95,10 +96,11 @@ pn_status FN(pn_dense_forward)(size_t n_rows, size_t n_in, size_t n_out, const r
     const pn_array inputs[] = {PN_ARRAY(x, n_rows * n_in), PN_ARRAY(weight, n_in * n_out),
                                PN_ARRAY(bias, bias == NULL ? 0 : n_out)};
     const pn_array outputs[] = {PN_ARRAY(a, n_rows * n_out)};
+    const pn_isa_kernels *isa;
+    PN_TRY(pn_ready(&isa));
     PN_REQUIRE(a != NULL, PN_NULL_POINTER);
-    PN_TRY(FN(check_dense)(n_rows, n_in, n_out, inputs, 3, outputs, 1, activation, workspace, workspace_bytes));
-    pn_kernels_in_use()->MEMBER.dense_forward(n_rows, n_in, n_out, x, weight, bias, activation, a,
-                                              pn_align_workspace(workspace));
+    PN_TRY(FN(check_dense)(isa, n_rows, n_in, n_out, inputs, 3, outputs, 1, activation, workspace, workspace_bytes));
+    isa->MEMBER.dense_forward(n_rows, n_in, n_out, x, weight, bias, activation, a, pn_align_workspace(workspace));
     return PN_OK;
 }
 
@@ -111,8 +113,10 @@ pn_status FN(pn_dense_backward)(size_t n_rows, size_t n_in, size_t n_out, const 
                                PN_ARRAY(a, n_rows * n_out), PN_ARRAY(grad_a, n_rows * n_out)};
     const pn_array outputs[] = {PN_ARRAY(grad_x, n_rows * n_in), PN_ARRAY(grad_weight, n_in * n_out),
                                 PN_ARRAY(grad_bias, n_out)};
-    PN_TRY(FN(check_dense)(n_rows, n_in, n_out, inputs, 4, outputs, 3, activation, workspace, workspace_bytes));
-    const FN(pn_kernels) *kernels = &pn_kernels_in_use()->MEMBER;
+    const pn_isa_kernels *isa;
+    PN_TRY(pn_ready(&isa));
+    PN_TRY(FN(check_dense)(isa, n_rows, n_in, n_out, inputs, 4, outputs, 3, activation, workspace, workspace_bytes));
+    const FN(pn_kernels) *kernels = &isa->MEMBER;
     real *grad_z = pn_align_workspace(workspace);
     real *products = pn_align_workspace(grad_z + n_rows * n_out);
     kernels->activate_backward(n_rows * n_out, activation, a, grad_a, grad_z);

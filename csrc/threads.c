@@ -94,7 +94,8 @@ static void run_alone(size_t n_tasks, pn_task *task, void *context, void *scratc
 enum {
     SPINS_ASLEEP = 20000, /* looks for work before a worker sleeps: tens of microseconds */
     SPINS_YIELD = 20000,  /* looks at the others' end before the caller lets other processes run */
-    DUE = 100             /* microseconds of work for which sleeping workers are woken */
+    DUE = 100,            /* microseconds of work for which sleeping workers are woken */
+    STACK_BYTES = 1 << 21 /* besides scratch memory; libraries keep thread-local memory there too */
 };
 
 /*
@@ -210,7 +211,7 @@ static void hire(size_t n)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attributes, PN_SCRATCH_BYTES + (1 << 18));
+    pthread_attr_setstacksize(&attributes, PN_SCRATCH_BYTES + STACK_BYTES);
     pthread_t thread;
     while (pool.n_workers < n &&
            pthread_create(&thread, &attributes, work, (void *)(uintptr_t)(pool.n_workers + 1)) == 0)

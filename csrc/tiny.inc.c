@@ -68,9 +68,9 @@ static inline PN_INLINE void FN(tiny_backward_n)(const int n, size_t k, const re
     }
 }
 
-/* weight -= rate * x^T @ grad_z, bias -= rate * sum of grad_z */
+/* weight -= rate * x^T @ grad_z; the bias is one more row of weight, with a column of ones in x */
 static inline PN_INLINE void FN(tiny_descend_n)(const int n, size_t m, size_t k, const real *x, const real *grad_z,
-                                                real rate, real *weight, real *bias)
+                                                real rate, real *weight)
 {
     for (; k > 0; k--, x += PN_LANES, weight += n) {
         real sum[FN(TINY_WIDTH)] = {0};
@@ -91,15 +91,6 @@ static inline PN_INLINE void FN(tiny_descend_n)(const int n, size_t m, size_t k,
         PN_UNROLL
         for (int j = 0; j < n; j++)
             weight[j] = FN(fma)(-rate, sum[j], weight[j]);
-    }
-    if (bias != NULL) {
-        PN_UNROLL
-        for (int j = 0; j < n; j++) {
-            real sum = 0;
-            for (size_t i = 0; i < m; i++)
-                sum += grad_z[j * PN_LANES + i];
-            bias[j] = FN(fma)(-rate, sum, bias[j]);
-        }
     }
 }
 
@@ -122,7 +113,7 @@ static inline PN_INLINE void FN(tiny_descend_n)(const int n, size_t m, size_t k,
 static size_t FN(tiny_train)(size_t m, const pn_network *network, size_t n_steps, real *parameters, const real *x,
                              const real *y, real rate, double denominator, double *losses)
 {
-    _Alignas(64) real a[FN(TINY_NEURONS) * PN_LANES] = {0};
+    _Alignas(64) real a[(FN(TINY_NEURONS) + FN(TINY_LAYERS)) * PN_LANES] = {0};
     _Alignas(64) real grad[FN(TINY_NEURONS) * PN_LANES] = {0};
     _Alignas(64) real targets[FN(TINY_WIDTH) * PN_LANES] = {0}, loss[FN(TINY_WIDTH) * PN_LANES];
     const size_t n_layers = network->n_layers, n_out = network->layers[n_layers - 1].n_out;
@@ -142,7 +133,9 @@ static size_t FN(tiny_train)(size_t m, const pn_network *network, size_t n_steps
         layers[l].n = n;
         layers[l].f = network->layers[l].activation;
         layers[l].a = next;
-        layers[l].a_next = next += k * PN_LANES;
+        for (size_t i = 0; i < (size_t)PN_LANES; i++)
+            next[k * PN_LANES + i] = 1;
+        layers[l].a_next = next += (k + 1) * PN_LANES;
         layers[l].grad_z = next_grad;
         layers[l].weight = weight;
         layers[l].bias = network->layers[l].has_bias ? bias : NULL;
@@ -159,9 +152,7 @@ static size_t FN(tiny_train)(size_t m, const pn_network *network, size_t n_steps
             PN_BY_WIDTH(layers[l].n, FN(tiny_forward_n), layers[l].k, layers[l].a, layers[l].weight, layers[l].bias,
                         layers[l].a_next);
             if (l + 1 < n_layers)
-                for (size_t j = 0; j < layers[l].n; j++)
-                    FN(activate_inline)(PN_LANES, layers[l].f, layers[l].a_next + j * PN_LANES,
-                                        layers[l].a_next + j * PN_LANES);
+                FN(activate)(layers[l].n * PN_LANES, layers[l].f, layers[l].a_next, layers[l].a_next);
         }
         for (size_t j = 0; j < n_out; j++)
             FN(losses)(network->loss, PN_LANES, f_out, z_out + j * PN_LANES, targets + j * PN_LANES, scale,
@@ -177,13 +168,11 @@ static size_t FN(tiny_train)(size_t m, const pn_network *network, size_t n_steps
             if (l > 0) {
                 PN_BY_WIDTH(layers[l].n, FN(tiny_backward_n), layers[l].k, layers[l].grad_z, layers[l].weight,
                             layers[l - 1].grad_z);
-                for (size_t p = 0; p < layers[l].k; p++)
-                    FN(activate_backward_inline)(PN_LANES, layers[l - 1].f, layers[l].a + p * PN_LANES,
-                                                 layers[l - 1].grad_z + p * PN_LANES,
-                                                 layers[l - 1].grad_z + p * PN_LANES);
+                FN(activate_backward)(layers[l].k * PN_LANES, layers[l - 1].f, layers[l].a, layers[l - 1].grad_z,
+                                      layers[l - 1].grad_z);
             }
-            PN_BY_WIDTH(layers[l].n, FN(tiny_descend_n), m, layers[l].k, layers[l].a, layers[l].grad_z, rate,
-                        layers[l].weight, layers[l].bias);
+            PN_BY_WIDTH(layers[l].n, FN(tiny_descend_n), m, layers[l].k + (layers[l].bias != NULL), layers[l].a,
+                        layers[l].grad_z, rate, layers[l].weight);
         }
     }
     return n_steps;

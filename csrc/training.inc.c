@@ -75,10 +75,10 @@ static pn_status FN(check_training)(size_t n_rows, const pn_network *network, co
 pn_status FN(pn_train_workspace)(size_t n_rows, const pn_network *network, const pn_training *training,
                                  size_t *n_bytes)
 {
-    const pn_isa_kernels *isa = pn_kernels_in_use();
+    const pn_isa_kernels *isa;
     FN(extent) e;
     PN_REQUIRE(n_bytes != NULL, PN_NULL_POINTER);
-    PN_REQUIRE(isa != NULL, PN_UNKNOWN_ISA);
+    PN_TRY(pn_ready(&isa));
     PN_TRY(FN(check_training)(n_rows, network, training, &e));
     *n_bytes = FN(train_bytes)(n_rows, network, training, &isa->MEMBER, &e);
     return PN_OK;
@@ -221,11 +221,11 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
                        const real *x, const real *y, size_t max_steps, double *losses, pn_progress *progress,
                        void *workspace, size_t workspace_bytes)
 {
-    const pn_isa_kernels *isa = pn_kernels_in_use();
+    const pn_isa_kernels *isa;
     FN(run) run = {.n_rows = n_rows, .training = training, .losses = losses, .x = x, .y = y, .progress = progress};
     FN(model) *model = &run.model;
     FN(extent) *e = &model->e;
-    PN_REQUIRE(isa != NULL, PN_UNKNOWN_ISA);
+    PN_TRY(pn_ready(&isa));
     model->network = network;
     model->kernels = &isa->MEMBER;
     model->parameters = parameters;

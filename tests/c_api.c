@@ -90,7 +90,7 @@ int main(void)
 
 #else
 
-enum { FN(ROWS) = 7, FN(IN) = 3, FN(OUT) = 2, FN(PARAMETERS) = 3 * 5 + 5 + 5 * 2 + 2, FN(ROOM) = 1 << 17 };
+enum { FN(ROWS) = 7, FN(IN) = 3, FN(OUT) = 2, FN(PARAMETERS) = 3 * 5 + 5 + 5 * 2 + 2, FN(ROOM) = 1 << 19 };
 
 /* Everything that calls read and write; fresh for each check. */
 typedef struct FN(world) {

@@ -20,8 +20,8 @@ static void NAME(compare)(const char *what, const pn_isa_kernels *isa, size_t m,
 {
     for (size_t i = 0; i < count; i++)
         if (memcmp(expected + i, got + i, sizeof *got) != 0) {
-            printf("%s %s %s m=%zu k=%zu n=%zu: element %zu is %a, not %a\n", isa->name, sizeof(real) == 4 ? "f32" : "f64",
-                   what, m, k, n, i, (double)got[i], (double)expected[i]);
+            printf("%s %s %s m=%zu k=%zu n=%zu: element %zu is %a, not %a\n", isa->name,
+                   sizeof(real) == 4 ? "f32" : "f64", what, m, k, n, i, (double)got[i], (double)expected[i]);
             exit(1);
         }
 }
@@ -29,7 +29,8 @@ static void NAME(compare)(const char *what, const pn_isa_kernels *isa, size_t m,
 static void NAME(check)(const pn_isa_kernels *isa, size_t m, size_t k, size_t n)
 {
     real *x = NAME(numbers)(m * k, 0), *weight = NAME(numbers)(k * n, 0), *bias = NAME(numbers)(n, 0);
-    real *grad_z = NAME(numbers)(m * n, 0), *workspace = malloc((isa->KERNELS.dense_workspace(m, k, n) + 1) * sizeof(real));
+    real *grad_z = NAME(numbers)(m * n, 0);
+    real *workspace = malloc((isa->KERNELS.dense_workspace(m, k, n) + 1) * sizeof(real));
     int with_bias = random_bits() % 2, f = (int)(random_bits() % PN_N_ACTIVATIONS);
     real rate = random_bits() % 2 ? 0 : (real)0.1;
 

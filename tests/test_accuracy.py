@@ -13,10 +13,11 @@ ISAS = native.available_isas()
 FUNCTIONS = ("sigmoid", "tanh")
 DTYPES = (np.float32, np.float64)
 
-# ULP, over all instruction sets, from docs/accuracy.md, rounded up. No input may be worse; 2.5 is what is promised.
+# ULP: the largest in docs/accuracy.md over all instruction sets, rounded up. The promise is 2.5.
+# The sigmoid needs it near -16.64 and -36.74 alone, where 1 + exp(-z) loses the 1; elsewhere it is below 1.9.
 BOUNDS = {
-    ("sigmoid", np.float32): 2.4,
-    ("sigmoid", np.float64): 2.4,
+    ("sigmoid", np.float32): 2.5,
+    ("sigmoid", np.float64): 2.5,
     ("tanh", np.float32): 1.5,
     ("tanh", np.float64): 1.5,
 }
@@ -144,11 +145,12 @@ def test_sigmoid_special_values(isa, dtype):
     assert np.isnan(kernels.sigmoid(np.array([np.nan, -np.nan], dtype))).all()
 
 
-@pytest.mark.parametrize("dtype, start, stop", [(np.float32, -104.2, -87), (np.float64, -745.4, -708)])
+@pytest.mark.parametrize(("dtype", "start", "stop"), [(np.float32, -104.2, -87), (np.float64, -745.4, -708)])
 def test_sigmoid_goes_through_the_subnormal_numbers_to_0(isa, dtype, start, stop):
     z = np.linspace(start, stop, 500).astype(dtype)
     a = kernels.sigmoid(z)
-    assert a[0] == 0 and (a[50:] > 0).all()
+    assert a[0] == 0
+    assert (a[50:] > 0).all()
     # Rounded twice on the way (exp, then the quotient), but each time to nearest: 1.5 with the approximation's error.
     assert worst_error("sigmoid", z[z > start], a[z > start]) <= BOUNDS["sigmoid", dtype]
 
@@ -157,7 +159,7 @@ def test_sigmoid_goes_through_the_subnormal_numbers_to_0(isa, dtype, start, stop
 def test_tanh_special_values(isa, dtype):
     info = np.finfo(dtype)
     small = [0.0, info.smallest_subnormal, 5 * info.smallest_subnormal, info.smallest_normal]
-    z, expected = np.array(small + [np.inf, info.max], dtype), np.array(small + [1, 1], dtype)
+    z, expected = np.array([*small, np.inf, info.max], dtype), np.array([*small, 1, 1], dtype)
     assert kernels.tanh(z).tobytes() == expected.tobytes()
     assert kernels.tanh(-z).tobytes() == (-expected).tobytes()
     assert np.isnan(kernels.tanh(np.array([np.nan, -np.nan], dtype))).all()
@@ -186,7 +188,8 @@ def test_bits_do_not_depend_on_offset_length_or_place(isa, function, dtype):
         out = np.full(len(z), np.nan, dtype)
         call(z[inside], out=out[inside])
         assert out[inside].tobytes() == one_by_one[inside].tobytes()
-        assert np.isnan(out[: inside.start]).all() and np.isnan(out[inside.stop :]).all()
+        assert np.isnan(out[: inside.start]).all()
+        assert np.isnan(out[inside.stop :]).all()
         out = z.copy()
         call(out[inside], out=out[inside])
         assert out[inside].tobytes() == one_by_one[inside].tobytes()

@@ -1,48 +1,24 @@
 """examples/xor.c: compiles without warnings everywhere, and finds the very bits that Network does."""
 
-import os
 import re
-import shutil
-import subprocess
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from plainnet import native, xor
 
-ROOT = Path(__file__).parent.parent
-FLAGS = ["-std=c11", "-O3", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{ROOT / 'csrc'}"]
-CLANG = next((name for name in ("clang", "clang-19", "clang-14") if shutil.which(name)), None)
-COMPILERS = [name for name in ("gcc", CLANG) if name and shutil.which(name)] or ["cc"]
+import toolchain
+
+ROOT = toolchain.ROOT
+
+pytestmark = pytest.mark.skipif(not toolchain.COMPILERS, reason="needs a C compiler")
 
 
-def environment(**more):
-    """Ours, without what a sanitizer run preloads: the compiler and the example were not built for that."""
-    return {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"} | more
-
-
-@pytest.fixture(scope="module", params=COMPILERS)
+@pytest.fixture(scope="module", params=toolchain.COMPILERS)
 def build(request, tmp_path_factory):
     """Compiles a program as `cc FLAGS program.c csrc/*.c -lm -lpthread` does, but csrc/ only once."""
-    if shutil.which(request.param) is None:
-        pytest.skip("no C compiler")
     directory = tmp_path_factory.mktemp("example")
-
-    def call(*arguments):
-        subprocess.run([request.param, *FLAGS, *arguments], check=True, env=environment(), cwd=directory)
-
-    sources = sorted((ROOT / "csrc").glob("*.c"))  # with the *.inc.c, as csrc/*.c gives in a shell
-    with ThreadPoolExecutor(os.cpu_count()) as executor:
-        list(executor.map(lambda source: call("-c", source, "-o", f"{source.name}.o"), sources))
-
-    def build(source):
-        program = directory / source.stem
-        call(source, *(f"{path.name}.o" for path in sources), "-lm", "-lpthread", "-o", program)
-        return program
-
-    return build
+    return lambda source: toolchain.build(request.param, source, directory / source.stem, *toolchain.STRICT)
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +27,7 @@ def example(build):
 
 
 def run(program, *arguments, stdin="", isa=None):
-    more = {} if isa is None else {"PLAINNET_ISA": isa}
-    return subprocess.run(
-        [program, *arguments], input=stdin, capture_output=True, text=True, timeout=60, env=environment(**more)
-    )
+    return toolchain.run(program, *arguments, input=stdin, environment={} if isa is None else {"PLAINNET_ISA": isa})
 
 
 @pytest.fixture(params=native.available_isas())

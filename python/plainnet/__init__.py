@@ -7,6 +7,7 @@ Every equation stands twice: in :mod:`plainnet.reference` in NumPy, to be read, 
 from . import kernels, native, reference
 from .checks import CrossCheck, GradientCheck, check_gradient, cross_check
 from .layers import Dense
+from .native import num_threads, set_num_threads
 from .network import History, Network
 from .training import DivergedError
 
@@ -23,5 +24,7 @@ __all__ = [
     "cross_check",
     "kernels",
     "native",
+    "num_threads",
     "reference",
+    "set_num_threads",
 ]

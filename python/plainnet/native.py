@@ -55,7 +55,7 @@ def _message(status: int) -> str:
     return str(ffi.string(lib.pn_status_message(status)).decode())
 
 
-# ---- Instruction sets ------------------------------------------------------------------------------------------------
+# ---- Instruction sets and threads ------------------------------------------------------------------------------------
 
 
 def isa() -> str:
@@ -85,7 +85,33 @@ def set_isa(name: str) -> None:
         raise ValueError(f"unknown instruction set {name!r}; on this machine there are {available_isas()}")
 
 
-isa()  # an unusable PLAINNET_ISA is reported at import
+def num_threads() -> int:
+    """
+    How many threads large products are shared out over; results do not depend on it.
+
+    PLAINNET_NUM_THREADS, else OMP_NUM_THREADS, else the number of CPUs that the process may use.
+
+    Raises
+    ------
+    ValueError
+        If PLAINNET_NUM_THREADS is not a number from 1 to 64.
+    """
+    n = int(lib.pn_num_threads())
+    if n == 0:
+        raise ValueError(f"PLAINNET_NUM_THREADS must be a number from 1 to {lib.PN_MAX_THREADS}")
+    return n
+
+
+def set_num_threads(n: int) -> None:
+    """Sets the number of threads, 1 to 64, for the whole process."""
+    if isinstance(n, bool) or not isinstance(n, int | np.integer):
+        raise TypeError(f"the number of threads must be an integer, not {n!r}")
+    if not 1 <= n <= lib.PN_MAX_THREADS:
+        raise ValueError(f"the number of threads must be from 1 to {lib.PN_MAX_THREADS}, not {n}")
+    _check(lib.pn_set_num_threads(int(n)))
+
+
+isa(), num_threads()  # an unusable PLAINNET_ISA or PLAINNET_NUM_THREADS is reported at import
 
 # ---- A network -------------------------------------------------------------------------------------------------------
 

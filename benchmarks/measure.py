@@ -24,6 +24,9 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 # Thread pools go on spinning for a moment after their work; the next contender starts when they sleep.
 PAUSE_SECONDS = 0.03
 
+# A whole run in one call is about many steps: what it does once, as packing weights or checking data, must not weigh.
+MIN_STEPS = 8
+
 
 class PeerError(RuntimeError):
     """A contender failed or computed something else than the others."""
@@ -198,12 +201,14 @@ def _fill_sample(process: Process, racer: Racer, fixed: bool, effort: Effort) ->
 
 def run_race(processes: list[Process], workload: str, dtype: str, n_threads: int, effort: Effort) -> Race:
     """Checks everybody, finds out how much work fills a sample, then measures in rounds of random order."""
-    fixed_units, items = WORKLOADS[workload].n_units, WORKLOADS[workload].items_per_unit
+    units = WORKLOADS[workload]
+    at_least = math.ceil(MIN_STEPS / units.steps_per_unit) if units.task == "train" else 1
+    fixed_units, items = units.n_units, units.items_per_unit
     pairs: list[tuple[Process, Racer]] = []
     for process in processes:
         errors = process.ask(do="prepare", workload=workload, dtype=dtype)["errors"]
         for way, error in errors.items():
-            racer = Racer(process.contender.name, way, error, fixed_units or 1, 1, [])
+            racer = Racer(process.contender.name, way, error, fixed_units or at_least, 1, [])
             _fill_sample(process, racer, fixed_units is not None, effort)
             pairs.append((process, racer))
     order = random.Random(0)

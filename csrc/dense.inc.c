@@ -4,6 +4,8 @@
 
 #ifdef PN_ISA
 
+#define PN_SCALAR_COLUMNS 4
+
 static size_t FN(dense_workspace)(size_t m, size_t k, size_t n)
 {
     size_t forward = FN(multiply_workspace)(m, k, n), backward_x = FN(multiply_workspace)(m, n, k),
@@ -94,9 +96,35 @@ static void FN(backward_weight)(size_t m, size_t k, size_t n, const real *x, con
     FN(multiply)(&product, workspace);
 }
 
+/* One row and very few columns: a scalar chain each, all under way at once. */
+static inline PN_INLINE void FN(forward_scalar)(const int n, size_t k, const real *x, const real *weight,
+                                                const real *bias, real *a)
+{
+    real sum[PN_SCALAR_COLUMNS] = {0};
+    for (int j = 0; bias != NULL && j < n; j++)
+        sum[j] = bias[j];
+    for (size_t p = 0; p < k; p++, weight += n) {
+        PN_UNROLL
+        for (int j = 0; j < n; j++)
+            sum[j] = FN(fma)(x[p], weight[j], sum[j]);
+    }
+    for (int j = 0; j < n; j++)
+        a[j] = sum[j];
+}
+
 static void FN(dense_forward)(size_t m, size_t k, size_t n, const real *x, const real *weight, const real *bias,
                               pn_activation f, real *a, real *workspace)
 {
+    if (m == 1 && n <= PN_SCALAR_COLUMNS) {
+        switch (n) {
+        case 1: FN(forward_scalar)(1, k, x, weight, bias, a); break;
+        case 2: FN(forward_scalar)(2, k, x, weight, bias, a); break;
+        case 3: FN(forward_scalar)(3, k, x, weight, bias, a); break;
+        default: FN(forward_scalar)(4, k, x, weight, bias, a); break;
+        }
+        FN(activate)(n, f, a, a);
+        return;
+    }
     FN(forward)(m, k, n, x, FN(plain)(k, n, weight), bias, f, a, workspace);
 }
 

@@ -4,7 +4,8 @@
 
 #ifdef PN_ISA
 
-#define PN_SCALAR_COLUMNS 4
+#define PN_SCALAR_COLUMNS 4   /* scalar chains up to so many columns, */
+#define PN_SCALAR_TERMS 256   /* of one row or of rows with so many terms together */
 
 static size_t FN(dense_workspace)(size_t m, size_t k, size_t n)
 {
@@ -40,12 +41,19 @@ static void FN(turn)(FN(product) *s)
     s->transposed = 1;
 }
 
+static inline PN_INLINE int FN(is_scalar)(size_t m, size_t k, size_t n)
+{
+    return n <= PN_SCALAR_COLUMNS && (m == 1 || m * k <= PN_SCALAR_TERMS);
+}
+
 /*
  * Without a turn the forward product reads B in place, and needs no scratch, for few rows and for small weights: see
  * multiply_part.
  */
 static size_t FN(dense_forward_workspace)(size_t m, size_t k, size_t n)
 {
+    if (FN(is_scalar)(m, k, n))
+        return 0;
     if (FN(is_thin)(n, m) && k <= PN_TRANSPOSED_K)
         return FN(multiply_workspace)(n, k, m);
     return m <= PN_MR || k * n * sizeof(real) <= PN_IN_PLACE_BYTES ? 0 : FN(multiply_workspace)(m, k, n);
@@ -96,33 +104,35 @@ static void FN(backward_weight)(size_t m, size_t k, size_t n, const real *x, con
     FN(multiply)(&product, workspace);
 }
 
-/* One row and very few columns: a scalar chain each, all under way at once. */
-static inline PN_INLINE void FN(forward_scalar)(const int n, size_t k, const real *x, const real *weight,
+/* Few rows and very few columns: a scalar chain for each element, several under way at once. */
+static inline PN_INLINE void FN(forward_scalar)(const int n, size_t m, size_t k, const real *x, const real *weight,
                                                 const real *bias, real *a)
 {
-    real sum[PN_SCALAR_COLUMNS] = {0};
-    for (int j = 0; bias != NULL && j < n; j++)
-        sum[j] = bias[j];
-    for (size_t p = 0; p < k; p++, weight += n) {
-        PN_UNROLL
+    for (; m > 0; m--, x += k, a += n) {
+        real sum[PN_SCALAR_COLUMNS] = {0};
+        for (int j = 0; bias != NULL && j < n; j++)
+            sum[j] = bias[j];
+        for (size_t p = 0; p < k; p++) {
+            PN_UNROLL
+            for (int j = 0; j < n; j++)
+                sum[j] = FN(fma)(x[p], weight[p * n + j], sum[j]);
+        }
         for (int j = 0; j < n; j++)
-            sum[j] = FN(fma)(x[p], weight[j], sum[j]);
+            a[j] = sum[j];
     }
-    for (int j = 0; j < n; j++)
-        a[j] = sum[j];
 }
 
 static void FN(dense_forward)(size_t m, size_t k, size_t n, const real *x, const real *weight, const real *bias,
                               pn_activation f, real *a, real *workspace)
 {
-    if (m == 1 && n <= PN_SCALAR_COLUMNS) {
+    if (FN(is_scalar)(m, k, n)) {
         switch (n) {
-        case 1: FN(forward_scalar)(1, k, x, weight, bias, a); break;
-        case 2: FN(forward_scalar)(2, k, x, weight, bias, a); break;
-        case 3: FN(forward_scalar)(3, k, x, weight, bias, a); break;
-        default: FN(forward_scalar)(4, k, x, weight, bias, a); break;
+        case 1: FN(forward_scalar)(1, m, k, x, weight, bias, a); break;
+        case 2: FN(forward_scalar)(2, m, k, x, weight, bias, a); break;
+        case 3: FN(forward_scalar)(3, m, k, x, weight, bias, a); break;
+        default: FN(forward_scalar)(4, m, k, x, weight, bias, a); break;
         }
-        FN(activate)(n, f, a, a);
+        FN(activate)(m * n, f, a, a);
         return;
     }
     FN(forward)(m, k, n, x, FN(plain)(k, n, weight), bias, f, a, workspace);

@@ -137,6 +137,7 @@ class Model:
             setattr(self, f"_{name}", getattr(lib, f"pn_{name}_{suffix}"))
         self._workspace = _NULL
         self._workspace_bytes = 0
+        self._spare_workspaces: list[tuple[Any, int]] = []  # for forward
 
     # Set above, for the network's dtype.
     _forward: Any
@@ -155,8 +156,16 @@ class Model:
         if status:  # most passes need no workspace
             if status != lib.PN_WORKSPACE_TOO_SMALL:
                 _check(status)
-            workspace, n_bytes = _new_workspace(self._forward_workspace, len(x), network)
-            _check(self._forward(len(x), network, parameters, c_x, c_out, workspace, n_bytes))
+            try:  # a list's pop and append are atomic: threads never share a workspace
+                workspace, n_bytes = self._spare_workspaces.pop()
+            except IndexError:
+                workspace, n_bytes = _NULL, 0
+            status = self._forward(len(x), network, parameters, c_x, c_out, workspace, n_bytes)
+            if status == lib.PN_WORKSPACE_TOO_SMALL:
+                workspace, n_bytes = _new_workspace(self._forward_workspace, len(x), network)
+                status = self._forward(len(x), network, parameters, c_x, c_out, workspace, n_bytes)
+            self._spare_workspaces.append((workspace, n_bytes))
+            _check(status)
 
     def loss_and_gradient(self, x: Array, y: Array, gradient: Array) -> float:
         """The loss of `x`, `y`; `gradient` is laid out as the parameters."""

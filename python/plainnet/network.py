@@ -372,9 +372,9 @@ class Network:
             type(value) is ndarray
             and value.dtype is self._dtype
             and value.flags.carray
-            and len(shape := value.shape) == 2
-            and shape[1] == n_columns
-            and shape[0] > 0
+            and value.ndim == 2
+            and value.shape[1] == n_columns
+            and len(value) > 0
         )
 
     def _rows(self, name: str, value: npt.ArrayLike, n_columns: int) -> Array:

@@ -22,9 +22,10 @@ static int FN(tiny_fits)(size_t m, const pn_network *network)
     return 1; /* and so there are at most 4 (8 * 8 + 8) = PN_TINY_PARAMETERS parameters */
 }
 
-/* rows[m][n] to columns[n][PN_LANES] */
+/* rows[m][n] to columns[n][PN_LANES], the lanes from m on zero */
 static inline PN_INLINE void FN(tiny_columns)(size_t m, size_t n, const real *rows, real *columns)
 {
+    memset(columns, 0, n * PN_LANES * sizeof *columns);
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++)
             columns[j * PN_LANES + i] = rows[i * n + j];
@@ -113,9 +114,9 @@ static inline PN_INLINE void FN(tiny_descend_n)(const int n, size_t m, size_t k,
 static size_t FN(tiny_train)(size_t m, const pn_network *network, size_t n_steps, real *parameters, const real *x,
                              const real *y, real rate, double denominator, double *losses)
 {
-    _Alignas(64) real a[(FN(TINY_NEURONS) + FN(TINY_LAYERS)) * PN_LANES] = {0};
-    _Alignas(64) real grad[FN(TINY_NEURONS) * PN_LANES] = {0};
-    _Alignas(64) real targets[FN(TINY_WIDTH) * PN_LANES] = {0}, loss[FN(TINY_WIDTH) * PN_LANES];
+    _Alignas(64) real a[(FN(TINY_NEURONS) + FN(TINY_LAYERS)) * PN_LANES];
+    _Alignas(64) real grad[FN(TINY_NEURONS) * PN_LANES];
+    _Alignas(64) real targets[FN(TINY_WIDTH) * PN_LANES], loss[FN(TINY_WIDTH) * PN_LANES];
     const size_t n_layers = network->n_layers, n_out = network->layers[n_layers - 1].n_out;
     const pn_activation f_out = network->layers[n_layers - 1].activation;
     const real scale = (real)(1 / denominator);

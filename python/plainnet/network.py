@@ -7,7 +7,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -219,14 +219,17 @@ class Network:
         TypeError, ValueError
             Naming what was wrong; nothing is written then.
         """
-        native_x: Array = x if self._is_ready(x, self._n_in) else self._rows("x", x, self._n_in)  # type: ignore[assignment]
-        shape = len(native_x), self._n_out
+        native_x = x if self._is_ready(x, self._n_in) else self._rows("x", x, self._n_in)
         if out is None:
-            result = empty(shape, self._dtype)
+            result = empty((len(native_x), self._n_out), self._dtype)
             self._model.forward(native_x, result)
             return result
-        as_output("out", out, shape, self._dtype, [x, native_x, self._parameters])
-        if out.flags.c_contiguous and out.flags.aligned:
+        # Two arrays that both own their memory cannot overlap.
+        apart = self._is_ready(out, self._n_out) and out.base is None is native_x.base and out is not native_x
+        if not apart or len(out) != len(native_x):
+            shape = len(native_x), self._n_out
+            as_output("out", out, shape, self._dtype, [x, native_x, self._parameters])
+        if out.flags.carray:
             self._model.forward(native_x, out)
         else:
             out[...] = self.predict(native_x)
@@ -246,7 +249,10 @@ class Network:
         TypeError, ValueError
             As for :meth:`fit`.
         """
-        native_x, native_y = self._pair(x, y)
+        if self._is_ready(x, self._n_in) and self._is_ready(y, self._n_out) and len(x) == len(y):
+            native_x, native_y = x, y
+        else:
+            native_x, native_y = self._pair(x, y)
         if type(learning_rate) is not float or not 1e-30 < learning_rate < 1e30:
             learning_rate = _as_learning_rate(learning_rate, self._dtype)
         if not self._training.acquire(False):
@@ -360,7 +366,7 @@ class Network:
 
     # ---- Arguments -------------------------------------------------------------------------------------------------
 
-    def _is_ready(self, value: npt.ArrayLike, n_columns: int) -> bool:
+    def _is_ready(self, value: npt.ArrayLike | None, n_columns: int) -> TypeGuard[Array]:
         """Whether `value` may go to the backend as it is. It stands before every call: no more than it must do."""
         return (
             type(value) is ndarray
@@ -378,8 +384,8 @@ class Network:
         return array
 
     def _pair(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
-        native_x: Array = x if self._is_ready(x, self._n_in) else self._rows("x", x, self._n_in)  # type: ignore[assignment]
-        native_y: Array = y if self._is_ready(y, self._n_out) else self._rows("y", y, self._n_out)  # type: ignore[assignment]
+        native_x = x if self._is_ready(x, self._n_in) else self._rows("x", x, self._n_in)
+        native_y = y if self._is_ready(y, self._n_out) else self._rows("y", y, self._n_out)
         if len(native_x) != len(native_y):
             raise ValueError(
                 f"x and y must have as many rows as each other: their shapes are {native_x.shape} and {native_y.shape}"

@@ -1,0 +1,117 @@
+"""scikit-learn's MLPClassifier and MLPRegressor, set to plain gradient descent."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import sklearn
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+from peers import Way
+from workloads import Outcome, Problem
+
+
+class _Training(Way):
+    """
+    The estimator with our start weights.
+
+    Its squared loss is half the mean over rows: twice the learning rate for one output gives our gradient.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        workload = problem.workload
+        self.problem = problem
+        self.is_classifier = workload.loss == "log_loss"
+        kind = MLPClassifier if self.is_classifier else MLPRegressor
+        rate = workload.learning_rate * (1 if self.is_classifier else 2 / workload.sizes[-1])
+        self.estimator = kind(
+            hidden_layer_sizes=workload.sizes[1:-1], activation="tanh", batch_size=workload.batch_size, shuffle=False,
+            solver="sgd", alpha=0.0, momentum=0.0, nesterovs_momentum=False, learning_rate_init=rate,
+            max_iter=1, tol=0.0, n_iter_no_change=10**9, warm_start=True,
+        )  # fmt: skip
+        y = problem.y.astype(np.int64) if self.is_classifier else problem.y
+        self.y = y.ravel() if y.shape[1] == 1 else y
+        self.first_call()
+
+    def first_call(self) -> None:
+        """Lets the estimator make its attributes; `reset` puts our numbers there."""
+        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+            self.estimator.fit(self.problem.x, self.y)
+
+    def reset(self) -> None:
+        for own, start in zip(self.estimator.coefs_, self.problem.weights, strict=True):
+            own[...] = start
+        for own, start in zip(self.estimator.intercepts_, self.problem.biases, strict=True):
+            own[...] = start
+
+    def result(self) -> Outcome:
+        pairs = zip(self.estimator.coefs_, self.estimator.intercepts_, strict=True)
+        loss = self.loss * (1 if self.is_classifier else 2)
+        return Outcome([array.copy() for pair in pairs for array in pair], float(loss))
+
+
+class Fit(_Training):
+    """One call of `fit` with a warm start."""
+
+    whole_run = True
+
+    def run(self, n_units: int) -> None:
+        self.estimator.max_iter = n_units
+        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+            self.estimator.fit(self.problem.x, self.y)
+        self.loss = self.estimator.loss_curve_[-1]
+
+
+class PartialFit(_Training):
+    """A call of `partial_fit` a step."""
+
+    def first_call(self) -> None:
+        size = self.problem.workload.batch_size
+        self.batches = [
+            (self.problem.x[i : i + size], self.y[i : i + size]) for i in range(0, self.problem.workload.n_rows, size)
+        ]
+        if self.is_classifier:
+            n_out = self.problem.workload.sizes[-1]
+            self.estimator.partial_fit(*self.batches[0], classes=np.arange(max(2, n_out)))
+        else:
+            self.estimator.partial_fit(*self.batches[0])
+
+    def run(self, n_units: int) -> None:
+        for _ in range(n_units):
+            total = 0.0
+            for x, y in self.batches:
+                self.estimator.partial_fit(x, y)
+                total += self.estimator.loss_
+        self.loss = total / len(self.batches)
+
+
+class Predict(Way):
+    """`predict` of a regressor, `predict_proba` of a classifier."""
+
+    def __init__(self, problem: Problem) -> None:
+        training = PartialFit(problem)
+        training.reset()
+        self.x, estimator = problem.x, training.estimator
+        self.method = estimator.predict_proba if training.is_classifier else estimator.predict
+
+    def run(self, n_units: int) -> None:
+        for _ in range(n_units):
+            self.out = self.method(self.x)
+
+    def result(self) -> Outcome:
+        return Outcome([self.out.reshape(len(self.x), -1)])
+
+
+def versions() -> dict[str, str]:
+    return {"scikit-learn": sklearn.__version__}
+
+
+def prepare(problem: Problem, n_threads: int) -> dict[str, Way]:
+    workload = problem.workload
+    if workload.task == "elementwise" or workload.name == "xor-squares":  # its regressor's output is the identity
+        return {}
+    if workload.task == "forward":
+        return {"predict": Predict(problem)}
+    return {"fit": Fit(problem), "partial_fit": PartialFit(problem)}

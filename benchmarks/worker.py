@@ -1,0 +1,112 @@
+"""
+The process in which one contender runs.
+
+It obeys requests, one JSON object a line on standard input, and answers each with one on its standard output:
+
+``{"do": "prepare", "workload": name, "dtype": name}``
+    Sets the workload up and checks that every way of the library computes the right thing.
+``{"do": "time", "way": name, "n_units": n, "n_calls": n, "clock": "wall" or "cpu"}``
+    The seconds that so many calls of so many units take, each from the start weights.
+
+The first line that it prints holds the versions, or why the library cannot be used.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import sys
+import time
+import traceback
+import warnings
+from typing import Any
+
+from peers import Way
+from workloads import CHECK_UNITS, TOLERANCES, WORKLOADS, Problem, disagreement, expected, make_problem
+
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+class Worker:
+    """Answers requests for one peer module."""
+
+    def __init__(self, module: str, n_threads: int) -> None:
+        self.peer = importlib.import_module(f"peers.{module}")
+        self.n_threads = n_threads
+        self.ways: dict[str, Way] = {}
+
+    def hello(self) -> dict[str, Any]:
+        return {"versions": self.peer.versions()}
+
+    def prepare(self, workload: str, dtype: str) -> dict[str, Any]:
+        self.ways = {}
+        problem = make_problem(WORKLOADS[workload], dtype)
+        ways = self.peer.prepare(problem, self.n_threads)
+        if problem.workload.steps_from_python:
+            ways = {name: way for name, way in ways.items() if not way.whole_run}
+        errors = self.check(problem, ways)
+        self.ways = ways
+        return {"errors": errors}
+
+    def check(self, problem: Problem, ways: dict[str, Way]) -> dict[str, float]:
+        """The disagreement of every way with the right answer."""
+        if not ways:
+            return {}
+        n_units = CHECK_UNITS.get(problem.workload.name, 2)
+        right = expected(problem, n_units)
+        errors = {}
+        for name, way in ways.items():
+            way.reset()
+            way.run(n_units)
+            error = disagreement(problem, way.result(), right)
+            if not error <= TOLERANCES[problem.dtype]:
+                raise ArithmeticError(f"way {name!r} is off by {error:.2g} in {problem.workload.name}, {problem.dtype}")
+            errors[name] = error
+        return errors
+
+    def time(self, way: str, n_units: int, n_calls: int, clock: str) -> dict[str, float]:
+        now = CLOCKS[clock]
+        run, reset = self.ways[way].run, self.ways[way].reset
+        reset()
+        run(n_units if n_calls > 1 else 1)  # wakes caches, clocks and thread pools
+        gc.collect()
+        gc.disable()
+        seconds = 0.0
+        for _ in range(n_calls):
+            reset()
+            start = now()
+            run(n_units)
+            seconds += now() - start
+        gc.enable()
+        return {"seconds": seconds}
+
+
+def main(module: str, n_threads: int, cores: list[int]) -> None:
+    warnings.simplefilter("ignore")
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever libraries print goes to standard error
+
+    def answer(value: dict[str, Any]) -> None:
+        print(json.dumps(value), file=answers, flush=True)
+
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+    try:
+        worker = Worker(module, n_threads)
+        answer(worker.hello())
+    except (ImportError, OSError) as error:
+        answer({"missing": f"{type(error).__name__}: {error}"})
+        return
+    for line in sys.stdin:
+        request = json.loads(line)
+        method = getattr(worker, request.pop("do"))
+        try:
+            answer(method(**request))
+        except Exception:
+            answer({"failed": traceback.format_exc()})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3]))

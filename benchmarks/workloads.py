@@ -1,0 +1,259 @@
+"""
+What is measured: shapes, data, start weights, and the right answer.
+
+Every peer gets the same workload, starts from the same numbers, and is compared with `expected` before it is timed.
+All networks have tanh hidden layers. The mini-batches of a training workload are consecutive rows, taken in order, for
+every peer alike; so shuffling, which libraries do in different ways, is no part of what is measured. Whoever trains
+also delivers the loss of each epoch, unless its name says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Array = np.ndarray
+Task = Literal["train", "forward", "elementwise"]
+Loss = Literal["log_loss", "mean_squared_error"]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """
+    One thing to do. Its unit of work is an epoch, a forward pass of all rows, or one call of the function.
+
+    Attributes
+    ----------
+    name : str
+        The key on the command line and in the results.
+    title : str
+        For tables.
+    task : {"train", "forward", "elementwise"}
+    sizes : tuple of int
+        Width of the input and of each layer; for an elementwise function the number of elements.
+    loss : {"log_loss", "mean_squared_error"}
+        The log loss goes with sigmoid outputs.
+    n_rows, batch_size : int
+        Rows of data, and rows a step.
+    learning_rate : float
+    steps_from_python : bool
+        Whether each step has to be a call of its own, so that whole-run forms are out of the race.
+    n_units : int or None
+        Units in one timed call, where the workload fixes them; None lets the clock decide.
+    output : str
+        Activation of the last layer, or the function of an elementwise workload.
+    """
+
+    name: str
+    title: str
+    task: Task
+    sizes: tuple[int, ...]
+    loss: Loss = "log_loss"
+    n_rows: int = 1
+    batch_size: int = 1
+    learning_rate: float = 0.1
+    steps_from_python: bool = False
+    n_units: int | None = None
+    output: str = "sigmoid"
+
+    @property
+    def activations(self) -> list[str]:
+        """Activation of each layer."""
+        return ["tanh"] * (len(self.sizes) - 2) + [self.output]
+
+    @property
+    def steps_per_unit(self) -> int:
+        """Steps in an epoch; 1 for everything else."""
+        return self.n_rows // self.batch_size if self.task == "train" else 1
+
+    @property
+    def flops_per_step(self) -> int:
+        """Floating-point operations of the matrix products of one training step (an addition counts as one)."""
+        products = [n_in * n_out for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False)]
+        return 2 * self.batch_size * (3 * sum(products) - products[0])  # the first layer needs no grad_x
+
+    @property
+    def unit(self) -> str:
+        """What the times are given for."""
+        return {"train": "step", "forward": "call", "elementwise": "element"}[self.task]
+
+    @property
+    def items_per_unit(self) -> int:
+        """How many of them a unit of work holds."""
+        return self.sizes[0] if self.task == "elementwise" else self.steps_per_unit
+
+
+def _tabular(name: str, title: str, sizes: tuple[int, ...], n_rows: int) -> Workload:
+    return Workload(name, title, "train", sizes, "mean_squared_error", n_rows, 32, 0.05, output="identity")
+
+
+CURVE_WIDTHS = (8, 16, 32, 64, 128, 256, 512, 1024)
+
+_ALL = [
+    Workload("xor", "XOR 2-3-1, 1500 epochs in one call", "train", (2, 3, 1), n_rows=4, batch_size=4, n_units=1500),
+    Workload(
+        "xor-loop", "XOR 2-3-1, a call a step", "train", (2, 3, 1), n_rows=4, batch_size=4, steps_from_python=True
+    ),
+    Workload(
+        "xor-squares", "XOR 2-3-1, squared error", "train", (2, 3, 1), "mean_squared_error", 4, 4, 0.125, n_units=1500
+    ),
+    _tabular("tabular", "13-64-64-1, batch 32", (13, 64, 64, 1), 1024),
+    Workload("digits", "784-128-10, batch 128", "train", (784, 128, 10), n_rows=1280, batch_size=128),
+    Workload(
+        "wide", "1024-2048-2048-10, batch 256", "train", (1024, 2048, 2048, 10), n_rows=1024, batch_size=256,
+        learning_rate=0.02,
+    ),
+    Workload("row-tabular", "predict 1 row, 13-64-64-1", "forward", (13, 64, 64, 1), "mean_squared_error",
+             output="identity"),
+    Workload("row-digits", "predict 1 row, 784-128-10", "forward", (784, 128, 10)),
+    Workload("rows-tabular", "predict 10 000 rows, 13-64-64-1", "forward", (13, 64, 64, 1), "mean_squared_error",
+             n_rows=10_000, output="identity"),
+    Workload("rows-digits", "predict 10 000 rows, 784-128-10", "forward", (784, 128, 10), n_rows=10_000),
+    Workload("sigmoid", "sigmoid of 100 000 numbers", "elementwise", (100_000,), output="sigmoid"),
+    Workload("tanh", "tanh of 100 000 numbers", "elementwise", (100_000,), output="tanh"),
+    *(
+        _tabular(f"curve-{width}", f"16-{width}-{width}-1, batch 32", (16, width, width, 1), 256)
+        for width in CURVE_WIDTHS
+    ),
+]  # fmt: skip
+
+WORKLOADS = {workload.name: workload for workload in _ALL}
+
+
+@dataclass
+class Problem:
+    """
+    A workload with its numbers in one dtype. Peers copy what they change.
+
+    Attributes
+    ----------
+    x : ndarray (n_rows, n_in), or (n,) for an elementwise function
+    y : ndarray (n_rows, n_out)
+    weights, biases : list of ndarray (n_in, n_out) and (n_out,)
+    """
+
+    workload: Workload
+    dtype: str
+    x: Array
+    y: Array
+    weights: list[Array]
+    biases: list[Array]
+
+    def batches(self) -> list[tuple[Array, Array]]:
+        """Consecutive mini-batches, as views of x and y."""
+        size = self.workload.batch_size
+        return [(self.x[i : i + size], self.y[i : i + size]) for i in range(0, self.workload.n_rows, size)]
+
+
+def make_problem(workload: Workload, dtype: str) -> Problem:
+    """The same numbers at every call; float32 ones are the rounded float64 ones."""
+    rng = np.random.default_rng(20_24)
+    if workload.task == "elementwise":
+        x = rng.normal(scale=3.0, size=workload.sizes[0])
+        return Problem(workload, dtype, x.astype(dtype), np.empty(0, dtype), [], [])
+    n_in, n_out = workload.sizes[0], workload.sizes[-1]
+    pairs = list(zip(workload.sizes, workload.sizes[1:], strict=False))
+    if workload.sizes == (2, 3, 1):
+        x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype)
+        y = np.array([[0], [1], [1], [0]], dtype)
+        scales = [1.0 for _ in pairs]
+    else:
+        x = rng.normal(size=(workload.n_rows, n_in))
+        if workload.loss == "log_loss":
+            y = np.eye(n_out)[rng.integers(n_out, size=workload.n_rows)]
+        else:
+            y = np.sin(x[:, :1]) + 0.1 * rng.normal(size=(workload.n_rows, n_out))
+        scales = [float(np.sqrt(2.0 / (rows + columns))) for rows, columns in pairs]
+    weights = [scale * rng.normal(size=pair) for scale, pair in zip(scales, pairs, strict=True)]
+    biases = [np.zeros(columns) for _, columns in pairs]
+    return Problem(
+        workload, dtype, x.astype(dtype), y.astype(dtype),
+        [weight.astype(dtype) for weight in weights], [bias.astype(dtype) for bias in biases],
+    )  # fmt: skip
+
+
+@dataclass
+class Outcome:
+    """
+    What a peer computed.
+
+    Attributes
+    ----------
+    arrays : list of ndarray
+        Weight and bias of each layer in turn; or the outputs.
+    loss : float or None
+        Mean of the last epoch; None where the peer does not tell.
+    """
+
+    arrays: list[Array]
+    loss: float | None = None
+
+
+_FUNCTIONS = {"identity": lambda z: z, "sigmoid": lambda z: 1 / (1 + np.exp(-z)), "tanh": np.tanh}
+
+
+def expected(problem: Problem, n_units: int) -> Outcome:
+    """The right answer in float64, one equation a line; of weights and biases in turn when training."""
+    workload = problem.workload
+    x, y = problem.x.astype("float64"), problem.y.astype("float64")
+    if workload.task == "elementwise":
+        return Outcome([_FUNCTIONS[workload.output](x)])
+    weights = [weight.astype("float64") for weight in problem.weights]
+    biases = [bias.astype("float64") for bias in problem.biases]
+
+    def forward(rows: Array) -> list[Array]:
+        outputs = [rows]
+        for weight, bias, activation in zip(weights, biases, workload.activations, strict=True):
+            outputs.append(_FUNCTIONS[activation](outputs[-1] @ weight + bias))
+        return outputs
+
+    if workload.task == "forward":
+        return Outcome([forward(x)[-1]])
+    loss = 0.0
+    for _ in range(n_units):
+        losses = []
+        for start in range(0, workload.n_rows, workload.batch_size):
+            rows = slice(start, start + workload.batch_size)
+            outputs = forward(x[rows])
+            a, target = outputs[-1], y[rows]
+            if workload.loss == "log_loss":
+                losses.append(-np.mean(np.sum(target * np.log(a) + (1 - target) * np.log(1 - a), axis=1)))
+                grad_z = (a - target) / len(a)
+            else:
+                losses.append(np.mean((a - target) ** 2))
+                grad_z = 2 * (a - target) / a.size
+                if workload.output == "sigmoid":
+                    grad_z = grad_z * a * (1 - a)
+            for i in reversed(range(len(weights))):
+                grad_a = grad_z @ weights[i].T
+                weights[i] -= workload.learning_rate * outputs[i].T @ grad_z
+                biases[i] -= workload.learning_rate * grad_z.sum(axis=0)
+                grad_z = grad_a * (1 - outputs[i] ** 2)
+        loss = float(np.mean(losses))
+    return Outcome([array for pair in zip(weights, biases, strict=True) for array in pair], loss)
+
+
+CHECK_UNITS = {"xor": 200, "xor-loop": 200, "xor-squares": 100, "wide": 1}  # of epochs; 2 for the others
+
+# Errors are measured against the largest change that training made in an array: a weight that did not move proves
+# nothing. Rounding errors are relative to the weights instead, which are some hundred times larger than the changes.
+TOLERANCES = {"float64": 1e-9, "float32": 1e-3}
+
+
+def disagreement(problem: Problem, outcome: Outcome, right: Outcome) -> float:
+    """Largest error of any array (and of the loss), relative to what happened to that array."""
+    starts: list[Array | float] = [0.0] * len(right.arrays)
+    if problem.workload.task == "train":
+        starts = [array for pair in zip(problem.weights, problem.biases, strict=True) for array in pair]
+    if len(outcome.arrays) != len(right.arrays):
+        return np.inf
+    worst = 0.0
+    if outcome.loss is not None and right.loss is not None:
+        worst = abs(outcome.loss - right.loss) / abs(right.loss)
+    for got, want, start in zip(outcome.arrays, right.arrays, starts, strict=True):
+        if got.dtype != problem.dtype or got.shape != want.shape or not np.isfinite(got).all():
+            return np.inf
+        worst = max(worst, float(np.max(np.abs(got - want)) / np.max(np.abs(want - start))))
+    return worst

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.skipif(not toolchain.COMPILERS, reason="needs a C compi
 @pytest.mark.parametrize("compiler", toolchain.COMPILERS)
 def test_matrix_kernels_have_the_bits_of_plain_loops_for_any_number_of_threads(compiler, tmp_path):
     source = toolchain.ROOT / "tests" / "matmul_bits.c"
-    program = toolchain.build(compiler, source, tmp_path / "matmul_bits", *toolchain.STRICT)
+    program = toolchain.build(compiler, source, tmp_path / "matmul_bits", *toolchain.FLAGS)
     for threads in ("1", "2", "3", "8"):
         result = toolchain.run(program, threads, "0")
         assert result.returncode == 0, result.stdout + result.stderr
@@ -22,7 +22,7 @@ def test_matrix_kernels_have_the_bits_of_plain_loops_for_any_number_of_threads(c
 def test_threads_agree_under_strain_and_without_a_data_race(sanitizer, tmp_path):
     compiler = toolchain.COMPILERS[0]
     source = toolchain.ROOT / "tests" / "threads_tsan.c"
-    flags = ("-std=c11", "-g", "-O1", *sanitizer) if sanitizer else toolchain.STRICT
+    flags = ("-std=c11", "-g", "-O1", *sanitizer) if sanitizer else toolchain.FLAGS
     program = toolchain.build(compiler, source, tmp_path / "threads", *flags)
     result = toolchain.run(program)
     assert result.returncode == 0, result.stdout + result.stderr

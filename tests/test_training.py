@@ -303,6 +303,7 @@ INTERRUPTED = textwrap.dedent("""
     import plainnet as pn
 
     backend, isa, dtype = sys.argv[1:]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in a shell's background starts with it ignored
     if isa:
         pn.native.set_isa(isa)
     rng = np.random.default_rng(0)

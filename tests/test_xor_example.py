@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not toolchain.COMPILERS, reason="needs a C compi
 def build(request, tmp_path_factory):
     """Compiles a program as `cc FLAGS program.c csrc/*.c -lm -lpthread` does, but csrc/ only once."""
     directory = tmp_path_factory.mktemp("example")
-    return lambda source: toolchain.build(request.param, source, directory / source.stem, *toolchain.STRICT)
+    return lambda source: toolchain.build(request.param, source, directory / source.stem, *toolchain.FLAGS)
 
 
 @pytest.fixture(scope="module")

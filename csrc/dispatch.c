@@ -54,6 +54,14 @@ const pn_isa_kernels *pn_kernels_in_use(void)
     return kernels;
 }
 
+int pn_is_isa(const pn_isa_kernels *isa)
+{
+    for (int i = 0; i < N_COMPILED; i++)
+        if (isa == compiled[i] && machine_has(isa))
+            return 1;
+    return 0;
+}
+
 pn_status pn_ready(const pn_isa_kernels **kernels)
 {
     *kernels = pn_kernels_in_use();

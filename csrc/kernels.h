@@ -107,4 +107,7 @@ const pn_isa_kernels *pn_kernels_in_use(void);
 /* The same with a status: PN_UNKNOWN_ISA or PN_BAD_THREADS if the environment asks for nonsense. */
 pn_status pn_ready(const pn_isa_kernels **kernels);
 
+/* Whether isa points to a table that this machine can run. */
+int pn_is_isa(const pn_isa_kernels *isa);
+
 #endif

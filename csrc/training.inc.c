@@ -19,7 +19,7 @@ typedef struct FN(run) {
     real *snapshot;
     struct FN(state) {         /* what lasts from call to call, at the start of the workspace */
         pn_progress snapshot_progress;
-        const FN(pn_kernels) *packed_by;
+        const pn_isa_kernels *isa; /* with which the run began: it ends with the same */
     } *state;
     size_t steps_per_snapshot;
 } FN(run);
@@ -227,7 +227,6 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
     FN(extent) *e = &model->e;
     PN_TRY(pn_ready(&isa));
     model->network = network;
-    model->kernels = &isa->MEMBER;
     model->parameters = parameters;
     PN_TRY(FN(check_training)(n_rows, network, training, e));
     run.batch_size = FN(batch_size)(n_rows, training);
@@ -245,6 +244,12 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
         for (int p = 0; p < o; p++)
             PN_TRY(pn_check_no_overlap(outputs[o], outputs[p]));
     }
+    PN_REQUIRE(workspace_bytes >= PN_WORKSPACE_ALIGNMENT + FN(STATE_BYTES), PN_WORKSPACE_TOO_SMALL);
+    char *space = pn_align_workspace(workspace);
+    run.state = (struct FN(state) *)(void *)space;
+    if (progress->steps > 0 && pn_is_isa(run.state->isa))
+        isa = run.state->isa;
+    model->kernels = &isa->MEMBER;
     size_t bytes = FN(train_bytes)(n_rows, network, training, model->kernels, e);
     PN_REQUIRE(workspace_bytes >= bytes, PN_WORKSPACE_TOO_SMALL);
     PN_REQUIRE(progress->row < n_rows, PN_BAD_PROGRESS);
@@ -253,8 +258,7 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
     if (progress->epoch >= training->epochs)
         return PN_OK;
 
-    char *space = pn_align_workspace(workspace);
-    run.state = (struct FN(state) *)(void *)space;
+    run.state->isa = isa;
     space += FN(STATE_BYTES);
     run.snapshot = FN(take)(&space, e->n_parameters);
     run.order = (size_t *)(void *)FN(take)(&space, FN(order_elements)(n_rows, training));
@@ -267,22 +271,22 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
         model->packed = (real *)(void *)space;
         model->packed_rows = run.batch_size;
         space += packed_bytes;
-        if (progress->steps == 0 || run.state->packed_by != model->kernels)
+        if (progress->steps == 0)
             FN(pack_all)(&run, 0);
-        run.state->packed_by = model->kernels;
     }
     run.tape = FN(take_tape)(&space, run.batch_size, e);
 
     /* About a second between snapshots: 5e10 operations, of which activations cost some fifty a row and neuron. */
     double operations = (double)run.batch_size * (6 * (double)e->n_parameters + 50 * (double)e->n_out) +
                         50 * (double)e->hidden;
-    run.steps_per_snapshot = (size_t)(5e10 / operations) + 1;
+    run.steps_per_snapshot = (size_t)(5e10 / operations) + 16; /* 16: it costs a fraction of a step */
     if (progress->steps == 0 && progress->row != 0)
         FN(make_order)(&run);
 
     pn_status status = PN_OK;
     int tiny = run.batch_size == n_rows && model->kernels->tiny_fits(n_rows, network);
-    for (size_t done = 0; progress->epoch < training->epochs && (max_steps == 0 || done < max_steps);) {
+    size_t done = max_steps == PN_NO_STEPS ? max_steps : 0;
+    while (progress->epoch < training->epochs && (max_steps == 0 || done < max_steps)) {
         size_t most = max_steps == 0 ? SIZE_MAX : max_steps - done, before = progress->steps;
         int finite = tiny ? FN(tiny_steps)(&run, most) : FN(step)(&run);
         done += progress->steps - before;
@@ -297,7 +301,8 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
             break;
         }
     }
-    FN(pack_all)(&run, 1);
+    if (!training->lazy || max_steps == PN_NO_STEPS || progress->epoch == training->epochs || status != PN_OK)
+        FN(pack_all)(&run, 1);
     return status;
 }
 

@@ -405,6 +405,8 @@ def test_interrupted_epoch_is_dropped_for_other_data(backend, monkeypatch):
     original = net._model.train
 
     def train(*arguments):
+        if arguments[-1] == 0:  # only brings the parameters up to date
+            return original(*arguments)
         original(*arguments[:-1], 2)  # two steps of four
         raise KeyboardInterrupt
 

@@ -43,5 +43,6 @@ class Backend(Protocol):
         """
         Goes on from `progress` for `max_steps` steps, or to the end.
 
+        Between the calls of a run the parameters may lag behind; `max_steps` = 0 only brings them up to date.
         `losses` (epochs,) gets each finished epoch's loss. DivergedError leaves the last finite parameters.
         """

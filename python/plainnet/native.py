@@ -44,6 +44,7 @@ _SUFFIX = {np.dtype(np.float64): "f64", np.dtype(np.float32): "f32"}
 _ARRAY = {np.dtype(np.float64): ffi.typeof("double[]"), np.dtype(np.float32): ffi.typeof("float[]")}
 _BYTES = ffi.typeof("char[]")
 _from_buffer, _NULL = ffi.from_buffer, ffi.NULL
+_NO_STEPS = 2 ** (8 * ffi.sizeof("size_t")) - 1
 
 
 def _check(status: int) -> None:
@@ -207,7 +208,7 @@ class Model:
         c_progress = ffi.new("pn_progress *", (progress.epoch, progress.row, progress.loss_sum, progress.steps))
         status = self._train(
             len(x), self._network, _c_training(training), self._parameters,
-            _from_buffer(self._array, x), _from_buffer(self._array, y), max_steps,
+            _from_buffer(self._array, x), _from_buffer(self._array, y), max_steps or _NO_STEPS,
             _from_buffer("double[]", losses, True), c_progress, self._workspace, self._workspace_bytes,
         )  # fmt: skip
         progress.epoch, progress.row = c_progress.epoch, c_progress.row
@@ -231,7 +232,7 @@ def _c_training(training: Training) -> Any:
     return ffi.new(
         "pn_training *",
         (training.epochs, training.batch_size, training.learning_rate, training.shuffle, training.shuffle_seed,
-         training.first_epoch),
+         training.first_epoch, True),
     )  # fmt: skip
 
 

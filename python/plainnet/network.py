@@ -358,6 +358,8 @@ class Network:
                     max_steps = max(1, int(max_steps * min(8.0, SLICE_SECONDS / elapsed)))
         finally:
             if progress.steps > 0:
+                if progress.epoch < epochs:
+                    self._model.train(x, y, training, progress, losses, 0)
                 self.epochs_trained += progress.epoch
                 self._begun = None
             if progress.row > 0:

@@ -253,8 +253,7 @@ class Network:
             native_x, native_y = x, y
         else:
             native_x, native_y = self._pair(x, y)
-        if type(learning_rate) is not float or not 1e-30 < learning_rate < 1e30:
-            learning_rate = _as_learning_rate(learning_rate, self._dtype)
+        learning_rate = _as_learning_rate(learning_rate, self._dtype)
         if not self._training.acquire(False):
             raise RuntimeError("the network is being trained by another thread")
         try:
@@ -412,6 +411,8 @@ def _as_dtype(value: npt.DTypeLike) -> np.dtype[Any]:
 
 
 def _as_learning_rate(value: Any, dtype: np.dtype[Any]) -> float:
+    if type(value) is float and 1e-30 < value < 1e30:
+        return value  # the usual case, well within float32
     if isinstance(value, bool | np.bool_ | str | bytes | np.ndarray | complex | np.complexfloating):
         raise TypeError(f"learning_rate must be a number, not {value!r}")
     try:

@@ -25,6 +25,8 @@ def test_threads_agree_under_strain_and_without_a_data_race(sanitizer, tmp_path)
     flags = ("-std=c11", "-g", "-O1", *sanitizer) if sanitizer else toolchain.FLAGS
     program = toolchain.build(compiler, source, tmp_path / "threads", *flags)
     result = toolchain.run(program)
+    if "unexpected memory mapping" in result.stderr:
+        pytest.skip("ThreadSanitizer cannot start under this kernel's address space randomisation")
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout == "threads agree\n"
     assert result.stderr == ""

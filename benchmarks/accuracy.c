@@ -15,7 +15,7 @@
 LOOP(exp, f32, float)
 LOOP(log1p, f32, float)
 LOOP(sigmoid, f32, float)
-LOOP(tanh, f32, float)
+void tanh_f32(size_t n, const float *x, float *y) { PN_JOIN(tanh, PN_ISA, f32)(n, x, y); }
 LOOP(exp, f64, double)
 LOOP(log1p, f64, double)
 LOOP(sigmoid, f64, double)

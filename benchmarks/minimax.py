@@ -6,6 +6,8 @@ prints every polynomial by the name that its comment in the C source gives, with
 it adds to the function. Needs mpmath.
 """
 
+from itertools import pairwise
+
 from mpmath import exp, inf, log, log1p, lu_solve, matrix, mp, mpf, tanh
 
 mp.dps = 60
@@ -58,6 +60,49 @@ def tanh_ratio(n_c, n_a):
     return coefficients, error
 
 
+def tanh_table(degree, edges=(2, 3, 4, 6, 8, 12, 16, 24, 32), scale=mpf("3.325")):
+    """
+    TANH f32: tanh(b + y) = base + y (c1 + c2 y + ...), for 2 + scale (b + y) between two of the edges.
+
+    base is c0, the float tanh(b), for a float b near the middle for which that is almost exact, but so that y < c0; in
+    the first piece, b is 0 and base y. Each coefficient is rounded to float before the ones after it are fitted, by
+    least squares. Returns the rows b, c0, c1, ... and the largest error.
+    """
+    pieces, worst = [], mpf(0)
+    for left, right in pairwise(edges):
+        low, high = (left - mpf("2.000002")) / scale, (right - mpf("1.999998")) / scale
+        b, c = (mpf(0), [mpf(0), mpf(1)]) if left == 2 else nearly_float(max((low + high) / 2, high - mpf("0.9")))
+        nodes = [low + (high - low) * (1 - mp.cos(mp.pi * (2 * i + 1) / 60)) / 2 - b for i in range(30)]
+        while len(c) <= degree:
+            rows = [[y**j / tanh(b + y) for j in range(len(c), degree + 1)] for y in nodes]
+            rest = [1 - sum(c[j] * y**j for j in range(len(c))) / tanh(b + y) for y in nodes]
+            c.append(to_float(mp.qr_solve(matrix(rows), matrix(rest))[0][0]))
+        errors = [sum(c[j] * y**j for j in range(degree + 1)) / tanh(b + y) - 1 for y in nodes]
+        worst = max(worst, *map(abs, errors))
+        pieces.append([b, *c] if left > 2 else [b, c[0], mpf(0), *c[2:]])
+    return list(zip(*pieces)), worst
+
+
+def to_float(x):
+    """x rounded to 24 bits."""
+    with mp.workprec(24):
+        return +x
+
+
+def nearly_float(x):
+    """b near x, and [c0]: two floats with c0 = tanh(b) as nearly as can be found."""
+    middle = to_float(tanh(x))
+    ulp = mpf(2) ** (mp.floor(mp.log(middle, 2)) - 23)
+    candidates = []
+    for i in range(-400, 401):
+        c0 = middle + i * ulp
+        if c0 < 1:
+            b = to_float(mp.atanh(c0))
+            candidates.append((abs(tanh(b) - c0) / ulp + abs(b - x) / 8, b, c0))
+    _, b, c0 = min(candidates)
+    return b, [c0]
+
+
 def log1p_tail(degree):
     """LOG1P: log1p(x) = x - x^2 (c0 + c1 (x - 1/2) + ...) for 0 <= x <= 1."""
     basis = [(lambda k: lambda x: x * x * (x - mpf(1) / 2) ** k)(k) for k in range(degree + 1)]
@@ -74,5 +119,10 @@ def show(name, result, digits, suffix):
 if __name__ == "__main__":
     for bits, digits, suffix, e, t, log in ((32, 10, "f", 6, (2, 1), 8), (64, 18, "", 11, (3, 3), 20)):
         show(f"EXP f{bits}", exp_tail(e), digits, suffix)
-        show(f"TANH f{bits}", tanh_ratio(*t), digits, suffix)
+        if bits == 64:
+            show("TANH f64", tanh_ratio(*t), digits, suffix)
         show(f"LOG1P f{bits}", log1p_tail(log), digits, suffix)
+    rows, error = tanh_table(8)
+    print(f"TANH f32: relative error 2^{float(mp.log(error, 2)):.1f}; b and c0 ... c8 of 8 pieces")
+    for row in rows:
+        print("   ", ", ".join(mp.nstr(c, 9, min_fixed=-inf, max_fixed=-inf) + "f" for c in row))

@@ -1,5 +1,6 @@
 /*
- * exp, log1p, sigmoid and tanh of one `real`, without branches or tables, so that a loop over them vectorises.
+ * exp, log1p, sigmoid and tanh of one `real`, without branches or tables, so that a loop over them vectorises. Only the
+ * tanh of floats is written for a whole register, as its table is one that registers hold.
  * Coefficients: benchmarks/minimax.py, by the names EXP, TANH and LOG1P. Errors: docs/accuracy.md.
  */
 #include "kernels.h"
@@ -129,18 +130,6 @@ static inline PN_INLINE real FN(reduce)(real x, real rounder, real *shifted)
     return FN(fma)(n, -PN_LN2_LOW, FN(fma)(n, -PN_LN2_HIGH, x));
 }
 
-/* The same for 2x >= 0, with -n in *shifted. n is so small here that a fused multiply-add needs no low part of ln 2. */
-static inline PN_INLINE real FN(reduce_twice)(real x, real rounder, real *shifted)
-{
-    *shifted = FN(fma)(x, -2 * PN_LOG2_E, rounder);
-    real n = *shifted - rounder;
-#if PN_HAVE_FMA
-    return FN(fma)(n, PN_LN2_HIGH + PN_LN2_LOW, x + x);
-#else
-    return FN(fma)(n, PN_LN2_LOW, FN(fma)(n, PN_LN2_HIGH, x + x));
-#endif
-}
-
 /* exp(x) = 2^n exp(r), the power in two steps: each is a normal number. */
 static inline PN_INLINE real FN(exp1)(real x)
 {
@@ -198,21 +187,30 @@ static inline PN_INLINE real FN(sigmoid1)(real z)
     return z == z ? a : z;
 }
 
+#if REAL_IS_DOUBLE
+
+/* The same for 2x >= 0, with -n in *shifted. n is so small here that a fused multiply-add needs no low part of ln 2. */
+static inline PN_INLINE real FN(reduce_twice)(real x, real rounder, real *shifted)
+{
+    *shifted = FN(fma)(x, -2 * PN_LOG2_E, rounder);
+    real n = *shifted - rounder;
+#if PN_HAVE_FMA
+    return FN(fma)(n, PN_LN2_HIGH + PN_LN2_LOW, x + x);
+#else
+    return FN(fma)(n, PN_LN2_LOW, FN(fma)(n, PN_LN2_HIGH, x + x));
+#endif
+}
+
 /*
  * For |z| < 9/16 z - z^3 c / a (TANH), else 1 - 2 / (1 + exp(2z)) with exp(2z) = 2^n (1 + q) and both sides of the
  * fraction times 2^-n: one division for the two, and monotone step by step.
  */
 static inline PN_INLINE real FN(tanh1)(real z)
 {
-    real x = FN(clamped_size)(z, REAL_IS_DOUBLE ? 20 : 10), x2 = x * x, shifted;
-#if REAL_IS_DOUBLE
+    real x = FN(clamped_size)(z, 20), x2 = x * x, shifted;
     real c = FN(fma)(FN(fma)(1.99223203273532627e-4, x2, 2.0499818119262538e-2), x2, 3.33333333333333305e-1);
     real a2 = FN(fma)(FN(fma)(2.06582109710737205e-4, x2, 2.32926894482835974e-2), x2, 4.61499454357782298e-1);
     real a = FN(fma)(a2, x2, 1);
-#else
-    real c = FN(fma)(1.550032404e-3f, x2, 3.333331966e-1f);
-    real a = FN(fma)(4.046418892e-1f, x2, 1);
-#endif
     real r = FN(reduce_twice)(x, PN_ROUNDER + PN_BIAS, &shifted);
     real power = FN(power_of_two)(shifted), d = (1 + power) + FN(expm1_reduced)(r);
     /* One comparison, written in two ways: gcc would compute both quotients and then choose. */
@@ -220,6 +218,56 @@ static inline PN_INLINE real FN(tanh1)(real z)
     real denominator = FN(is_less)(x, (real)0.5625) ? a : d;
     return FN(with_sign)(whole - numerator / denominator, FN(to_bits)(z) & PN_SIGN);
 }
+
+#else
+
+/*
+ * In each of 8 pieces, tanh(b + y) = base + y (c1 + c2 y + ...) (TANH). The pieces are told apart by exponent and first
+ * bit of 2 + 3.325 x, so they widen as tanh flattens, and their borders lie at 0, 0.3, 0.6, 1.2, 1.8, 3, 4.2, 6.6 and 9.
+ * There are so few because one permutation of a register then looks up a coefficient.
+ */
+static inline PN_INLINE FN(vec) FN(tanh_vector)(FN(vec) z)
+{
+    _Alignas(64) static const real pieces[10][16] = { /* b, c0, c1, ... c8; 8 of each, and room for a whole register */
+        {0, 4.51120019e-1f, 9.02261913e-1f, 1.50383425f, 2.40602374f, 3.60902739f, 5.71575737f, 8.11503315f},
+        {0, 4.22819227e-1f, 7.17397451e-1f, 9.05838728e-1f, 9.83868778e-1f, 9.9853462e-1f, 9.99978304e-1f,
+         9.99999821e-1f},
+        {0, 8.21223915e-1f, 4.85340893e-1f, 1.79456204e-1f, 3.2002259e-2f, 2.92861229e-3f, 4.339933e-5f,
+         3.57688208e-7f},
+        {9.01957797e-9f, -3.47229213e-1f, -3.48182321e-1f, -1.62558377e-1f, -3.14860195e-2f, -2.92432168e-3f,
+         -4.33723653e-5f, -3.57469219e-7f},
+        {-3.33334088e-1f, -1.26929685e-1f, 8.80054682e-2f, 8.74326378e-2f, 2.03095581e-2f, 1.94386044e-3f,
+         2.88545561e-5f, 2.37858345e-7f},
+        {2.19311132e-5f, 1.6939868e-1f, 5.29265366e-2f, -2.50140969e-2f, -9.48704593e-3f, -9.66209802e-4f,
+         -1.45810309e-5f, -1.20223447e-7f},
+        {1.3302727e-1f, -1.07927304e-2f, -5.65477125e-2f, -2.49356986e-3f, 3.28655983e-3f, 3.81645455e-4f,
+         5.93623463e-6f, 4.88636545e-8f},
+        {2.31356383e-3f, -5.86505122e-2f, 1.51519123e-2f, 6.99302275e-3f, -7.6515571e-4f, -1.24270227e-4f,
+         -1.68599172e-6f, -1.38895322e-8f},
+        {-6.37563244e-2f, 1.74612794e-2f, 9.34610795e-3f, -3.93317267e-3f, -1.74333465e-7f, 3.48458052e-5f,
+         4.81843642e-7f, 4.04134459e-9f},
+        {2.21769474e-2f, -5.66491904e-3f, -9.23871715e-3f, 9.500616e-4f, 8.70635122e-5f, -7.67244182e-6f,
+         -2.96049222e-7f, -2.42627474e-9f},
+    };
+    FN(vec) x;
+    for (int l = 0; l < PN_LANES; l++)
+        x[l] = PN_FABS(z[l]) > 9.02f ? 9.02f : PN_FABS(z[l]); /* NaN stays */
+    FN(vec) scaled = FN(vec_fma)(x, FN(broadcast)(3.325f), FN(broadcast)(2));
+    FN(vec_bits) piece = (FN(vec_bits))scaled >> 22;
+    FN(vec) y = x - FN(lookup)(pieces[0], piece), c0 = FN(lookup)(pieces[1], piece), base;
+    for (int l = 0; l < PN_LANES; l++)
+        base[l] = c0[l] < y[l] ? y[l] : c0[l]; /* y in the first piece, whose c0 is 0, and c0 in the others */
+    FN(vec) y2 = y * y;
+    FN(vec) c12 = FN(vec_fma)(FN(lookup)(pieces[3], piece), y, FN(lookup)(pieces[2], piece));
+    FN(vec) c34 = FN(vec_fma)(FN(lookup)(pieces[5], piece), y, FN(lookup)(pieces[4], piece));
+    FN(vec) c56 = FN(vec_fma)(FN(lookup)(pieces[7], piece), y, FN(lookup)(pieces[6], piece));
+    FN(vec) c78 = FN(vec_fma)(FN(lookup)(pieces[9], piece), y, FN(lookup)(pieces[8], piece));
+    FN(vec) c = FN(vec_fma)(FN(vec_fma)(FN(vec_fma)(c78, y2, c56), y2, c34), y2, c12);
+    FN(vec_bits) sign = (FN(vec_bits))z & (FN(vec_bits))FN(broadcast)((real)-0.0);
+    return (FN(vec))((FN(vec_bits))FN(vec_fma)(c, y, base) + sign);
+}
+
+#endif
 
 #undef PN_COMPARES_BITS
 #undef PN_SIGN

@@ -241,30 +241,6 @@ static void FN(pack_b)(const FN(matrix) *b, size_t p, size_t depth, size_t j, si
 
 /* ---- One tile of C ------------------------------------------------------------------------------------------ */
 
-static inline PN_INLINE void FN(copy_some)(size_t n, const real *from, real *to)
-{
-    for (; n >= PN_LANES; n -= PN_LANES, from += PN_LANES, to += PN_LANES)
-        FN(store)(to, FN(load)(from));
-    PN_UNROLL
-    for (size_t size = PN_LANES / 2; size > 0; size /= 2)
-        if (n >= size) {
-            real head[PN_LANES], tail[PN_LANES];
-            memcpy(head, from, size * sizeof(real));
-            memcpy(tail, from + n - size, size * sizeof(real));
-            memcpy(to, head, size * sizeof(real));
-            memcpy(to + n - size, tail, size * sizeof(real));
-            return;
-        }
-}
-
-/* Whole vectors, of which the first n numbers come from `from` and the others are 0. */
-static inline PN_INLINE void FN(copy_padded)(size_t n, size_t width, const real *from, real *to)
-{
-    for (size_t l = n / PN_LANES * PN_LANES; l < width; l += PN_LANES)
-        FN(store)(to + l, (FN(vec)){0});
-    FN(copy_some)(n, from, to);
-}
-
 /* c = sum or fma(-rate, sum, c) for part of a row; sum[] is readable up to whole vectors. */
 static inline PN_INLINE void FN(put)(real rate, size_t n, const real *sum, real *c)
 {

@@ -50,6 +50,31 @@ static inline PN_INLINE FN(vec) FN(vec_fma)(FN(vec) a, FN(vec) b, FN(vec) c)
 #endif
 }
 
+/* n numbers, in as few moves as will do. */
+static inline PN_INLINE void FN(copy_some)(size_t n, const real *from, real *to)
+{
+    for (; n >= PN_LANES; n -= PN_LANES, from += PN_LANES, to += PN_LANES)
+        FN(store)(to, FN(load)(from));
+    PN_UNROLL
+    for (size_t size = PN_LANES / 2; size > 0; size /= 2)
+        if (n >= size) {
+            real head[PN_LANES], tail[PN_LANES];
+            memcpy(head, from, size * sizeof(real));
+            memcpy(tail, from + n - size, size * sizeof(real));
+            memcpy(to, head, size * sizeof(real));
+            memcpy(to + n - size, tail, size * sizeof(real));
+            return;
+        }
+}
+
+/* Whole vectors, of which the first n numbers come from `from` and the others are 0. */
+static inline PN_INLINE void FN(copy_padded)(size_t n, size_t width, const real *from, real *to)
+{
+    for (size_t l = n / PN_LANES * PN_LANES; l < width; l += PN_LANES)
+        FN(store)(to + l, (FN(vec)){0});
+    FN(copy_some)(n, from, to);
+}
+
 /* a[0] b[0] a[1] b[1] ...: the first or the second half of the 2 PN_LANES numbers. */
 static inline PN_INLINE FN(vec) FN(interleave)(FN(vec) a, FN(vec) b, int second)
 {
@@ -84,3 +109,23 @@ static inline PN_INLINE void FN(transpose)(FN(vec) rows[PN_LANES])
             rows[i] = mixed[i];
     }
 }
+
+#if !REAL_IS_DOUBLE
+typedef uint32_t FN(vec_bits) __attribute__((vector_size(PN_VECTOR_BYTES)));
+
+typedef int32_t FN(vec_signed) __attribute__((vector_size(PN_VECTOR_BYTES))); /* for the builtins */
+
+/* table[index[l]] in lane l, for indices below 8; PN_LANES numbers must be readable there. */
+static inline PN_INLINE FN(vec) FN(lookup)(const real *table, FN(vec_bits) index)
+{
+#if PN_LANES == 16 && defined(__clang__)
+    return __builtin_ia32_permvarsf512(FN(load)(table), (FN(vec_signed))index);
+#elif PN_LANES == 16
+    return __builtin_shuffle(FN(load)(table), index);
+#elif PN_LANES == 8
+    return __builtin_ia32_permvarsf256(FN(load)(table), (FN(vec_signed))index);
+#else
+    return (FN(vec)){table[index[0] & 7], table[index[1] & 7], table[index[2] & 7], table[index[3] & 7]};
+#endif
+}
+#endif

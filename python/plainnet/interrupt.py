@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import threading
+
+# What the module signal wraps. Its wrappers turn numbers and handlers into enumerations and back, which takes several
+# microseconds: more than a small network's training.
+from _signal import getsignal, signal  # type: ignore[import-not-found]
+from signal import SIGINT
 from types import FrameType, TracebackType
 
 
@@ -19,10 +23,10 @@ class DeferredInterrupt:
         self._pending: tuple[int, FrameType | None] | None = None
         self._previous = None
         if threading.current_thread() is threading.main_thread():
-            previous = signal.getsignal(signal.SIGINT)
+            previous = getsignal(SIGINT)
             if callable(previous):
                 self._previous = previous
-                signal.signal(signal.SIGINT, self._remember)
+                signal(SIGINT, self._remember)
         return self
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
@@ -38,6 +42,6 @@ class DeferredInterrupt:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
+            signal(SIGINT, self._previous)
             if error is None:
                 self.deliver()

@@ -41,9 +41,12 @@ LOSSES: dict[str, int] = {
 }
 
 _SUFFIX = {np.dtype(np.float64): "f64", np.dtype(np.float32): "f32"}
-_ARRAY = {np.dtype(np.float64): ffi.typeof("double[]"), np.dtype(np.float32): ffi.typeof("float[]")}
-_BYTES = ffi.typeof("char[]")
-_from_buffer, _NULL = ffi.from_buffer, ffi.NULL
+# Types by name would be looked up at every call.
+_DOUBLES, _BYTES = ffi.typeof("double[]"), ffi.typeof("char[]")
+_DOUBLE, _SIZE = ffi.typeof("double *"), ffi.typeof("size_t *")
+_TRAINING, _PROGRESS = ffi.typeof("pn_training *"), ffi.typeof("pn_progress *")
+_ARRAY = {np.dtype(np.float64): _DOUBLES, np.dtype(np.float32): ffi.typeof("float[]")}
+_from_buffer, _new, _NULL = ffi.from_buffer, ffi.new, ffi.NULL
 _NO_STEPS = 2 ** (8 * ffi.sizeof("size_t")) - 1
 
 
@@ -131,7 +134,7 @@ class Model:
             [(*layer.weight.shape, ACTIVATIONS[layer.activation], layer.bias is not None) for layer in layers],
         )
         self._network = ffi.new("pn_network *", (len(layers), self._c_layers, LOSSES[loss]))
-        self._loss = ffi.new("double *")
+        self._loss = _new(_DOUBLE)
         suffix = _SUFFIX[parameters.dtype]
         for name in ("forward", "forward_workspace", "loss_and_gradient", "gradient_workspace", "train",
                      "train_workspace", "train_on_batch"):  # fmt: skip
@@ -151,26 +154,31 @@ class Model:
 
     def forward(self, x: Array, out: Array) -> None:
         """`out` (n_samples, n_out) = the network's output for `x` (n_samples, n_in)."""
-        array, network, parameters = self._array, self._network, self._parameters
-        c_x, c_out = _from_buffer(array, x), _from_buffer(array, out, True)
-        status = self._forward(len(x), network, parameters, c_x, c_out, _NULL, 0)
+        array = self._array
+        status = self._forward(
+            len(x), self._network, self._parameters, _from_buffer(array, x), _from_buffer(array, out, True), _NULL, 0
+        )
         if status:  # most passes need no workspace
-            if status != lib.PN_WORKSPACE_TOO_SMALL:
-                _check(status)
-            try:  # a list's pop and append are atomic: threads never share a workspace
-                workspace, n_bytes = self._spare_workspaces.pop()
-            except IndexError:
-                workspace, n_bytes = _NULL, 0
-            status = self._forward(len(x), network, parameters, c_x, c_out, workspace, n_bytes)
-            if status == lib.PN_WORKSPACE_TOO_SMALL:
-                workspace, n_bytes = _new_workspace(self._forward_workspace, len(x), network)
-                status = self._forward(len(x), network, parameters, c_x, c_out, workspace, n_bytes)
-            self._spare_workspaces.append((workspace, n_bytes))
-            _check(status)
+            self._forward_in_workspace(x, out)
+
+    def _forward_in_workspace(self, x: Array, out: Array) -> None:
+        arguments = (
+            len(x), self._network, self._parameters, _from_buffer(self._array, x), _from_buffer(self._array, out, True)
+        )  # fmt: skip
+        try:  # a list's pop and append are atomic: threads never share a workspace
+            workspace, n_bytes = self._spare_workspaces.pop()
+        except IndexError:
+            workspace, n_bytes = _NULL, 0
+        status = self._forward(*arguments, workspace, n_bytes)
+        if status == lib.PN_WORKSPACE_TOO_SMALL:
+            workspace, n_bytes = _new_workspace(self._forward_workspace, len(x), self._network)
+            status = self._forward(*arguments, workspace, n_bytes)
+        self._spare_workspaces.append((workspace, n_bytes))
+        _check(status)
 
     def loss_and_gradient(self, x: Array, y: Array, gradient: Array) -> float:
         """The loss of `x`, `y`; `gradient` is laid out as the parameters."""
-        loss = ffi.new("double *")
+        loss = _new(_DOUBLE)
         workspace, n_bytes = _new_workspace(self._gradient_workspace, len(x), self._network)
         status = self._loss_and_gradient(
             len(x), self._network, self._parameters, _from_buffer(self._array, x), _from_buffer(self._array, y),
@@ -184,14 +192,13 @@ class Model:
     def train_on_batch(self, x: Array, y: Array, learning_rate: float) -> float:
         """One step of gradient descent; the loss from before it."""
         array, loss = self._array, self._loss
-        c_x, c_y = _from_buffer(array, x), _from_buffer(array, y)
         status = self._train_on_batch(
-            len(x), self._network, learning_rate, self._parameters, c_x, c_y, loss, self._workspace,
-            self._workspace_bytes,
+            len(x), self._network, learning_rate, self._parameters, _from_buffer(array, x), _from_buffer(array, y),
+            loss, self._workspace, self._workspace_bytes,
         )  # fmt: skip
         if status:
             if status == lib.PN_WORKSPACE_TOO_SMALL:
-                self._make_workspace(len(x), Training(1, len(x), learning_rate))
+                self._make_workspace(len(x), _c_training(Training(1, len(x), learning_rate)))
                 return self.train_on_batch(x, y, learning_rate)
             if status == lib.PN_OVERLAP:  # x or y is a view of the parameters
                 return self.train_on_batch(x.copy(), y.copy(), learning_rate)
@@ -203,13 +210,14 @@ class Model:
 
     def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
         """Goes on from `progress` for `max_steps` steps, or to the end."""
+        c_training = _c_training(training)
         if progress.steps == 0:
-            self._make_workspace(len(x), training)
-        c_progress = ffi.new("pn_progress *", (progress.epoch, progress.row, progress.loss_sum, progress.steps))
+            self._make_workspace(len(x), c_training)
+        c_progress = _new(_PROGRESS, (progress.epoch, progress.row, progress.loss_sum, progress.steps))
         status = self._train(
-            len(x), self._network, _c_training(training), self._parameters,
+            len(x), self._network, c_training, self._parameters,
             _from_buffer(self._array, x), _from_buffer(self._array, y), max_steps or _NO_STEPS,
-            _from_buffer("double[]", losses, True), c_progress, self._workspace, self._workspace_bytes,
+            _from_buffer(_DOUBLES, losses, True), c_progress, self._workspace, self._workspace_bytes,
         )  # fmt: skip
         progress.epoch, progress.row = c_progress.epoch, c_progress.row
         progress.loss_sum, progress.steps = c_progress.loss_sum, c_progress.steps
@@ -219,18 +227,18 @@ class Model:
             check_training_data(x, y, self.loss)
             _check(status)
 
-    def _make_workspace(self, n_rows: int, training: Training) -> None:
-        """Room for `training`, kept for later runs unless they need more."""
-        needed = ffi.new("size_t *")
-        _check(self._train_workspace(n_rows, self._network, _c_training(training), needed))
+    def _make_workspace(self, n_rows: int, c_training: Any) -> None:
+        """Room for a run, kept for later runs unless they need more."""
+        needed = _new(_SIZE)
+        _check(self._train_workspace(n_rows, self._network, c_training, needed))
         if needed[0] > self._workspace_bytes:
             self._workspace, self._workspace_bytes = _NULL, 0
             self._workspace, self._workspace_bytes = _allocate(needed[0])
 
 
 def _c_training(training: Training) -> Any:
-    return ffi.new(
-        "pn_training *",
+    return _new(
+        _TRAINING,
         (training.epochs, training.batch_size, training.learning_rate, training.shuffle, training.shuffle_seed,
          training.first_epoch, True),
     )  # fmt: skip
@@ -241,12 +249,19 @@ def _allocate(n_bytes: int) -> tuple[Any, int]:
 
 
 def _new_workspace(size_function: Any, *sizes: Any) -> tuple[Any, int]:
-    needed = ffi.new("size_t *")
+    needed = _new(_SIZE)
     _check(size_function(*sizes, needed))
     return _allocate(needed[0])
 
 
 # ---- Single kernels: documented where they are public, in plainnet.kernels ------------------------------------------
+
+
+_ACTIVATE = {
+    (name, dtype): getattr(lib, f"pn_{name}_{suffix}")
+    for name in ("sigmoid", "tanh", "relu")
+    for dtype, suffix in _SUFFIX.items()
+}
 
 
 class _Output:
@@ -272,8 +287,7 @@ def _pointer(array: Array | None) -> Any:
 def activate(name: str, z: npt.ArrayLike, out: Array | None) -> Array:
     z, out = activation_arguments(z, out)
     target = _Output(out)
-    function = getattr(lib, f"pn_{name}_{_SUFFIX[z.dtype]}")
-    return target.finish(function(z.size, _pointer(z), target.pointer))
+    return target.finish(_ACTIVATE[name, z.dtype](z.size, _pointer(z), target.pointer))
 
 
 def activate_backward(name: str, a: npt.ArrayLike, grad_a: npt.ArrayLike, out: Array | None) -> Array:

@@ -219,9 +219,14 @@ class Network:
         TypeError, ValueError
             Naming what was wrong; nothing is written then.
         """
-        native_x = x if self._is_ready(x, self._n_in) else self._rows("x", x, self._n_in)
+        dtype, n_in = self._dtype, self._n_in
+        # The usual case, as short as it can be: much of a small network's pass is what happens before it.
+        if type(x) is ndarray and x.dtype is dtype and x.flags.carray and x.ndim == 2 and x.shape[1] == n_in and len(x):
+            native_x = x
+        else:
+            native_x = self._rows("x", x, n_in)
         if out is None:
-            result = empty((len(native_x), self._n_out), self._dtype)
+            result = empty((len(native_x), self._n_out), dtype)
             self._model.forward(native_x, result)
             return result
         # Two arrays that both own their memory cannot overlap.
@@ -249,15 +254,19 @@ class Network:
         TypeError, ValueError
             As for :meth:`fit`.
         """
-        if self._is_ready(x, self._n_in) and self._is_ready(y, self._n_out) and len(x) == len(y):
-            native_x, native_y = x, y
-        else:
-            native_x, native_y = self._pair(x, y)
-        learning_rate = _as_learning_rate(learning_rate, self._dtype)
+        dtype = self._dtype
+        if not (  # the usual case, as in predict
+            type(x) is type(y) is ndarray and x.dtype is y.dtype is dtype and x.flags.carray and y.flags.carray
+            and x.ndim == y.ndim == 2 and x.shape[1] == self._n_in and y.shape[1] == self._n_out
+            and len(x) == len(y) > 0
+        ):  # fmt: skip
+            x, y = self._pair(x, y)
+        if not (type(learning_rate) is float and 1e-30 < learning_rate < 1e30):
+            learning_rate = _as_learning_rate(learning_rate, dtype)
         if not self._training.acquire(False):
             raise RuntimeError("the network is being trained by another thread")
         try:
-            return self._model.train_on_batch(native_x, native_y, learning_rate)
+            return self._model.train_on_batch(x, y, learning_rate)
         finally:
             self._training.release()
 
@@ -341,7 +350,7 @@ class Network:
         """Trains in slices; the losses. Keeps books of what is finished, however it ends."""
         x, y = (array.copy() if np.may_share_memory(array, self._parameters) else array for array in (x, y))
         epochs, batch_size = training.epochs, training.batch_size
-        losses = np.full(epochs, np.nan)
+        losses = np.empty(epochs)
         progress = self._take_up(x, y, training)
         operations = batch_size * (6 * self._parameters.size + 50 * self._n_out)
         max_steps = max(1, int(FIRST_SLICE_OPERATIONS[self.backend] / operations))

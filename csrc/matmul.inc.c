@@ -79,6 +79,9 @@ typedef struct FN(tile_job) {
     real rate;
 } FN(tile_job);
 
+/* Without it gcc loads the numbers of a column as one vector, which it then takes apart with permutations. */
+#define PN_OPAQUE(pointer) __asm__("" : "+r"(pointer))
+
 static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, const FN(tile_job) *t)
 {
     FN(vec) acc[PN_MR][PN_WIDEST];
@@ -104,6 +107,8 @@ static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, cons
                 row[v] = FN(load)(b + (size_t)(v / 2) * b_panel + v % 2 * PN_LANES);
             PN_UNROLL
             for (int i = 0; i < rows; i++) {
+                if (by_column)
+                    PN_OPAQUE(a);
                 FN(vec) factor = FN(broadcast)(by_column ? a[i] : a[(size_t)i * a_step]);
                 PN_UNROLL
                 for (int v = 0; v < vectors; v++)
@@ -660,5 +665,7 @@ static size_t FN(multiply_workspace)(size_t m, size_t k, size_t n)
     need += FN(least)(k, PN_TRANSPOSED_K) * PN_PANEL + PN_DESCEND_BLOCK * PN_DESCEND_BLOCK;
     return FN(least)(need, most);
 }
+
+#undef PN_OPAQUE
 
 #endif

@@ -20,6 +20,7 @@ typedef struct FN(run) {
     struct FN(state) {         /* what lasts from call to call, at the start of the workspace */
         pn_progress snapshot_progress;
         const pn_isa_kernels *isa; /* with which the run began: it ends with the same */
+        int behind;                /* whether the packed weights have been trained on since parameters last were equal */
     } *state;
     size_t steps_per_snapshot;
 } FN(run);
@@ -102,6 +103,9 @@ static void FN(pack_all)(const FN(run) *run, int back)
 {
     const FN(model) *model = &run->model;
     real *weight = model->parameters, *packed = model->packed;
+    if (back && !run->state->behind)
+        return;
+    run->state->behind = 0;
     for (size_t l = 0; packed != NULL && l < model->network->n_layers; l++) {
         const pn_layer *layer = &model->network->layers[l];
         size_t size = FN(packed_size)(model, l);
@@ -152,6 +156,7 @@ static int FN(step)(const FN(run) *run)
         if (!FN(take_snapshot)(run))
             return 0;
     FN(backward)(m, &run->model, x, run->tape, (real)run->training->learning_rate, run->model.parameters);
+    run->state->behind = run->model.packed != NULL;
     progress->steps++;
     progress->loss_sum += sum;
     progress->row += m;
@@ -259,6 +264,8 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
         return PN_OK;
 
     run.state->isa = isa;
+    if (progress->steps == 0)
+        run.state->behind = 0;
     space += FN(STATE_BYTES);
     run.snapshot = FN(take)(&space, e->n_parameters);
     run.order = (size_t *)(void *)FN(take)(&space, FN(order_elements)(n_rows, training));

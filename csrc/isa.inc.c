@@ -46,6 +46,7 @@
 
 #define PN_TABLE(suffix)                                                                                             \
     {                                                                                                                \
+        .all_finite = PN_JOIN(all_finite, PN_ISA, suffix),                                                           \
         .activate = PN_JOIN(activate, PN_ISA, suffix),                                                               \
         .activate_backward = PN_JOIN(activate_backward, PN_ISA, suffix),                                             \
         .loss = PN_JOIN(loss, PN_ISA, suffix),                                                                       \

@@ -26,6 +26,7 @@
 #endif
 
 /*
+ * all_finite            whether none of n numbers is NaN or infinite
  * activate              a = f(z); n elements; in place allowed
  * activate_backward     grad_z = grad_a * f'(z) from a = f(z); in place allowed on either input
  *
@@ -61,6 +62,7 @@
 #define PN_TINY_PARAMETERS 288
 #define PN_DEFINE_KERNELS(real, suffix)                                                                              \
     typedef struct pn_kernels_##suffix {                                                                             \
+        int (*all_finite)(size_t n, const real *values);                                                             \
         void (*activate)(size_t n, pn_activation f, const real *z, real *a);                                         \
         void (*activate_backward)(size_t n, pn_activation f, const real *a, const real *grad_a, real *grad_z);       \
         double (*loss)(pn_loss loss, size_t n, pn_activation f, const real *z, const real *y, real scale,            \

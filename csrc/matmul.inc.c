@@ -15,7 +15,8 @@
 #define PN_KC (2048 / sizeof(real)) /* terms of the sum between two visits to C */
 #define PN_KC_FEW_ROWS 32           /* the same where B is read in place, once: so many streams from memory */
 #define PN_IN_PLACE_BYTES 40960     /* B up to this size is not packed */
-#define PN_NARROW 8                 /* vectors: up to this width of C, A is not packed */
+#define PN_NARROW 512               /* columns: up to this width of C, A is not packed */
+#define PN_ROWS_IN_PLACE 4096       /* bytes: nor is it where its rows are that long at most, and B is packed already */
 #define PN_NC 512                   /* columns of B packed at a time where A is not */
 #define PN_DESCEND_BLOCK 96         /* rows and columns of C whose sum needs several blocks before it updates C */
 #define PN_TRANSPOSED_M 64          /* rows of a batch up to which backward_x may be computed transposed */
@@ -33,7 +34,7 @@
 #define PN_MR_WHOLE ((PN_MR + PN_LANES - 1) / PN_LANES * PN_LANES)
 
 #define PN_TRANSPOSED_K (PN_SCRATCH / PN_PANEL) /* longest sum of a transposed product: what a panel holds */
-#define PN_KC_NARROW (PN_SCRATCH / (PN_NARROW * PN_LANES) / 2)
+#define PN_KC_NARROW (PN_SCRATCH / PN_NARROW / 2) /* less than PN_KC, for which there is workspace */
 #define PN_SCRATCH ((PN_SCRATCH_BYTES - 64) / sizeof(real))
 
 #define PN_PANEL (2 * PN_LANES) /* columns of a packed panel of B */
@@ -382,6 +383,7 @@ static void FN(descend_by_blocks)(const FN(product) *s, FN(part) part, real *scr
 static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pack, size_t kc, real *panels)
 {
     size_t i_end = part.i + part.rows, j_end = part.j + part.columns;
+    int ready = !s->b.by_column && s->b.panel != PN_PANEL;
     size_t nc = pack ? FN(even)(part.columns, PN_NC) : part.columns;
     nc = FN(whole)(nc, PN_PANEL);
     size_t mr = FN(even)(part.rows, PN_MR);
@@ -401,6 +403,8 @@ static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pac
                     int log_vectors = columns - j > PN_LANES;
                     if (s->c_panel == PN_PANEL)
                         log_vectors = FN(tile_width)(rows, columns - j);
+                    if (ready && (size_t)PN_LANES << log_vectors > FN(whole)(columns - j, PN_PANEL))
+                        log_vectors--; /* behind the last panel there is nothing to read */
                     width = (size_t)PN_LANES << log_vectors;
                     FN(strip) b = FN(strip_of_b)(&s->b, p, j_block + j);
                     if (pack)
@@ -560,9 +564,12 @@ static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch
         FN(multiply_transposed)(s, part, scratch);
         return;
     }
-    int few_rows = part.rows <= PN_MR, narrow = part.columns <= PN_NARROW * PN_LANES;
+    int few_rows = part.rows <= PN_MR;
+    int short_rows = s->k * sizeof(real) <= PN_ROWS_IN_PLACE;
+    int aliased = s->a.by_column && s->a.step * sizeof(real) % 4096 == 0; /* terms that share cache lines */
+    int narrow = part.columns <= PN_NARROW && !aliased;
     int small_b = s->k * part.columns * sizeof(real) <= PN_IN_PLACE_BYTES, ready = s->b.panel != PN_PANEL;
-    int b_in_place = !s->b.by_column && (few_rows || small_b || (ready && narrow));
+    int b_in_place = !s->b.by_column && (few_rows || small_b || (ready && (narrow || short_rows)));
     int packed = !b_in_place && !few_rows && !narrow;
 
     size_t kc = PN_KC;
@@ -658,7 +665,7 @@ static void FN(multiply)(const FN(product) *s, real *workspace)
 /* Elements of workspace for one product. */
 static size_t FN(multiply_workspace)(size_t m, size_t k, size_t n)
 {
-    size_t most = PN_SCRATCH_BYTES / sizeof(real), need = 64 / sizeof(real), depth = FN(least)(k, PN_KC_NARROW);
+    size_t most = PN_SCRATCH_BYTES / sizeof(real), need = 64 / sizeof(real), depth = FN(least)(k, PN_KC);
     if (m > most || n > most)
         return most;
     need += depth * (n + 8 * PN_PANEL + PN_MR_WHOLE * (FN(pieces)(m, PN_MR) + 1));

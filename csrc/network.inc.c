@@ -274,22 +274,13 @@ static double FN(loss)(size_t m, const FN(model) *model, const real *x, const re
                                 tape.grad_z[0], y, (real)(1 / FN(denominator)(network, m)), tape.grad_z[0]);
 }
 
-static int FN(all_finite)(size_t n, const real *values)
-{
-    int bad = 0;
-    for (size_t i = 0; i < n; i++)
-        bad |= values[i] - values[i] != 0;
-    return !bad;
-}
-
-static pn_status FN(check_data)(size_t n_rows, const pn_network *network, const FN(extent) *e, const real *x,
-                                const real *y)
+static pn_status FN(check_data)(size_t n_rows, const FN(model) *model, const real *x, const real *y)
 {
     int outside = 0;
-    PN_REQUIRE(FN(all_finite)(n_rows * e->n_in, x), PN_DATA_NOT_FINITE);
-    PN_REQUIRE(FN(all_finite)(n_rows * e->n_out, y), PN_DATA_NOT_FINITE);
-    if (network->loss == PN_LOG_LOSS)
-        for (size_t i = 0; i < n_rows * e->n_out; i++)
+    PN_REQUIRE(model->kernels->all_finite(n_rows * model->e.n_in, x), PN_DATA_NOT_FINITE);
+    PN_REQUIRE(model->kernels->all_finite(n_rows * model->e.n_out, y), PN_DATA_NOT_FINITE);
+    if (model->network->loss == PN_LOG_LOSS)
+        for (size_t i = 0; i < n_rows * model->e.n_out; i++)
             outside |= !(y[i] >= 0 && y[i] <= 1);
     PN_REQUIRE(!outside, PN_TARGET_OUT_OF_RANGE);
     return PN_OK;
@@ -329,11 +320,11 @@ pn_status FN(pn_loss_and_gradient)(size_t n_rows, const pn_network *network, con
         PN_TRY(pn_check_no_overlap(inputs[3], inputs[i]));
     size_t bytes = FN(tape_bytes)(n_rows, network, &isa->MEMBER, &e) + PN_WORKSPACE_ALIGNMENT;
     PN_REQUIRE(workspace_bytes >= bytes, PN_WORKSPACE_TOO_SMALL);
-    PN_TRY(FN(check_data)(n_rows, network, &e, x, y));
+    const FN(model) model = {network, &isa->MEMBER, e, (real *)parameters, NULL, 0}; /* which are only read */
+    PN_TRY(FN(check_data)(n_rows, &model, x, y));
 
     char *space = pn_align_workspace(workspace);
     FN(tape) tape = FN(take_tape)(&space, n_rows, &e);
-    const FN(model) model = {network, &isa->MEMBER, e, (real *)parameters, NULL, 0}; /* which are only read */
     *loss = FN(loss)(n_rows, &model, x, y, tape) / FN(denominator)(network, n_rows);
     FN(backward)(n_rows, &model, x, tape, 0, gradient);
     return PN_OK;

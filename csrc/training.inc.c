@@ -121,7 +121,7 @@ static void FN(pack_all)(const FN(run) *run, int back)
 static int FN(parameters_finite)(const FN(run) *run)
 {
     FN(pack_all)(run, 1);
-    return FN(all_finite)(run->model.e.n_parameters, run->model.parameters);
+    return run->model.kernels->all_finite(run->model.e.n_parameters, run->model.parameters);
 }
 
 /* Keeps the parameters, if they are all finite, as a state to come back to. */
@@ -182,7 +182,7 @@ static int FN(tiny_steps)(const FN(run) *run, size_t max_steps)
     steps = steps < until_next ? steps : until_next;
     const FN(model) *model = &run->model;
     const size_t n_bytes = model->e.n_parameters * sizeof(real);
-    if (due && !FN(all_finite)(model->e.n_parameters, model->parameters))
+    if (due && !model->kernels->all_finite(model->e.n_parameters, model->parameters))
         return 0;
     memcpy(start, model->parameters, n_bytes);
     double denominator = FN(denominator)(model->network, run->n_rows);
@@ -259,7 +259,7 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
     PN_REQUIRE(workspace_bytes >= bytes, PN_WORKSPACE_TOO_SMALL);
     PN_REQUIRE(progress->row < n_rows, PN_BAD_PROGRESS);
     if (progress->steps == 0)
-        PN_TRY(FN(check_data)(n_rows, network, e, x, y));
+        PN_TRY(FN(check_data)(n_rows, model, x, y));
     if (progress->epoch >= training->epochs)
         return PN_OK;
 

@@ -45,6 +45,20 @@ pn_status pn_check_no_overlap(pn_array output, pn_array other)
     return a < b + other.bytes && b < a + output.bytes ? PN_OVERLAP : PN_OK;
 }
 
+pn_status pn_check_arrays(const pn_array *inputs, size_t n_inputs, const pn_array *outputs, size_t n_outputs)
+{
+    for (size_t i = 0; i < n_inputs; i++)
+        PN_TRY(pn_check_array(inputs[i]));
+    for (size_t o = 0; o < n_outputs; o++) {
+        PN_TRY(pn_check_array(outputs[o]));
+        for (size_t i = 0; i < n_inputs; i++)
+            PN_TRY(pn_check_no_overlap(outputs[o], inputs[i]));
+        for (size_t p = 0; p < o; p++)
+            PN_TRY(pn_check_no_overlap(outputs[o], outputs[p]));
+    }
+    return PN_OK;
+}
+
 pn_status pn_add_product(size_t *sum, size_t a, size_t b, size_t c)
 {
     const size_t most = PTRDIFF_MAX / 16;

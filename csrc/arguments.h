@@ -33,6 +33,9 @@ typedef struct pn_array {
 pn_status pn_check_array(pn_array array);
 pn_status pn_check_no_overlap(pn_array output, pn_array other);
 
+/* The same for all of them: outputs, a workspace among them, apart from the inputs and from each other. */
+pn_status pn_check_arrays(const pn_array *inputs, size_t n_inputs, const pn_array *outputs, size_t n_outputs);
+
 /* *sum += a * b * c, or PN_SIZE_OVERFLOW beyond PTRDIFF_MAX / 16: whole arrays of that many elements can be indexed. */
 pn_status pn_add_product(size_t *sum, size_t a, size_t b, size_t c);
 

@@ -106,24 +106,13 @@ pn_status FN(pn_forward)(size_t n_rows, const pn_network *network, const real *p
     PN_TRY(pn_ready(&isa));
     PN_TRY(FN(measure)(n_rows, network, &e));
     const pn_array inputs[] = {PN_ARRAY(parameters, e.n_parameters), PN_ARRAY(x, n_rows * e.n_in)};
-    const pn_array output = PN_ARRAY(out, n_rows * e.n_out);
-    PN_TRY(pn_check_array(output));
-    for (int i = 0; i < 2; i++) {
-        PN_TRY(pn_check_array(inputs[i]));
-        PN_TRY(pn_check_no_overlap(output, inputs[i]));
-    }
+    const pn_array outputs[] = {PN_ARRAY(out, n_rows * e.n_out), {workspace, workspace_bytes, 1}};
     const FN(pn_kernels) *kernels = &isa->MEMBER;
     const FN(forward_plan) plan = FN(plan_forward)(n_rows, network, kernels, &e);
-    char *space = stack;
-    if (plan.bytes > FN(STACK_BYTES)) {
-        const pn_array work = {workspace, workspace_bytes, 1};
-        PN_REQUIRE(workspace_bytes >= plan.bytes + PN_WORKSPACE_ALIGNMENT, PN_WORKSPACE_TOO_SMALL);
-        PN_TRY(pn_check_array(work));
-        PN_TRY(pn_check_no_overlap(work, output));
-        PN_TRY(pn_check_no_overlap(work, inputs[0]));
-        PN_TRY(pn_check_no_overlap(work, inputs[1]));
-        space = pn_align_workspace(workspace);
-    }
+    int on_stack = plan.bytes <= FN(STACK_BYTES);
+    PN_TRY(pn_check_arrays(inputs, 2, outputs, on_stack ? 1 : 2));
+    PN_REQUIRE(on_stack || workspace_bytes >= plan.bytes + PN_WORKSPACE_ALIGNMENT, PN_WORKSPACE_TOO_SMALL);
+    char *space = on_stack ? stack : pn_align_workspace(workspace);
     real *products = FN(take)(&space, plan.products);
     real *hidden[2] = {FN(take)(&space, plan.hidden), FN(take)(&space, plan.hidden)};
 
@@ -306,18 +295,9 @@ pn_status FN(pn_loss_and_gradient)(size_t n_rows, const pn_network *network, con
     PN_TRY(pn_ready(&isa));
     PN_TRY(FN(measure)(n_rows, network, &e));
     const pn_array inputs[] = {PN_ARRAY(parameters, e.n_parameters), PN_ARRAY(x, n_rows * e.n_in),
-                               PN_ARRAY(y, n_rows * e.n_out), {workspace, workspace_bytes, 1}};
-    const pn_array outputs[] = {PN_ARRAY(loss, 1), PN_ARRAY(gradient, e.n_parameters)};
-    for (int i = 0; i < 4; i++) {
-        PN_TRY(pn_check_array(inputs[i]));
-        for (int o = 0; o < 2; o++) {
-            PN_TRY(pn_check_array(outputs[o]));
-            PN_TRY(pn_check_no_overlap(outputs[o], inputs[i]));
-        }
-    }
-    PN_TRY(pn_check_no_overlap(outputs[0], outputs[1]));
-    for (int i = 0; i < 3; i++)
-        PN_TRY(pn_check_no_overlap(inputs[3], inputs[i]));
+                               PN_ARRAY(y, n_rows * e.n_out)};
+    const pn_array outputs[] = {PN_ARRAY(loss, 1), PN_ARRAY(gradient, e.n_parameters), {workspace, workspace_bytes, 1}};
+    PN_TRY(pn_check_arrays(inputs, 3, outputs, 3));
     size_t bytes = FN(tape_bytes)(n_rows, network, &isa->MEMBER, &e) + PN_WORKSPACE_ALIGNMENT;
     PN_REQUIRE(workspace_bytes >= bytes, PN_WORKSPACE_TOO_SMALL);
     const FN(model) model = {network, &isa->MEMBER, e, (real *)parameters, NULL, 0}; /* which are only read */

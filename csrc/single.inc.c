@@ -63,29 +63,14 @@ pn_status FN(pn_dense_workspace)(size_t n_rows, size_t n_in, size_t n_out, size_
     return PN_OK;
 }
 
-/* Everything that both passes ask of their arrays; outputs that are not wanted are NULL. */
+/* What both passes ask beyond their arrays. */
 static pn_status FN(check_dense)(const pn_isa_kernels *isa, size_t n_rows, size_t n_in, size_t n_out,
-                                 const pn_array *inputs, size_t n_inputs, const pn_array *outputs, size_t n_outputs,
-                                 pn_activation activation, void *workspace, size_t workspace_bytes)
+                                 pn_activation activation, size_t workspace_bytes)
 {
     size_t elements;
     PN_TRY(FN(dense_workspace)(isa, n_rows, n_in, n_out, &elements));
     PN_REQUIRE((unsigned)activation < PN_N_ACTIVATIONS, PN_UNKNOWN_ACTIVATION);
     PN_REQUIRE(workspace_bytes >= elements * sizeof(real), PN_WORKSPACE_TOO_SMALL);
-    PN_REQUIRE(workspace != NULL, PN_NULL_POINTER);
-    pn_array work = {workspace, workspace_bytes, 1};
-    for (size_t i = 0; i < n_inputs; i++) {
-        PN_TRY(pn_check_array(inputs[i]));
-        PN_TRY(pn_check_no_overlap(work, inputs[i]));
-    }
-    for (size_t o = 0; o < n_outputs; o++) {
-        PN_TRY(outputs[o].data != NULL ? pn_check_array(outputs[o]) : PN_OK);
-        PN_TRY(pn_check_no_overlap(work, outputs[o]));
-        for (size_t i = 0; i < n_inputs; i++)
-            PN_TRY(pn_check_no_overlap(outputs[o], inputs[i]));
-        for (size_t p = 0; p < o; p++)
-            PN_TRY(pn_check_no_overlap(outputs[o], outputs[p]));
-    }
     return PN_OK;
 }
 
@@ -95,11 +80,11 @@ pn_status FN(pn_dense_forward)(size_t n_rows, size_t n_in, size_t n_out, const r
 {
     const pn_array inputs[] = {PN_ARRAY(x, n_rows * n_in), PN_ARRAY(weight, n_in * n_out),
                                PN_ARRAY(bias, bias == NULL ? 0 : n_out)};
-    const pn_array outputs[] = {PN_ARRAY(a, n_rows * n_out)};
+    const pn_array outputs[] = {PN_ARRAY(a, n_rows * n_out), {workspace, workspace_bytes, 1}};
     const pn_isa_kernels *isa;
     PN_TRY(pn_ready(&isa));
-    PN_REQUIRE(a != NULL, PN_NULL_POINTER);
-    PN_TRY(FN(check_dense)(isa, n_rows, n_in, n_out, inputs, 3, outputs, 1, activation, workspace, workspace_bytes));
+    PN_TRY(FN(check_dense)(isa, n_rows, n_in, n_out, activation, workspace_bytes));
+    PN_TRY(pn_check_arrays(inputs, 3, outputs, 2));
     isa->MEMBER.dense_forward(n_rows, n_in, n_out, x, weight, bias, activation, a, pn_align_workspace(workspace));
     return PN_OK;
 }
@@ -111,11 +96,13 @@ pn_status FN(pn_dense_backward)(size_t n_rows, size_t n_in, size_t n_out, const 
 {
     const pn_array inputs[] = {PN_ARRAY(x, n_rows * n_in), PN_ARRAY(weight, n_in * n_out),
                                PN_ARRAY(a, n_rows * n_out), PN_ARRAY(grad_a, n_rows * n_out)};
-    const pn_array outputs[] = {PN_ARRAY(grad_x, n_rows * n_in), PN_ARRAY(grad_weight, n_in * n_out),
-                                PN_ARRAY(grad_bias, n_out)};
+    const pn_array outputs[] = {PN_ARRAY(grad_x, grad_x == NULL ? 0 : n_rows * n_in),
+                                PN_ARRAY(grad_weight, grad_weight == NULL ? 0 : n_in * n_out),
+                                PN_ARRAY(grad_bias, grad_bias == NULL ? 0 : n_out), {workspace, workspace_bytes, 1}};
     const pn_isa_kernels *isa;
     PN_TRY(pn_ready(&isa));
-    PN_TRY(FN(check_dense)(isa, n_rows, n_in, n_out, inputs, 4, outputs, 3, activation, workspace, workspace_bytes));
+    PN_TRY(FN(check_dense)(isa, n_rows, n_in, n_out, activation, workspace_bytes));
+    PN_TRY(pn_check_arrays(inputs, 4, outputs, 4));
     const FN(pn_kernels) *kernels = &isa->MEMBER;
     real *grad_z = pn_align_workspace(workspace);
     real *products = pn_align_workspace(grad_z + n_rows * n_out);

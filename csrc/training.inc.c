@@ -240,15 +240,7 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
     const pn_array outputs[] = {PN_ARRAY(parameters, e->n_parameters), {workspace, workspace_bytes, 1},
                                 {progress, sizeof *progress, _Alignof(pn_progress)},
                                 PN_ARRAY(losses, losses == NULL ? 0 : training->epochs)};
-    for (int o = 0; o < 4; o++) {
-        PN_TRY(pn_check_array(outputs[o]));
-        for (int i = 0; i < 2; i++) {
-            PN_TRY(pn_check_array(inputs[i]));
-            PN_TRY(pn_check_no_overlap(outputs[o], inputs[i]));
-        }
-        for (int p = 0; p < o; p++)
-            PN_TRY(pn_check_no_overlap(outputs[o], outputs[p]));
-    }
+    PN_TRY(pn_check_arrays(inputs, 2, outputs, 4));
     PN_REQUIRE(workspace_bytes >= PN_WORKSPACE_ALIGNMENT + FN(STATE_BYTES), PN_WORKSPACE_TOO_SMALL);
     char *space = pn_align_workspace(workspace);
     run.state = (struct FN(state) *)(void *)space;

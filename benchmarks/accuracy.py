@@ -70,6 +70,7 @@ class Helper:
                 "-o",
                 str(path),
                 str(HERE / "accuracy.c"),
+                str(HERE.parent / "csrc" / "threads.c"),
                 "-lm",
             ],
             check=True,

@@ -34,6 +34,8 @@ DIGESTS: dict[str, str] = {
     "64-64-10-float32": "2e8113d8ca0283b4",
     "100-129-65-3-float64": "279ca10412eb8310",
     "100-129-65-3-float32": "7af08015ebb907c7",
+    "200-320-200-2-float64": "a57b400dfed0ad18",
+    "200-320-200-2-float32": "98d7d05efd9ec778",
 }
 
 #: The same on x86-64 without fused multiply-adds.
@@ -52,6 +54,8 @@ BASELINE_DIGESTS: dict[str, str] = {
     "64-64-10-float32": "b043cdb791bbff74",
     "100-129-65-3-float64": "96885194392da0ad",
     "100-129-65-3-float32": "dee1a6561789ceda",
+    "200-320-200-2-float64": "65415127c03bcde0",
+    "200-320-200-2-float32": "37310428b5ed7270",
 }
 
 #: name: (layers, loss, rows, batch size, epochs, learning rate)
@@ -64,6 +68,10 @@ RUNS = {
     "64-64-10": ([(64, 64, "tanh", True), (64, 10, "identity", True)], "mean_squared_error", 70, 32, 5, 0.1),
     "100-129-65-3": (
         [(100, 129, "relu", True), (129, 65, "tanh", True), (65, 3, "sigmoid", True)], "log_loss", 257, 64, 3, 0.1,
+    ),
+    "200-320-200-2": (  # wide enough for several threads
+        [(200, 320, "tanh", True), (320, 200, "sigmoid", True), (200, 2, "identity", True)], "mean_squared_error",
+        300, 256, 2, 0.1,
     ),
 }  # fmt: skip
 

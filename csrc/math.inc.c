@@ -52,16 +52,6 @@ static inline PN_INLINE real FN(from_bits)(FN(bits) bits)
  */
 #define PN_COMPARES_BITS (PN_VECTOR_BYTES > 16 || !REAL_IS_DOUBLE)
 
-/* x < y for x, y >= 0. */
-static inline PN_INLINE int FN(is_less)(real x, real y)
-{
-#if PN_COMPARES_BITS
-    return (FN(signed_bits))FN(to_bits)(x) < (FN(signed_bits))FN(to_bits)(y);
-#else
-    return x < y;
-#endif
-}
-
 /* least if x < least, most if x > most, else x, for least < 0 < most. Of NaN it makes a number. */
 static inline PN_INLINE real FN(clamp)(real x, real least, real most)
 {
@@ -74,24 +64,6 @@ static inline PN_INLINE real FN(clamp)(real x, real least, real most)
     return x < most ? x : most;
 #endif
 }
-
-/* |x|, or most if that is less. NaN stays: the offset wraps what is above infinity round to the negative integers. */
-static inline PN_INLINE real FN(clamped_size)(real x, real most)
-{
-#if PN_COMPARES_BITS
-    const FN(bits) offset = ~(FN(bits))0 / 2 - FN(to_bits)((real)INFINITY);
-    FN(signed_bits) size = (FN(signed_bits))(FN(to_bits)(PN_FABS(x)) + offset);
-    FN(signed_bits) limit = (FN(signed_bits))(FN(to_bits)(most) + offset);
-    return FN(from_bits)((FN(bits))(size < limit ? size : limit) - offset);
-#else
-    return PN_FABS(x) > most ? most : PN_FABS(x);
-#endif
-}
-
-#define PN_SIGN ((FN(bits))1 << (8 * sizeof(real) - 1))
-
-/* size >= 0 with the sign in `sign`, 0 or PN_SIGN. An addition: on Zen 5 a three-way bit operation delays the FMAs. */
-static inline PN_INLINE real FN(with_sign)(real size, FN(bits) sign) { return FN(from_bits)(FN(to_bits)(size) + sign); }
 
 /* 2^m from m + bias + PN_ROUNDER: the low bits, shifted into the exponent. */
 static inline PN_INLINE real FN(power_of_two)(real shifted)
@@ -200,6 +172,34 @@ static inline PN_INLINE real FN(reduce_twice)(real x, real rounder, real *shifte
     return FN(fma)(n, PN_LN2_LOW, FN(fma)(n, PN_LN2_HIGH, x + x));
 #endif
 }
+
+/* x < y for x, y >= 0. */
+static inline PN_INLINE int FN(is_less)(real x, real y)
+{
+#if PN_COMPARES_BITS
+    return (FN(signed_bits))FN(to_bits)(x) < (FN(signed_bits))FN(to_bits)(y);
+#else
+    return x < y;
+#endif
+}
+
+/* |x|, or most if that is less. NaN stays: the offset wraps what is above infinity round to the negative integers. */
+static inline PN_INLINE real FN(clamped_size)(real x, real most)
+{
+#if PN_COMPARES_BITS
+    const FN(bits) offset = ~(FN(bits))0 / 2 - FN(to_bits)((real)INFINITY);
+    FN(signed_bits) size = (FN(signed_bits))(FN(to_bits)(PN_FABS(x)) + offset);
+    FN(signed_bits) limit = (FN(signed_bits))(FN(to_bits)(most) + offset);
+    return FN(from_bits)((FN(bits))(size < limit ? size : limit) - offset);
+#else
+    return PN_FABS(x) > most ? most : PN_FABS(x);
+#endif
+}
+
+#define PN_SIGN ((FN(bits))1 << (8 * sizeof(real) - 1))
+
+/* size >= 0 with the sign in `sign`, 0 or PN_SIGN. An addition: on Zen 5 a three-way bit operation delays the FMAs. */
+static inline PN_INLINE real FN(with_sign)(real size, FN(bits) sign) { return FN(from_bits)(FN(to_bits)(size) + sign); }
 
 /*
  * For |z| < 9/16 z - z^3 c / a (TANH), else 1 - 2 / (1 + exp(2z)) with exp(2z) = 2^n (1 + q) and both sides of the

@@ -331,6 +331,9 @@ static void FN(add_terms)(const FN(product) *s, size_t i, size_t rows, size_t j,
         FN(copy_some)(columns, edge + r * width, c + r * s->c_step);
 }
 
+/* Whether B lies in panels already, as a product wants them. */
+static inline PN_INLINE int FN(is_ready)(const FN(matrix) *b) { return !b->by_column && b->panel != PN_PANEL; }
+
 /* Columns j... of a B with contiguous rows, from the term p on. */
 static inline PN_INLINE FN(strip) FN(strip_of_b)(const FN(matrix) *b, size_t p, size_t j)
 {
@@ -384,7 +387,7 @@ static void FN(descend_by_blocks)(const FN(product) *s, FN(part) part, real *scr
 static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pack, size_t kc, real *panels)
 {
     size_t i_end = part.i + part.rows, j_end = part.j + part.columns;
-    int ready = !s->b.by_column && s->b.panel != PN_PANEL;
+    int ready = FN(is_ready)(&s->b);
     size_t nc = pack ? FN(even)(part.columns, PN_NC) : part.columns;
     nc = FN(whole)(nc, PN_PANEL);
     size_t mr = FN(even)(part.rows, PN_MR);
@@ -521,7 +524,7 @@ static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, 
     real *panel = scratch, *next_panel = scratch + PN_PANEL * kc, *block = scratch + 2 * PN_PANEL * kc;
     size_t room = (PN_SCRATCH - 2 * PN_PANEL * kc) / (PN_MR_WHOLE * kc);
     size_t mc = mr * FN(even)(tiles, room);
-    int ready = !s->b.by_column && s->b.panel != PN_PANEL;
+    int ready = FN(is_ready)(&s->b);
     for (size_t p = 0; p < s->k; p += kc) {
         size_t depth = FN(least)(kc, s->k - p);
         for (size_t i_block = part.i; i_block < i_end; i_block += mc) {
@@ -569,7 +572,7 @@ static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch
     int short_rows = s->k * sizeof(real) <= PN_ROWS_IN_PLACE;
     int aliased = s->a.by_column && s->a.step * sizeof(real) % 4096 == 0; /* terms that share cache lines */
     int narrow = part.columns <= PN_NARROW && !aliased;
-    int small_b = s->k * part.columns * sizeof(real) <= PN_IN_PLACE_BYTES, ready = s->b.panel != PN_PANEL;
+    int small_b = s->k * part.columns * sizeof(real) <= PN_IN_PLACE_BYTES, ready = FN(is_ready)(&s->b);
     int b_in_place = !s->b.by_column && (few_rows || small_b || (ready && (narrow || short_rows)));
     int packed = !b_in_place && !few_rows && !narrow;
 

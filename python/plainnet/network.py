@@ -261,8 +261,7 @@ class Network:
             and len(x) == len(y) > 0
         ):  # fmt: skip
             x, y = self._pair(x, y)
-        if not (type(learning_rate) is float and 1e-30 < learning_rate < 1e30):
-            learning_rate = _as_learning_rate(learning_rate, dtype)
+        learning_rate = _as_learning_rate(learning_rate, dtype)
         if not self._training.acquire(False):
             raise RuntimeError("the network is being trained by another thread")
         try:

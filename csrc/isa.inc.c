@@ -22,6 +22,7 @@
 #include "elementwise.inc.c"
 #include "loss.inc.c"
 #include "dense.inc.c"
+#include "tiny4.inc.c"
 #include "tiny.inc.c"
 #undef real
 #undef REAL_IS_DOUBLE
@@ -37,6 +38,7 @@
 #include "elementwise.inc.c"
 #include "loss.inc.c"
 #include "dense.inc.c"
+#include "tiny4.inc.c"
 #include "tiny.inc.c"
 #undef real
 #undef REAL_IS_DOUBLE

@@ -46,6 +46,26 @@ def test_fit_in_mini_batches_is_train_on_batch_in_turn(backend, dtype, loss):
     np.testing.assert_array_equal(net.parameters, twin.parameters)
 
 
+def test_kernels_for_tiny_networks_have_the_bits_of_ordinary_steps(c_backend, dtype):
+    """Full batches of tiny networks have kernels of their own; the same rows twice, in two batches, have not."""
+    rng = np.random.default_rng(5)
+    losses = list(textbook.LOSSES)
+    for trial in range(60):
+        widths = rng.integers(1, 6, rng.integers(2, 5))
+        activations = [*rng.choice(["tanh", "sigmoid", "relu", "identity"], len(widths) - 2), "sigmoid"]
+        layers = [
+            (int(n_in), int(n_out), str(f), bool(rng.integers(2)))
+            for n_in, n_out, f in zip(widths[:-1], widths[1:], activations, strict=True)
+        ]
+        net = textbook.network(layers, losses[trial % 3], seed=trial, backend=c_backend, dtype=dtype)
+        x, y = data(int(rng.integers(1, 7)), dtype, layers)
+        twin = net.copy()
+        history = net.fit(x, y, epochs=20, learning_rate=0.3)
+        twin.fit(np.r_[x, x], np.r_[y, y], epochs=10, learning_rate=0.3, batch_size=len(x), shuffle=False)
+        np.testing.assert_array_equal(net.parameters, twin.parameters, err_msg=str(net))
+        assert np.isfinite(history.loss).all()
+
+
 def test_history_is_a_float64_array_of_losses_before_each_update(backend, dtype):
     x, y = data(6, dtype)
     net = make(backend, dtype=dtype)

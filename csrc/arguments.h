@@ -37,7 +37,16 @@ pn_status pn_check_no_overlap(pn_array output, pn_array other);
 pn_status pn_check_arrays(const pn_array *inputs, size_t n_inputs, const pn_array *outputs, size_t n_outputs);
 
 /* *sum += a * b * c, or PN_SIZE_OVERFLOW beyond PTRDIFF_MAX / 16: whole arrays of that many elements can be indexed. */
-pn_status pn_add_product(size_t *sum, size_t a, size_t b, size_t c);
+static inline pn_status pn_add_product(size_t *sum, size_t a, size_t b, size_t c)
+{
+    const size_t most = PTRDIFF_MAX / 16;
+    int small = (a | b | c) >> 20 == 0; /* spares the divisions */
+    if (!small && a != 0 && b != 0 && c != 0)
+        PN_REQUIRE(a <= most && b <= most / a && c <= most / a / b, PN_SIZE_OVERFLOW);
+    PN_REQUIRE(a * b * c <= most - *sum, PN_SIZE_OVERFLOW);
+    *sum += a * b * c;
+    return PN_OK;
+}
 
 /* Layers, sizes and loss of a network; *n_parameters is written on success. */
 pn_status pn_check_network(const pn_network *network, size_t *n_parameters);

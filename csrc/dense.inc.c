@@ -122,6 +122,26 @@ static inline PN_INLINE void FN(forward_scalar)(const int n, size_t m, size_t k,
     }
 }
 
+/* One row, whole vectors of columns, few enough that the sums of all of them may run through k at once. */
+static int FN(is_plain_row)(size_t m, size_t n) { return m == 1 && n % PN_LANES == 0 && n <= PN_NARROW; }
+
+/* What multiply would do for it, without its questions: they take as long as a small layer's sums. */
+static void FN(forward_row)(size_t k, size_t n, const real *x, const real *weight, const real *bias, pn_activation f,
+                            real *a)
+{
+    FN(tile_job) job = {.a = x, .b_step = n, .b_panel = PN_PANEL, .last_depth = k};
+    for (size_t j = 0, width; j < n; j += width) {
+        int log_vectors = FN(tile_width)(1, n - j);
+        while ((width = (size_t)PN_LANES << log_vectors) > n - j)
+            log_vectors--;
+        job.b = weight + j;
+        job.init = bias != NULL ? bias + j : FN(zeros);
+        job.c = a + j;
+        FN(tiles)[0][log_vectors][0](&job);
+    }
+    FN(activate)(n, f, a, a);
+}
+
 static void FN(dense_forward)(size_t m, size_t k, size_t n, const real *x, const real *weight, const real *bias,
                               pn_activation f, real *a, real *workspace)
 {
@@ -135,7 +155,10 @@ static void FN(dense_forward)(size_t m, size_t k, size_t n, const real *x, const
         FN(activate)(m * n, f, a, a);
         return;
     }
-    FN(forward)(m, k, n, x, FN(plain)(k, n, weight), bias, f, a, workspace);
+    if (FN(is_plain_row)(m, n))
+        FN(forward_row)(k, n, x, weight, bias, f, a);
+    else
+        FN(forward)(m, k, n, x, FN(plain)(k, n, weight), bias, f, a, workspace);
 }
 
 static void FN(dense_backward_x)(size_t m, size_t k, size_t n, const real *grad_z, const real *weight,

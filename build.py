@@ -1,4 +1,4 @@
-"""Builds the extension `plainnet._plainnet` from csrc/, with the declarations of csrc/plainnet.h."""
+"""Builds the extension `plainnet._plainnet` from csrc/ and python/calls.c, with what their headers declare."""
 
 import os
 import re
@@ -9,6 +9,7 @@ from cffi import FFI
 
 ROOT = Path(__file__).parent
 CSRC = ROOT / "csrc"
+HEADERS = [CSRC / "plainnet.h", ROOT / "python" / "calls.h"]
 
 
 def declarations(header: str) -> str:
@@ -28,13 +29,14 @@ compile_args += [] if sys.platform == "win32" else ["-fvisibility=hidden", "-g0"
 extra = os.environ.get("PLAINNET_CFLAGS", "").split()
 
 ffibuilder = FFI()
-ffibuilder.cdef(declarations((CSRC / "plainnet.h").read_text()))
+for header in HEADERS:
+    ffibuilder.cdef(declarations(header.read_text()))
 ffibuilder.set_source(
     "plainnet._plainnet",
-    '#include "plainnet.h"',
-    sources=[path for path in relative("*.c") if not path.endswith(".inc.c")],
-    depends=[*relative("*.h"), *relative("*.inc.c")],
-    include_dirs=["csrc"],
+    '#include "calls.h"',
+    sources=["python/calls.c", *(path for path in relative("*.c") if not path.endswith(".inc.c"))],
+    depends=["python/calls.h", *relative("*.h"), *relative("*.inc.c")],
+    include_dirs=["csrc", "python"],
     libraries=[] if sys.platform == "win32" else ["m", "pthread"],
     extra_compile_args=compile_args + extra,
     extra_link_args=extra,

@@ -236,3 +236,64 @@ def test_train_on_batch_does_not_allocate_workspace_again(backend):
         assert tracemalloc.get_traced_memory()[0] - before < 5000
     finally:
         tracemalloc.stop()
+
+
+# ---- Ways that only calls with small arrays take ---------------------------------------------------------------------
+
+
+def test_a_predicted_row_is_an_array_of_its_own(backend, dtype):
+    net = textbook.network(LAYERS, "log_loss", seed=1, dtype=dtype, backend=backend)
+    first, second = np.zeros((1, LAYERS[0][0]), dtype), np.ones((1, LAYERS[0][0]), dtype)
+    a = net.predict(first)
+    kept = a.copy()
+    assert not np.array_equal(net.predict(second), kept)
+    np.testing.assert_array_equal(a, kept)
+    assert a.base is None
+    assert a.flags.carray
+
+
+def test_repeated_batches_are_checked_like_the_first(backend, dtype):
+    """The second batch of the same shape takes a way of its own, unless something is wrong with it."""
+    net = textbook.network(LAYERS, "log_loss", seed=1, dtype=dtype, backend=backend)
+    rng = np.random.default_rng(3)
+    x, y = rng.random((4, LAYERS[0][0])).astype(dtype), rng.random((4, LAYERS[-1][1])).astype(dtype)
+    for bad_x, bad_y, rate, message in [
+        (np.full_like(x, np.nan), y, 0.1, "x"),
+        (x, y + 2, 0.1, "0, 1"),
+        (x, y, -1.0, "learning_rate"),
+        (x, y, np.nan, "learning_rate"),
+        (x[:3], y, 0.1, "rows"),
+        (x[:, 1:], y, 0.1, "n_in"),
+    ]:
+        net.train_on_batch(x, y)
+        before = net.parameters.copy()
+        with pytest.raises(ValueError, match=message):
+            net.train_on_batch(bad_x, bad_y, rate)
+        np.testing.assert_array_equal(net.parameters, before)
+
+
+def test_repeated_batches_between_other_calls_have_the_bits_of_a_fresh_network(c_backend, dtype):
+    """The workspace that they share with fit is replaced when fit needs a larger one."""
+    net, twin = (textbook.network(LAYERS, "log_loss", seed=1, dtype=dtype, backend=c_backend) for _ in range(2))
+    rng = np.random.default_rng(3)
+    x, y = rng.random((300, LAYERS[0][0])).astype(dtype), rng.random((300, LAYERS[-1][1])).astype(dtype)
+    for step in range(12):
+        if step % 3 == 2:
+            net.fit(x, y, batch_size=20 * step)
+            twin.fit(x, y, batch_size=20 * step)
+        rows = slice(0, 4 + step // 4)
+        loss = net.train_on_batch(x[rows], y[rows])
+        twin = twin.copy()  # which knows of no batch before
+        assert twin.train_on_batch(x[rows], y[rows]) == loss
+        np.testing.assert_array_equal(net.predict(x[:1]), twin.predict(x[:2])[:1])
+        np.testing.assert_array_equal(net.parameters, twin.parameters)
+
+
+def test_a_repeated_batch_may_be_a_view_of_the_parameters(backend):
+    net = pn.Network([pn.Dense(2, 2, "tanh"), pn.Dense(2, 1)], seed=0, backend=backend)
+    x, y = net.parameters[:4].reshape(2, 2), net.parameters[4:6].reshape(2, 1)
+    twin = net.copy()
+    for _ in range(3):
+        kept = x.copy(), y.copy()
+        assert net.train_on_batch(x, y) == twin.train_on_batch(*kept)
+        np.testing.assert_array_equal(net.parameters, twin.parameters)

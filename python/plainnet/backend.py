@@ -27,17 +27,27 @@ class Backend(Protocol):
     """
     A network's layers and loss over its flat parameters; implemented by ``reference.Model`` and ``native.Model``.
 
-    Arrays are contiguous, aligned, of the parameters' dtype, and of shapes that fit.
+    Arrays are contiguous, aligned, of the parameters' dtype, and of shapes that fit. Two calls are shortcuts for small
+    arrays, of any layout, whose shape the backend itself names in `row_shape` and `batch_shapes`.
     """
+
+    row_shape: tuple[int, int] | None
+    batch_shapes: tuple[tuple[int, ...], tuple[int, ...]] | None  # after a batch, which another one may resemble
 
     def forward(self, x: Array, out: Array) -> None:
         """`out` (n_samples, n_out) = the network's output for `x` (n_samples, n_in)."""
+
+    def forward_row(self, x: Array) -> Array:
+        """A new array (1, n_out), the network's output for `x` of `row_shape`."""
 
     def loss_and_gradient(self, x: Array, y: Array, gradient: Array) -> float:
         """The loss of `x`, `y`; `gradient` (n_parameters,) is laid out as the parameters."""
 
     def train_on_batch(self, x: Array, y: Array, learning_rate: float) -> float:
         """One step of gradient descent; the loss from before it."""
+
+    def train_on_such_batch(self, x: Array, y: Array, learning_rate: float) -> float:
+        """The same for `x` and `y` of `batch_shapes`."""
 
     def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
         """

@@ -44,9 +44,11 @@ _SUFFIX = {np.dtype(np.float64): "f64", np.dtype(np.float32): "f32"}
 # Types by name would be looked up at every call.
 _DOUBLES, _BYTES = ffi.typeof("double[]"), ffi.typeof("char[]")
 _DOUBLE, _SIZE = ffi.typeof("double *"), ffi.typeof("size_t *")
-_TRAINING, _PROGRESS = ffi.typeof("pn_training *"), ffi.typeof("pn_progress *")
+_TRAINING, _PROGRESS, _CALL = ffi.typeof("pn_training *"), ffi.typeof("pn_progress *"), ffi.typeof("pn_call *")
 _ARRAY = {np.dtype(np.float64): _DOUBLES, np.dtype(np.float32): ffi.typeof("float[]")}
 _from_buffer, _new, _NULL = ffi.from_buffer, ffi.new, ffi.NULL
+#: Arrays up to this size, in bytes, are quicker copied than handed over by from_buffer.
+_SMALL = 8192
 _NO_STEPS = 2 ** (8 * ffi.sizeof("size_t")) - 1
 
 
@@ -134,16 +136,24 @@ class Model:
             [(*layer.weight.shape, ACTIVATIONS[layer.activation], layer.bias is not None) for layer in layers],
         )
         self._network = ffi.new("pn_network *", (len(layers), self._c_layers, LOSSES[loss]))
-        self._loss = _new(_DOUBLE)
         suffix = _SUFFIX[parameters.dtype]
-        for name in ("forward", "forward_workspace", "loss_and_gradient", "gradient_workspace", "train",
-                     "train_workspace", "train_on_batch"):  # fmt: skip
+        for name in ("call_forward", "call_train_on_batch", "forward", "forward_workspace", "loss_and_gradient",
+                     "gradient_workspace", "train", "train_workspace", "train_on_batch"):  # fmt: skip
             setattr(self, f"_{name}", getattr(lib, f"pn_{name}_{suffix}"))
         self._workspace = _NULL
         self._workspace_bytes = 0
-        self._spare_workspaces: list[tuple[Any, int]] = []  # for forward
+        self._batch_call = _new(_CALL, (self._network, self._parameters))
+        self._batch_loss = _new(_DOUBLE)
+        self.batch_shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+        n_in, n_out = layers[0].weight.shape[0], layers[-1].weight.shape[1]
+        self.row_shape = (1, n_in) if max(n_in, n_out) * parameters.itemsize <= _SMALL else None
+        # For forward. A list's pop and append are atomic: threads never share a workspace or a row.
+        self._spare_workspaces: list[tuple[Any, int]] = []
+        self._spare_rows: list[tuple[Any, Array, Any]] = []
 
     # Set above, for the network's dtype.
+    _call_forward: Any
+    _call_train_on_batch: Any
     _forward: Any
     _forward_workspace: Any
     _loss_and_gradient: Any
@@ -165,7 +175,7 @@ class Model:
         arguments = (
             len(x), self._network, self._parameters, _from_buffer(self._array, x), _from_buffer(self._array, out, True)
         )  # fmt: skip
-        try:  # a list's pop and append are atomic: threads never share a workspace
+        try:
             workspace, n_bytes = self._spare_workspaces.pop()
         except IndexError:
             workspace, n_bytes = _NULL, 0
@@ -175,6 +185,26 @@ class Model:
             status = self._forward(*arguments, workspace, n_bytes)
         self._spare_workspaces.append((workspace, n_bytes))
         _check(status)
+
+    def forward_row(self, x: Array) -> Array:
+        """A new array (1, n_out), the network's output for `x` (1, n_in)."""
+        try:
+            row = self._spare_rows.pop()
+        except IndexError:
+            row = self._new_row()
+        status = self._call_forward(row[0], x.tobytes())
+        out: Array = row[1].copy()
+        self._spare_rows.append(row)
+        if status:
+            _check(status)
+        return out
+
+    def _new_row(self) -> tuple[Any, Array, Any]:
+        """A call for one row, and the array and the workspace that it points to."""
+        out = np.empty((1, self.layers[-1].weight.shape[1]), self.parameters.dtype)
+        workspace, n_bytes = _new_workspace(self._forward_workspace, 1, self._network)
+        target = _from_buffer(self._array, out, True)
+        return _new(_CALL, (self._network, self._parameters, 1, target, 0.0, workspace, n_bytes)), out, workspace
 
     def loss_and_gradient(self, x: Array, y: Array, gradient: Array) -> float:
         """The loss of `x`, `y`; `gradient` is laid out as the parameters."""
@@ -191,7 +221,7 @@ class Model:
 
     def train_on_batch(self, x: Array, y: Array, learning_rate: float) -> float:
         """One step of gradient descent; the loss from before it."""
-        array, loss = self._array, self._loss
+        array, loss = self._array, self._batch_loss
         status = self._train_on_batch(
             len(x), self._network, learning_rate, self._parameters, _from_buffer(array, x), _from_buffer(array, y),
             loss, self._workspace, self._workspace_bytes,
@@ -206,7 +236,16 @@ class Model:
                 raise DivergedError(0)
             check_training_data(x, y, self.loss)
             _check(status)
+        self._batch_call.n_rows = len(x)
+        self.batch_shapes = (x.shape, y.shape) if max(x.nbytes, y.nbytes) <= _SMALL else None
         return loss[0]  # type: ignore[no-any-return]
+
+    def train_on_such_batch(self, x: Array, y: Array, learning_rate: float) -> float:
+        """The same for `x` and `y` of `batch_shapes`."""
+        call = self._batch_call
+        if self._call_train_on_batch(call, learning_rate, x.tobytes(), y.tobytes()):
+            return self.train_on_batch(x.copy(), y.copy(), learning_rate)  # which will say what is wrong
+        return call.loss  # type: ignore[no-any-return]
 
     def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
         """Goes on from `progress` for `max_steps` steps, or to the end."""
@@ -232,8 +271,9 @@ class Model:
         needed = _new(_SIZE)
         _check(self._train_workspace(n_rows, self._network, c_training, needed))
         if needed[0] > self._workspace_bytes:
-            self._workspace, self._workspace_bytes = _NULL, 0
+            self._workspace, self._workspace_bytes, self.batch_shapes = _NULL, 0, None
             self._workspace, self._workspace_bytes = _allocate(needed[0])
+            self._batch_call.workspace, self._batch_call.workspace_bytes = self._workspace, self._workspace_bytes
 
 
 def _c_training(training: Training) -> Any:

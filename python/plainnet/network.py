@@ -133,6 +133,7 @@ class Network:
         self._training = threading.Lock()
         self._n_in, self._n_out = self.layers[0].n_in, self.layers[-1].n_out
         self._model = BACKENDS[self.backend](self.layers, self.loss, self._parameters)
+        self._row_shape = self._model.row_shape
 
     @property
     def parameters(self) -> Array:
@@ -219,12 +220,11 @@ class Network:
         TypeError, ValueError
             Naming what was wrong; nothing is written then.
         """
-        dtype, n_in = self._dtype, self._n_in
-        # The usual case, as short as it can be: much of a small network's pass is what happens before it.
-        if type(x) is ndarray and x.dtype is dtype and x.flags.carray and x.ndim == 2 and x.shape[1] == n_in and len(x):
-            native_x = x
-        else:
-            native_x = self._rows("x", x, n_in)
+        dtype = self._dtype
+        # Much of a small network's pass is what happens before it.
+        if out is None and type(x) is ndarray and x.shape == self._row_shape and x.dtype is dtype:
+            return self._model.forward_row(x)
+        native_x = x if self._is_ready(x, self._n_in) else self._rows("x", x, self._n_in)
         if out is None:
             result = empty((len(native_x), self._n_out), dtype)
             self._model.forward(native_x, result)
@@ -254,18 +254,17 @@ class Network:
         TypeError, ValueError
             As for :meth:`fit`.
         """
-        dtype = self._dtype
-        if not (  # the usual case, as in predict
-            type(x) is type(y) is ndarray and x.dtype is y.dtype is dtype and x.flags.carray and y.flags.carray
-            and x.ndim == y.ndim == 2 and x.shape[1] == self._n_in and y.shape[1] == self._n_out
-            and len(x) == len(y) > 0
-        ):  # fmt: skip
-            x, y = self._pair(x, y)
-        learning_rate = _as_learning_rate(learning_rate, dtype)
+        learning_rate = _as_learning_rate(learning_rate, self._dtype)
         if not self._training.acquire(False):
             raise RuntimeError("the network is being trained by another thread")
         try:
-            return self._model.train_on_batch(x, y, learning_rate)
+            model = self._model
+            if (
+                type(x) is ndarray and type(y) is ndarray and x.dtype is y.dtype is self._dtype
+                and (x.shape, y.shape) == model.batch_shapes
+            ):  # fmt: skip
+                return model.train_on_such_batch(x, y, learning_rate)
+            return model.train_on_batch(*self._pair(x, y), learning_rate)
         finally:
             self._training.release()
 

@@ -2,6 +2,7 @@
 #include "arguments.h"
 #include "kernels.h"
 #include "shuffle.h"
+#include "threads.h"
 
 #define real float
 #define MEMBER f32

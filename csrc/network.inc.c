@@ -65,8 +65,8 @@ static size_t FN(forward_rows)(size_t n_rows, const FN(extent) *e)
     return n_rows < rows ? n_rows : rows;
 }
 
-/* A pass that needs no more than this much workspace keeps it on the stack. */
-enum { FN(STACK_BYTES) = 8192 };
+/* A pass that needs no more than this much workspace keeps it on the stack. A longer one than this is for threads. */
+enum { FN(STACK_BYTES) = 8192, FN(MICROSECONDS_TO_SHARE) = 100 };
 
 typedef struct FN(forward_plan) {
     size_t rows;       /* at a time */
@@ -83,6 +83,38 @@ static FN(forward_plan) FN(plan_forward)(size_t n_rows, const pn_network *networ
     plan.products = FN(products)(plan.rows, network, kernels->dense_forward_workspace);
     plan.bytes = 2 * FN(taken)(plan.hidden) + FN(taken)(plan.products);
     return plan;
+}
+
+typedef struct FN(pass) {
+    const pn_network *network;
+    const FN(pn_kernels) *kernels;
+    FN(extent) e;
+    FN(forward_plan) plan;
+    size_t n_rows;
+    const real *parameters, *x;
+    real *out;
+} FN(pass);
+
+/* The rows of one part of the plan, through all layers. */
+static void FN(forward_part)(void *context, size_t part, void *scratch)
+{
+    const FN(pass) *pass = context;
+    const pn_network *network = pass->network;
+    const size_t row = part * pass->plan.rows, left = pass->n_rows - row;
+    const size_t m = left < pass->plan.rows ? left : pass->plan.rows;
+    char *space = scratch;
+    real *products = FN(take)(&space, pass->plan.products);
+    real *hidden[2] = {FN(take)(&space, pass->plan.hidden), FN(take)(&space, pass->plan.hidden)};
+    const real *a = pass->x + row * pass->e.n_in, *weight = pass->parameters;
+    for (size_t l = 0; l < network->n_layers; l++) {
+        const pn_layer *layer = &network->layers[l];
+        const real *bias = weight + layer->n_in * layer->n_out;
+        real *next = l + 1 == network->n_layers ? pass->out + row * pass->e.n_out : hidden[l % 2];
+        pass->kernels->dense_forward(m, layer->n_in, layer->n_out, a, weight, layer->has_bias ? bias : NULL,
+                                     layer->activation, next, products);
+        a = next;
+        weight = bias + (layer->has_bias ? layer->n_out : 0);
+    }
 }
 
 pn_status FN(pn_forward_workspace)(size_t n_rows, const pn_network *network, size_t *n_bytes)
@@ -107,28 +139,21 @@ pn_status FN(pn_forward)(size_t n_rows, const pn_network *network, const real *p
     PN_TRY(FN(measure)(n_rows, network, &e));
     const pn_array inputs[] = {PN_ARRAY(parameters, e.n_parameters), PN_ARRAY(x, n_rows * e.n_in)};
     const pn_array outputs[] = {PN_ARRAY(out, n_rows * e.n_out), {workspace, workspace_bytes, 1}};
-    const FN(pn_kernels) *kernels = &isa->MEMBER;
-    const FN(forward_plan) plan = FN(plan_forward)(n_rows, network, kernels, &e);
-    int on_stack = plan.bytes <= FN(STACK_BYTES);
+    FN(pass) pass = {network, &isa->MEMBER, e, FN(plan_forward)(n_rows, network, &isa->MEMBER, &e),
+                     n_rows, parameters, x, out};
+    size_t bytes = pass.plan.bytes, parts = (n_rows - 1) / pass.plan.rows + 1;
+    int on_stack = bytes <= FN(STACK_BYTES);
     PN_TRY(pn_check_arrays(inputs, 2, outputs, on_stack ? 1 : 2));
-    PN_REQUIRE(on_stack || workspace_bytes >= plan.bytes + PN_WORKSPACE_ALIGNMENT, PN_WORKSPACE_TOO_SMALL);
+    PN_REQUIRE(on_stack || workspace_bytes >= bytes + PN_WORKSPACE_ALIGNMENT, PN_WORKSPACE_TOO_SMALL);
     char *space = on_stack ? stack : pn_align_workspace(workspace);
-    real *products = FN(take)(&space, plan.products);
-    real *hidden[2] = {FN(take)(&space, plan.hidden), FN(take)(&space, plan.hidden)};
 
-    for (size_t row = 0; row < n_rows; row += plan.rows) {
-        size_t m = n_rows - row < plan.rows ? n_rows - row : plan.rows;
-        const real *a = x + row * e.n_in, *weight = parameters;
-        for (size_t l = 0; l < network->n_layers; l++) {
-            const pn_layer *layer = &network->layers[l];
-            const real *bias = weight + layer->n_in * layer->n_out;
-            real *next = l + 1 == network->n_layers ? out + row * e.n_out : hidden[l % 2];
-            kernels->dense_forward(m, layer->n_in, layer->n_out, a, weight, layer->has_bias ? bias : NULL,
-                                   layer->activation, next, products);
-            a = next;
-            weight = bias + (layer->has_bias ? layer->n_out : 0);
-        }
-    }
+    /* Threads take parts, each with activations of its own; where these are too large, they share each product. */
+    double microseconds = (double)n_rows * (2 * (double)e.n_parameters + 50 * (double)(e.hidden / n_rows)) / 1.6e5;
+    if (parts > 1 && bytes <= PN_TASK_BYTES && microseconds >= FN(MICROSECONDS_TO_SHARE))
+        pn_parallel_for(parts, FN(forward_part), &pass, space, microseconds);
+    else
+        for (size_t part = 0; part < parts; part++)
+            FN(forward_part)(&pass, part, space);
     return PN_OK;
 }
 

@@ -159,7 +159,7 @@ static uint64_t await_job(uint64_t seen, int spins)
 
 static void *work(void *number)
 {
-    _Alignas(64) unsigned char scratch[PN_SCRATCH_BYTES];
+    _Alignas(64) unsigned char scratch[PN_TASK_BYTES];
     size_t own_number = (size_t)(uintptr_t)number;
     int spins = own_number < usable_cpus() ? SPINS_ASLEEP : 0;
     uint64_t seen = 0;
@@ -211,7 +211,7 @@ static void hire(size_t n)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attributes, PN_SCRATCH_BYTES + STACK_BYTES);
+    pthread_attr_setstacksize(&attributes, PN_TASK_BYTES + STACK_BYTES);
     pthread_t thread;
     while (pool.n_workers < n &&
            pthread_create(&thread, &attributes, work, (void *)(uintptr_t)(pool.n_workers + 1)) == 0)

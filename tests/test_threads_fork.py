@@ -5,9 +5,12 @@ import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import pytest
+
+import plainnet as pn
 
 import textbook
 
@@ -31,6 +34,22 @@ def test_threads_may_predict_with_one_network(backend):
         jobs = [(n, pool.submit(net.predict, x[:n])) for _ in range(50) for n in expected]
         for n, job in jobs:
             np.testing.assert_array_equal(job.result(), expected[n])
+
+
+@pytest.mark.parametrize("sizes", [(13, 64, 64, 1), (40, 96, 10), (5, 300, 2), (200, 700, 3)])
+def test_rows_shared_among_threads_have_the_bits_of_rows_apart(c_backend, dtype, sizes):
+    """Narrow networks share whole rows out, wide ones each product."""
+    layers = [pn.Dense(n_in, n_out, "tanh") for n_in, n_out in pairwise(sizes)]
+    net = pn.Network(layers, seed=0, dtype=dtype, backend=c_backend)
+    x = np.random.default_rng(1).standard_normal((6001, sizes[0])).astype(dtype)
+    expected = np.concatenate([net.predict(x[i : i + 50]) for i in range(0, len(x), 50)])
+    before = pn.num_threads()
+    try:
+        for n in (1, 2, 3, 8):
+            pn.set_num_threads(n)
+            np.testing.assert_array_equal(net.predict(x), expected)
+    finally:
+        pn.set_num_threads(before)
 
 
 def test_threads_may_ask_one_network_for_gradients(backend):

@@ -18,12 +18,26 @@
 #include "kernels.h"
 #include "threads.h"
 
-enum { M = 70, K = 90, N = 130, ROUNDS = 150, USERS = 4 };
+/* One product, and one forward pass of many rows, large enough to be shared out. */
+enum { M = 96, K = 256, N = 544, ROWS = 6000, WIDTH = 32, ROUNDS = 50, USERS = 4 };
 static float x[M * K], weight[K * N], expected[M * N];
+static float rows[ROWS * WIDTH], parameters[WIDTH * WIDTH + WIDTH], expected_rows[ROWS];
+static const pn_layer layers[2] = {{WIDTH, WIDTH - 1, PN_TANH, 1}, {WIDTH - 1, 1, PN_IDENTITY, 1}};
+static const pn_network network = {2, layers, PN_MEAN_SQUARED_ERROR};
 
 static void multiply(float *a, float *workspace)
 {
     pn_kernels_in_use()->f32.dense_forward(M, K, N, x, weight, NULL, PN_TANH, a, workspace);
+}
+
+static void pass(float *out)
+{
+    size_t n_bytes = 0;
+    pn_forward_workspace_f32(ROWS, &network, &n_bytes);
+    void *workspace = malloc(n_bytes);
+    if (pn_forward_f32(ROWS, &network, parameters, rows, out, workspace, n_bytes) != PN_OK)
+        memset(out, 255, sizeof expected_rows);
+    free(workspace);
 }
 
 static void fail(const char *what)
@@ -34,25 +48,29 @@ static void fail(const char *what)
 
 static void *use(void *number)
 {
-    float *a = malloc(sizeof expected);
+    float *a = malloc(sizeof expected), *out = malloc(sizeof expected_rows);
     float *workspace = malloc(sizeof(float) * pn_kernels_in_use()->f32.dense_workspace(M, K, N));
     for (int round = 0; round < ROUNDS; round++) {
         memset(a, 255, sizeof expected);
         multiply(a, workspace);
         if (memcmp(a, expected, sizeof expected) != 0)
             fail("bits with threads");
-        if (number != NULL && round % 10 == 0 && pn_set_num_threads((size_t)(1 + round / 10 % 5)) != PN_OK)
+        memset(out, 255, sizeof expected_rows);
+        pass(out);
+        if (memcmp(out, expected_rows, sizeof expected_rows) != 0)
+            fail("bits of rows with threads");
+        if (number != NULL && round % 5 == 0 && pn_set_num_threads((size_t)(1 + round / 5 % 5)) != PN_OK)
             fail("pn_set_num_threads");
-        if (round % 50 == 49)
+        if (round % 25 == 24)
             usleep(3000); /* the workers fall asleep */
     }
-    free(a), free(workspace);
+    free(a), free(out), free(workspace);
     return NULL;
 }
 
 static void count(void *context, size_t index, void *scratch)
 {
-    memset(scratch, (int)index, PN_SCRATCH_BYTES);
+    memset(scratch, (int)index, PN_TASK_BYTES);
     atomic_fetch_add((atomic_int *)context, 1);
 }
 
@@ -64,7 +82,7 @@ static void nest(void *context, size_t index, void *scratch)
 
 static void check_tasks(void)
 {
-    static _Alignas(64) unsigned char scratch[PN_SCRATCH_BYTES];
+    static _Alignas(64) unsigned char scratch[PN_TASK_BYTES];
     for (size_t n = 0; n < 40; n++) {
         atomic_int counted = 0;
         pn_parallel_for(n, count, &counted, scratch, 1e6);
@@ -80,11 +98,16 @@ int main(void)
         x[i] = (float)(i * 7919 % 1009) / 1009 - 0.5f;
     for (size_t i = 0; i < K * N; i++)
         weight[i] = (float)(i * 104729 % 1013) / 1013 - 0.5f;
+    for (size_t i = 0; i < ROWS * WIDTH; i++)
+        rows[i] = (float)(i * 6211 % 997) / 997 - 0.5f;
+    for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++)
+        parameters[i] = (float)(i * 4001 % 991) / 991 - 0.5f;
     if (pn_set_num_threads(0) != PN_BAD_THREADS || pn_set_num_threads(PN_MAX_THREADS + 1) != PN_BAD_THREADS ||
         pn_set_num_threads(1) != PN_OK || pn_num_threads() != 1)
         fail("pn_set_num_threads");
     float *workspace = malloc(sizeof(float) * pn_kernels_in_use()->f32.dense_workspace(M, K, N));
     multiply(expected, workspace);
+    pass(expected_rows);
     free(workspace);
 
     pn_set_num_threads(4);

@@ -54,6 +54,74 @@ static size_t FN(products)(size_t n_rows, const pn_network *network, size_t (*ne
     return most;
 }
 
+/* A network at work. */
+typedef struct FN(model) {
+    const pn_network *network;
+    const FN(pn_kernels) *kernels;
+    FN(extent) e;
+    real *parameters;
+    real *packed;         /* weights in the kernels' order, layer after layer, where that pays; NULL: none */
+    size_t packed_rows;   /* of the batches that they are packed for */
+} FN(model);
+
+/* Elements of layer l's packed weights, 0 if it has none. */
+static size_t FN(packed_size)(const FN(model) *model, size_t l)
+{
+    const pn_layer *layer = &model->network->layers[l];
+    return model->packed == NULL ? 0 : model->kernels->packed_size(model->packed_rows, layer->n_in, layer->n_out);
+}
+
+static real *FN(after_packed)(real *packed, size_t size)
+{
+    return packed == NULL ? NULL : packed + FN(taken)(size) / sizeof(real);
+}
+
+/* packed from parameters, or back. */
+static void FN(pack_weights)(const FN(model) *model, int back)
+{
+    real *weight = model->parameters, *packed = model->packed;
+    for (size_t l = 0; packed != NULL && l < model->network->n_layers; l++) {
+        const pn_layer *layer = &model->network->layers[l];
+        size_t size = FN(packed_size)(model, l);
+        if (size > 0 && back)
+            model->kernels->unpack(layer->n_in, layer->n_out, packed, weight);
+        else if (size > 0)
+            model->kernels->pack(layer->n_in, layer->n_out, weight, packed);
+        weight += layer->n_in * layer->n_out + (layer->has_bias ? layer->n_out : 0);
+        packed = FN(after_packed)(packed, size);
+    }
+}
+
+/* Bytes of a network's packed weights, for batches of about so many rows. */
+static size_t FN(all_packed_bytes)(size_t n_rows, const pn_network *network, const FN(pn_kernels) *kernels)
+{
+    size_t bytes = 0;
+    for (size_t l = 0; l < network->n_layers; l++)
+        bytes += FN(taken)(kernels->packed_size(n_rows, network->layers[l].n_in, network->layers[l].n_out));
+    return bytes;
+}
+
+/* Where a layer's weights are; forward_layer goes on to the next layer's. */
+typedef struct FN(weights) {
+    const real *plain;
+    real *packed;
+} FN(weights);
+
+/* out[m][n_out] = f(a @ weight + bias) of layer l. */
+static void FN(forward_layer)(size_t m, const FN(model) *model, size_t l, FN(weights) *weights, const real *a,
+                              pn_activation f, real *out, real *products)
+{
+    const pn_layer *layer = &model->network->layers[l];
+    size_t k = layer->n_in, n = layer->n_out, packed_size = FN(packed_size)(model, l);
+    const real *end = weights->plain + k * n, *bias = layer->has_bias ? end : NULL;
+    if (packed_size > 0)
+        model->kernels->dense_forward_packed(m, k, n, a, weights->packed, bias, f, out, products);
+    else
+        model->kernels->dense_forward(m, k, n, a, weights->plain, bias, f, out, products);
+    weights->plain = end + (layer->has_bias ? n : 0);
+    weights->packed = FN(after_packed)(weights->packed, packed_size);
+}
+
 /* ---- Forward ------------------------------------------------------------------------------------------ */
 
 /* Rows that go through the network together: their activations stay in cache. */
@@ -65,14 +133,18 @@ static size_t FN(forward_rows)(size_t n_rows, const FN(extent) *e)
     return n_rows < rows ? n_rows : rows;
 }
 
-/* A pass that needs no more than this much workspace keeps it on the stack. A longer one than this is for threads. */
-enum { FN(STACK_BYTES) = 8192, FN(MICROSECONDS_TO_SHARE) = 100 };
+/*
+ * A pass that needs no more than so many bytes of workspace keeps them on the stack; one that takes so long is for
+ * threads; and one of so many parts packs the weights first.
+ */
+enum { FN(STACK_BYTES) = 8192, FN(MICROSECONDS_TO_SHARE) = 100, FN(PARTS_TO_PACK) = 2 };
 
 typedef struct FN(forward_plan) {
     size_t rows;       /* at a time */
     size_t hidden;     /* elements of each of two hidden activations */
     size_t products;   /* elements */
-    size_t bytes;      /* of all three */
+    size_t bytes;      /* of these three */
+    size_t packed;     /* bytes of packed weights; 0: for so few rows it does not pay */
 } FN(forward_plan);
 
 static FN(forward_plan) FN(plan_forward)(size_t n_rows, const pn_network *network, const FN(pn_kernels) *kernels,
@@ -82,16 +154,15 @@ static FN(forward_plan) FN(plan_forward)(size_t n_rows, const pn_network *networ
     plan.hidden = network->n_layers == 1 ? 0 : plan.rows * e->max_width;
     plan.products = FN(products)(plan.rows, network, kernels->dense_forward_workspace);
     plan.bytes = 2 * FN(taken)(plan.hidden) + FN(taken)(plan.products);
+    plan.packed = n_rows / plan.rows < FN(PARTS_TO_PACK) ? 0 : FN(all_packed_bytes)(plan.rows, network, kernels);
     return plan;
 }
 
 typedef struct FN(pass) {
-    const pn_network *network;
-    const FN(pn_kernels) *kernels;
-    FN(extent) e;
+    FN(model) model;
     FN(forward_plan) plan;
     size_t n_rows;
-    const real *parameters, *x;
+    const real *x;
     real *out;
 } FN(pass);
 
@@ -99,21 +170,18 @@ typedef struct FN(pass) {
 static void FN(forward_part)(void *context, size_t part, void *scratch)
 {
     const FN(pass) *pass = context;
-    const pn_network *network = pass->network;
-    const size_t row = part * pass->plan.rows, left = pass->n_rows - row;
+    const FN(model) *model = &pass->model;
+    const size_t row = part * pass->plan.rows, left = pass->n_rows - row, n_layers = model->network->n_layers;
     const size_t m = left < pass->plan.rows ? left : pass->plan.rows;
     char *space = scratch;
     real *products = FN(take)(&space, pass->plan.products);
     real *hidden[2] = {FN(take)(&space, pass->plan.hidden), FN(take)(&space, pass->plan.hidden)};
-    const real *a = pass->x + row * pass->e.n_in, *weight = pass->parameters;
-    for (size_t l = 0; l < network->n_layers; l++) {
-        const pn_layer *layer = &network->layers[l];
-        const real *bias = weight + layer->n_in * layer->n_out;
-        real *next = l + 1 == network->n_layers ? pass->out + row * pass->e.n_out : hidden[l % 2];
-        pass->kernels->dense_forward(m, layer->n_in, layer->n_out, a, weight, layer->has_bias ? bias : NULL,
-                                     layer->activation, next, products);
+    FN(weights) weights = {model->parameters, model->packed};
+    const real *a = pass->x + row * model->e.n_in;
+    for (size_t l = 0; l < n_layers; l++) {
+        real *next = l + 1 == n_layers ? pass->out + row * model->e.n_out : hidden[l % 2];
+        FN(forward_layer)(m, model, l, &weights, a, model->network->layers[l].activation, next, products);
         a = next;
-        weight = bias + (layer->has_bias ? layer->n_out : 0);
     }
 }
 
@@ -124,8 +192,8 @@ pn_status FN(pn_forward_workspace)(size_t n_rows, const pn_network *network, siz
     PN_REQUIRE(n_bytes != NULL, PN_NULL_POINTER);
     PN_TRY(pn_ready(&isa));
     PN_TRY(FN(measure)(n_rows, network, &e));
-    size_t bytes = FN(plan_forward)(n_rows, network, &isa->MEMBER, &e).bytes;
-    *n_bytes = bytes <= FN(STACK_BYTES) ? 0 : bytes + PN_WORKSPACE_ALIGNMENT;
+    FN(forward_plan) plan = FN(plan_forward)(n_rows, network, &isa->MEMBER, &e);
+    *n_bytes = plan.bytes + plan.packed <= FN(STACK_BYTES) ? 0 : plan.bytes + plan.packed + PN_WORKSPACE_ALIGNMENT;
     return PN_OK;
 }
 
@@ -139,17 +207,24 @@ pn_status FN(pn_forward)(size_t n_rows, const pn_network *network, const real *p
     PN_TRY(FN(measure)(n_rows, network, &e));
     const pn_array inputs[] = {PN_ARRAY(parameters, e.n_parameters), PN_ARRAY(x, n_rows * e.n_in)};
     const pn_array outputs[] = {PN_ARRAY(out, n_rows * e.n_out), {workspace, workspace_bytes, 1}};
-    FN(pass) pass = {network, &isa->MEMBER, e, FN(plan_forward)(n_rows, network, &isa->MEMBER, &e),
-                     n_rows, parameters, x, out};
-    size_t bytes = pass.plan.bytes, parts = (n_rows - 1) / pass.plan.rows + 1;
+    FN(pass) pass = {{network, &isa->MEMBER, e, (real *)parameters, NULL, 0}, /* which are only read */
+                     FN(plan_forward)(n_rows, network, &isa->MEMBER, &e), n_rows, x, out};
+    const FN(forward_plan) *plan = &pass.plan;
+    size_t bytes = plan->bytes + plan->packed, parts = (n_rows - 1) / plan->rows + 1;
     int on_stack = bytes <= FN(STACK_BYTES);
     PN_TRY(pn_check_arrays(inputs, 2, outputs, on_stack ? 1 : 2));
     PN_REQUIRE(on_stack || workspace_bytes >= bytes + PN_WORKSPACE_ALIGNMENT, PN_WORKSPACE_TOO_SMALL);
     char *space = on_stack ? stack : pn_align_workspace(workspace);
+    if (plan->packed > 0) {
+        pass.model.packed = (real *)(void *)space;
+        pass.model.packed_rows = plan->rows;
+        space += plan->packed;
+        FN(pack_weights)(&pass.model, 0);
+    }
 
     /* Threads take parts, each with activations of its own; where these are too large, they share each product. */
     double microseconds = (double)n_rows * (2 * (double)e.n_parameters + 50 * (double)(e.hidden / n_rows)) / 1.6e5;
-    if (parts > 1 && bytes <= PN_TASK_BYTES && microseconds >= FN(MICROSECONDS_TO_SHARE))
+    if (parts > 1 && plan->bytes <= PN_TASK_BYTES && microseconds >= FN(MICROSECONDS_TO_SHARE))
         pn_parallel_for(parts, FN(forward_part), &pass, space, microseconds);
     else
         for (size_t part = 0; part < parts; part++)
@@ -193,50 +268,20 @@ static double FN(denominator)(const pn_network *network, size_t n_rows)
     }
 }
 
-/* A network at work. */
-typedef struct FN(model) {
-    const pn_network *network;
-    const FN(pn_kernels) *kernels;
-    FN(extent) e;
-    real *parameters;
-    real *packed;         /* weights in the kernels' order, layer after layer, where that pays; NULL: none */
-    size_t packed_rows;   /* of the batches that they are packed for */
-} FN(model);
-
-/* Elements of layer l's packed weights, 0 if it has none. */
-static size_t FN(packed_size)(const FN(model) *model, size_t l)
-{
-    const pn_layer *layer = &model->network->layers[l];
-    return model->packed == NULL ? 0 : model->kernels->packed_size(model->packed_rows, layer->n_in, layer->n_out);
-}
-
-static real *FN(after_packed)(real *packed, size_t size)
-{
-    return packed == NULL ? NULL : packed + FN(taken)(size) / sizeof(real);
-}
-
 /* a[l] for the hidden layers and z of the last one, into grad_z[0]. */
 static void FN(forward)(size_t m, const FN(model) *model, const real *x, FN(tape) tape)
 {
-    const FN(pn_kernels) *kernels = model->kernels;
     const size_t n_layers = model->network->n_layers;
-    const real *a = x, *weight = model->parameters;
-    real *next = tape.a, *packed = model->packed;
-    for (size_t l = 0; l < n_layers; l++) {
+    FN(weights) weights = {model->parameters, model->packed};
+    const real *a = x;
+    real *next = tape.a;
+    for (size_t l = 0; l + 1 < n_layers; l++) {
         const pn_layer *layer = &model->network->layers[l];
-        size_t k = layer->n_in, n = layer->n_out, packed_size = FN(packed_size)(model, l);
-        const real *end = weight + k * n, *bias = layer->has_bias ? end : NULL;
-        pn_activation f = l + 1 < n_layers ? layer->activation : PN_IDENTITY;
-        real *out = l + 1 < n_layers ? next : tape.grad_z[0];
-        if (packed_size > 0)
-            kernels->dense_forward_packed(m, k, n, a, packed, bias, f, out, tape.products);
-        else
-            kernels->dense_forward(m, k, n, a, weight, bias, f, out, tape.products);
-        a = out;
-        next += m * n;
-        weight = end + (layer->has_bias ? n : 0);
-        packed = FN(after_packed)(packed, packed_size);
+        FN(forward_layer)(m, model, l, &weights, a, layer->activation, next, tape.products);
+        a = next;
+        next += m * layer->n_out;
     }
+    FN(forward_layer)(m, model, n_layers - 1, &weights, a, PN_IDENTITY, tape.grad_z[0], tape.products);
 }
 
 /* From grad_z[0] of the last layer: target = gradient where rate is 0, else parameters -= rate * gradient. */

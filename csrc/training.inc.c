@@ -44,12 +44,10 @@ enum { FN(STEPS_TO_PACK) = 4 };
 static size_t FN(packed_bytes)(size_t n_rows, const pn_network *network, const pn_training *training,
                                const FN(pn_kernels) *kernels)
 {
-    size_t batch_size = FN(batch_size)(n_rows, training), bytes = 0;
+    size_t batch_size = FN(batch_size)(n_rows, training);
     if ((double)training->epochs * (double)((n_rows - 1) / batch_size + 1) < FN(STEPS_TO_PACK))
         return 0;
-    for (size_t l = 0; l < network->n_layers; l++)
-        bytes += FN(taken)(kernels->packed_size(batch_size, network->layers[l].n_in, network->layers[l].n_out));
-    return bytes;
+    return FN(all_packed_bytes)(batch_size, network, kernels);
 }
 
 static size_t FN(train_bytes)(size_t n_rows, const pn_network *network, const pn_training *training,
@@ -101,21 +99,10 @@ static void FN(make_order)(const FN(run) *run)
 /* Brings the packed weights up to date with the parameters, or the other way round. */
 static void FN(pack_all)(const FN(run) *run, int back)
 {
-    const FN(model) *model = &run->model;
-    real *weight = model->parameters, *packed = model->packed;
     if (back && !run->state->behind)
         return;
     run->state->behind = 0;
-    for (size_t l = 0; packed != NULL && l < model->network->n_layers; l++) {
-        const pn_layer *layer = &model->network->layers[l];
-        size_t size = FN(packed_size)(model, l);
-        if (size > 0 && back)
-            model->kernels->unpack(layer->n_in, layer->n_out, packed, weight);
-        else if (size > 0)
-            model->kernels->pack(layer->n_in, layer->n_out, weight, packed);
-        weight += layer->n_in * layer->n_out + (layer->has_bias ? layer->n_out : 0);
-        packed = FN(after_packed)(packed, size);
-    }
+    FN(pack_weights)(&run->model, back);
 }
 
 static int FN(parameters_finite)(const FN(run) *run)

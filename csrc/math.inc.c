@@ -249,9 +249,8 @@ static inline PN_INLINE FN(vec) FN(tanh_vector)(FN(vec) z)
         {2.21769474e-2f, -5.66491904e-3f, -9.23871715e-3f, 9.500616e-4f, 8.70635122e-5f, -7.67244182e-6f,
          -2.96049222e-7f, -2.42627474e-9f},
     };
-    FN(vec) x;
-    for (int l = 0; l < PN_LANES; l++)
-        x[l] = PN_FABS(z[l]) > 9.02f ? 9.02f : PN_FABS(z[l]); /* NaN stays */
+    FN(vec_bits) sign = (FN(vec_bits))z & (FN(vec_bits))FN(broadcast)((real)-0.0);
+    FN(vec) x = FN(vec_min)(FN(broadcast)(9.02f), (FN(vec))((FN(vec_bits))z ^ sign)); /* NaN stays */
     FN(vec) scaled = FN(vec_fma)(x, FN(broadcast)(3.325f), FN(broadcast)(2));
     FN(vec_bits) piece = (FN(vec_bits))scaled >> 22;
     FN(vec) y = x - FN(lookup)(pieces[0], piece), c0 = FN(lookup)(pieces[1], piece), base;
@@ -263,7 +262,6 @@ static inline PN_INLINE FN(vec) FN(tanh_vector)(FN(vec) z)
     FN(vec) c56 = FN(vec_fma)(FN(lookup)(pieces[7], piece), y, FN(lookup)(pieces[6], piece));
     FN(vec) c78 = FN(vec_fma)(FN(lookup)(pieces[9], piece), y, FN(lookup)(pieces[8], piece));
     FN(vec) c = FN(vec_fma)(FN(vec_fma)(FN(vec_fma)(c78, y2, c56), y2, c34), y2, c12);
-    FN(vec_bits) sign = (FN(vec_bits))z & (FN(vec_bits))FN(broadcast)((real)-0.0);
     return (FN(vec))((FN(vec_bits))FN(vec_fma)(c, y, base) + sign);
 }
 

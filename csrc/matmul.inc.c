@@ -65,6 +65,12 @@ typedef struct FN(product) {
     int transposed;             /* C[i][j] is c[j][i], likewise a_prev; and bias[m] */
 } FN(product);
 
+/*
+ * Of pointers that differ by a multiple of a step gcc keeps each in a register, and most of these in memory; and it loads
+ * the numbers of a column as one vector, which it then takes apart with permutations. After this it knows nothing.
+ */
+#define PN_OPAQUE(pointer) __asm__("" : "+r"(pointer))
+
 /* ---- Tiles -------------------------------------------------------------------------------------------------- */
 
 typedef struct FN(tile_job) {
@@ -80,9 +86,6 @@ typedef struct FN(tile_job) {
     size_t c_step;
     real rate;
 } FN(tile_job);
-
-/* Without it gcc loads the numbers of a column as one vector, which it then takes apart with permutations. */
-#define PN_OPAQUE(pointer) __asm__("" : "+r"(pointer))
 
 static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, const FN(tile_job) *t)
 {
@@ -201,14 +204,11 @@ static void FN(pack_transposed)(size_t depth, size_t width, const real *from, si
             FN(vec) block[PN_LANES];
             const real *row = from + r * step + p;
             size_t some = width - r < PN_LANES ? width - r : PN_LANES;
-            if (some == PN_LANES) {
-                PN_UNROLL
-                for (size_t l = 0; l < PN_LANES; l++)
-                    block[l] = FN(load)(row + l * step);
-            } else {
-                PN_UNROLL
-                for (size_t l = 0; l < PN_LANES; l++)
-                    block[l] = FN(load)(row + (l < some ? l : some - 1) * step);
+            PN_UNROLL
+            for (size_t l = 0; l < PN_LANES; l++) {
+                block[l] = FN(load)(row);
+                row += l + 1 < some ? step : 0;
+                PN_OPAQUE(row);
             }
             FN(transpose)(block);
             PN_UNROLL

@@ -6,6 +6,7 @@
 
 #define PN_SCALAR_COLUMNS 4   /* scalar chains up to so many columns, */
 #define PN_SCALAR_TERMS 256   /* of one row or of rows with so many terms together */
+#define PN_BIAS_VECTORS 4     /* vectors of columns of the bias at a time */
 
 static size_t FN(dense_workspace)(size_t m, size_t k, size_t n)
 {
@@ -228,23 +229,37 @@ static void FN(dense_backward_weight_packed)(size_t m, size_t k, size_t n, const
 
 /* ---- The bias ----------------------------------------------------------------------------------------------- */
 
-/* target = G, or target -= rate * G. */
-static inline PN_INLINE real FN(descend)(real rate, real gradient, real target)
+/* So many vectors of columns; of the last one, which reads into the next row, `columns` count. */
+static inline PN_INLINE void FN(backward_bias)(const size_t vectors, size_t columns, size_t m, size_t n,
+                                               const real *grad_z, const real *end, real rate, real *target)
 {
-    return rate > 0 ? FN(fma)(-rate, gradient, target) : gradient;
+    FN(vec) sum[PN_BIAS_VECTORS] = {{0}};
+    real total[PN_BIAS_VECTORS * PN_LANES];
+    size_t whole = FN(readable_rows)(m, vectors * PN_LANES, grad_z, n, end);
+    for (size_t i = 0; i < whole; i++)
+        PN_UNROLL
+        for (size_t v = 0; v < vectors; v++)
+            sum[v] += FN(load)(grad_z + i * n + v * PN_LANES);
+    PN_UNROLL
+    for (size_t v = 0; v < vectors; v++)
+        FN(store)(total + v * PN_LANES, sum[v]);
+    for (size_t i = whole; i < m; i++)
+        for (size_t j = 0; j < columns; j++)
+            total[j] += grad_z[i * n + j];
+    FN(put)(rate, columns, total, target);
 }
 
 static void FN(dense_backward_bias)(size_t m, size_t n, const real *grad_z, real rate, real *target)
 {
-    enum { BLOCK = 8 * PN_LANES };
-    for (size_t start = 0; start < n; start += BLOCK) {
-        size_t count = n - start < BLOCK ? n - start : BLOCK;
-        real sum[BLOCK] = {0};
-        for (size_t i = 0; i < m; i++)
-            for (size_t j = 0; j < count; j++)
-                sum[j] += grad_z[i * n + start + j];
-        for (size_t j = 0; j < count; j++)
-            target[start + j] = FN(descend)(rate, sum[j], target[start + j]);
+    const real *end = grad_z + m * n;
+    for (size_t j = 0, columns; j < n; j += columns) {
+        columns = FN(least)(n - j, PN_BIAS_VECTORS * PN_LANES);
+        if (columns == PN_BIAS_VECTORS * PN_LANES)
+            FN(backward_bias)(PN_BIAS_VECTORS, columns, m, n, grad_z + j, end, rate, target + j);
+        else {
+            columns = FN(least)(columns, PN_LANES);
+            FN(backward_bias)(1, columns, m, n, grad_z + j, end, rate, target + j);
+        }
     }
 }
 

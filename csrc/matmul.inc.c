@@ -90,11 +90,15 @@ typedef struct FN(tile_job) {
 static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, const FN(tile_job) *t)
 {
     FN(vec) acc[PN_MR][PN_WIDEST];
+    const real *init = t->init;
+    size_t init_step = t->init_step;
     PN_UNROLL
-    for (int i = 0; i < rows; i++)
+    for (int i = 0; i < rows; i++, init += init_step) {
+        PN_OPAQUE(init);
         PN_UNROLL
         for (int v = 0; v < vectors; v++)
-            acc[i][v] = FN(load)(t->init + (size_t)i * t->init_step + v * PN_LANES);
+            acc[i][v] = FN(load)(init + v * PN_LANES);
+    }
 
     const real *a = t->a;
     const real *b = t->b;
@@ -126,19 +130,16 @@ static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, cons
     }
 
     real *c = t->c;
-    if (t->rate > 0) {
-        FN(vec) rate = FN(broadcast)(-t->rate);
-        PN_UNROLL
-        for (int i = 0; i < rows; i++)
-            PN_UNROLL
-            for (int v = 0; v < vectors; v++)
-                acc[i][v] = FN(vec_fma)(rate, acc[i][v], FN(load)(c + (size_t)i * t->c_step + v * PN_LANES));
-    }
+    size_t c_step = t->c_step; /* which a store might change, for all that the compiler knows */
+    int descend = t->rate > 0;
+    FN(vec) rate = FN(broadcast)(-t->rate);
     PN_UNROLL
-    for (int i = 0; i < rows; i++)
+    for (int i = 0; i < rows; i++, c += c_step) {
+        PN_OPAQUE(c);
         PN_UNROLL
         for (int v = 0; v < vectors; v++)
-            FN(store)(c + (size_t)i * t->c_step + v * PN_LANES, acc[i][v]);
+            FN(store)(c + v * PN_LANES, descend ? FN(vec_fma)(rate, acc[i][v], FN(load)(c + v * PN_LANES)) : acc[i][v]);
+    }
 }
 
 /* Rows x vectors that exist as functions: all that fit into the registers and keep enough chains in flight. */

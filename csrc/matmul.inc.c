@@ -74,6 +74,7 @@ typedef struct FN(product) {
 /* ---- Tiles -------------------------------------------------------------------------------------------------- */
 
 typedef struct FN(tile_job) {
+    size_t tiles;               /* side by side, each as many panels of B and C from the one before as it is wide */
     const real *a;
     size_t a_step, a_jump;      /* between rows or columns of A; what else to go on by after each part */
     const real *b, *b_last;     /* b_last: where the rows of B for the last part are, if not behind the others */
@@ -81,16 +82,16 @@ typedef struct FN(tile_job) {
     size_t parts, depth;        /* the sum has `parts` parts of `depth` terms each */
     size_t last_depth;          /* and one more of so many */
     const real *init;
-    size_t init_step;
+    size_t init_step, init_panel;
     real *c;
-    size_t c_step;
+    size_t c_step, c_panel;
     real rate;
 } FN(tile_job);
 
-static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, const FN(tile_job) *t)
+static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, const FN(tile_job) *t, const real *init,
+                                      const real *b, real *c)
 {
     FN(vec) acc[PN_MR][PN_WIDEST];
-    const real *init = t->init;
     size_t init_step = t->init_step;
     PN_UNROLL
     for (int i = 0; i < rows; i++, init += init_step) {
@@ -101,7 +102,6 @@ static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, cons
     }
 
     const real *a = t->a;
-    const real *b = t->b;
     size_t a_step = t->a_step, b_step = t->b_step, b_panel = t->b_panel;
     for (size_t part = 0; part <= t->parts; part++) {
         size_t depth = part < t->parts ? t->depth : t->last_depth;
@@ -129,7 +129,6 @@ static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, cons
         a += t->a_jump;
     }
 
-    real *c = t->c;
     size_t c_step = t->c_step; /* which a store might change, for all that the compiler knows */
     int descend = t->rate > 0;
     FN(vec) rate = FN(broadcast)(-t->rate);
@@ -139,6 +138,19 @@ static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, cons
         PN_UNROLL
         for (int v = 0; v < vectors; v++)
             FN(store)(c + v * PN_LANES, descend ? FN(vec_fma)(rate, acc[i][v], FN(load)(c + v * PN_LANES)) : acc[i][v]);
+    }
+}
+
+static inline PN_INLINE void FN(tile_row)(int rows, int vectors, int by_column, const FN(tile_job) *t)
+{
+    size_t panels = vectors > 2 ? (size_t)vectors / 2 : 1;
+    const real *init = t->init, *b = t->b;
+    real *c = t->c;
+    for (size_t left = t->tiles; left > 0; left--) {
+        FN(tile)(rows, vectors, by_column, t, init, b, c);
+        init += panels * t->init_panel;
+        b += panels * t->b_panel;
+        c += panels * t->c_panel;
     }
 }
 
@@ -155,8 +167,8 @@ static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, cons
 #endif
 
 #define PN_DEFINE_TILE(rows, vectors)                                                                                \
-    static void FN(tile_##rows##x##vectors##_by_row)(const FN(tile_job) *t) { FN(tile)(rows, vectors, 0, t); }       \
-    static void FN(tile_##rows##x##vectors##_by_column)(const FN(tile_job) *t) { FN(tile)(rows, vectors, 1, t); }
+    static void FN(tile_##rows##x##vectors##_by_row)(const FN(tile_job) *t) { FN(tile_row)(rows, vectors, 0, t); }   \
+    static void FN(tile_##rows##x##vectors##_by_column)(const FN(tile_job) *t) { FN(tile_row)(rows, vectors, 1, t); }
 PN_TILES(PN_DEFINE_TILE, 1)
 PN_TILES(PN_DEFINE_TILE, 2)
 PN_TILES_4(PN_DEFINE_TILE)
@@ -274,55 +286,69 @@ typedef struct FN(strip) {
     const real *end;            /* of B: nothing may be read from here on; NULL: whole vectors are there */
 } FN(strip);
 
-/* A tile at c[rows][c_step], whole vectors of it, that adds to init[rows][init_step]. */
-static void FN(run_tile)(size_t rows, size_t columns, int log_vectors, size_t depth, const FN(strip) *a,
-                         const FN(strip) *b, const real *init, size_t init_step, real rate, real *c, size_t c_step)
+/* Tiles of whole vectors, for all `columns` of C or the last few: c[rows] from init[rows], as they stand in the job. */
+static void FN(run_tiles)(FN(tile_job) *job, size_t rows, size_t columns, int log_vectors, size_t depth,
+                          const FN(strip) *a, const FN(strip) *b)
 {
     size_t width = (size_t)PN_LANES << log_vectors;
-    FN(tile_job) job = {
-        .a = a->data, .a_step = a->step, .b = b->data, .b_step = b->step, .b_panel = b->panel, .last_depth = depth,
-        .init = init, .init_step = init_step, .c = c, .c_step = c_step, .rate = rate,
-    };
     real rest[PN_WIDEST * PN_LANES + PN_LANES * PN_LANES];
+    job->tiles = columns < width ? 1 : columns / width;
+    job->a = a->data;
+    job->a_step = a->step;
+    job->b = b->data;
+    job->b_step = b->step;
+    job->b_panel = b->panel;
+    job->last_depth = depth;
     if (!a->by_column && a->panel != PN_PANEL) {
-        job.depth = PN_PANEL;
-        job.parts = depth / PN_PANEL;
-        job.last_depth = depth % PN_PANEL;
-        job.a_jump = a->panel - PN_PANEL;
+        job->depth = PN_PANEL;
+        job->parts = depth / PN_PANEL;
+        job->last_depth = depth % PN_PANEL;
+        job->a_jump = a->panel - PN_PANEL;
     } else if (columns < width && b->end) {
-        job.parts = 1;
-        job.depth = FN(readable_rows)(depth, width, b->data, b->step, b->end);
-        job.last_depth = depth - job.depth;
-        job.b_last = rest;
-        job.b_last_step = width;
-        for (size_t r = 0; r < job.last_depth; r++)
-            FN(copy_padded)(columns, width, b->data + (job.depth + r) * b->step, rest + r * width);
+        job->parts = 1;
+        job->depth = FN(readable_rows)(depth, width, b->data, b->step, b->end);
+        job->last_depth = depth - job->depth;
+        job->b_last = rest;
+        job->b_last_step = width;
+        for (size_t r = 0; r < job->last_depth; r++)
+            FN(copy_padded)(columns, width, b->data + (job->depth + r) * b->step, rest + r * width);
     }
-    FN(tiles)[a->by_column][log_vectors][rows - 1](&job);
+    FN(tiles)[a->by_column][log_vectors][rows - 1](job);
 }
 
 static const real FN(zeros)[PN_WIDEST * PN_LANES];
 
-/* The terms p... of the sums in C[i...][j...], at most 2^log_vectors vectors wide. */
+/* The terms p... of the sums in C[i...][j...]: `columns` are whole tiles, or less than one. */
 static void FN(add_terms)(const FN(product) *s, size_t i, size_t rows, size_t j, size_t columns, int log_vectors,
                           size_t p, size_t depth, const FN(strip) *a, const FN(strip) *b)
 {
     size_t width = (size_t)PN_LANES << log_vectors;
     real *c = s->c + j / PN_PANEL * s->c_panel + i * s->c_step;
-    const real *init = p > 0 ? c : s->bias ? s->bias + j : FN(zeros);
-    size_t init_step = p > 0 ? s->c_step : 0;
-    if (columns == width) {
-        FN(run_tile)(rows, columns, log_vectors, depth, a, b, init, init_step, s->rate, c, s->c_step);
+    FN(tile_job) job = {.c = c, .c_step = s->c_step, .c_panel = s->c_panel, .rate = s->rate, .init = FN(zeros)};
+    if (p > 0) {
+        job.init = c;
+        job.init_step = s->c_step;
+        job.init_panel = s->c_panel;
+    } else if (s->bias) {
+        job.init = s->bias + j;
+        job.init_panel = PN_PANEL;
+    }
+    if (columns >= width) {
+        FN(run_tiles)(&job, rows, columns, log_vectors, depth, a, b);
         return;
     }
 
     real edge[PN_MR * PN_PANEL], old[PN_MR * PN_PANEL];
     for (size_t r = 0; r < (p > 0 ? rows : 1); r++)
-        FN(copy_padded)(columns, width, init + r * init_step, old + r * width);
+        FN(copy_padded)(columns, width, job.init + r * job.init_step, old + r * width);
     if (s->rate > 0)
         for (size_t r = 0; r < rows; r++)
             FN(copy_padded)(columns, width, c + r * s->c_step, edge + r * width);
-    FN(run_tile)(rows, columns, log_vectors, depth, a, b, old, p > 0 ? width : 0, s->rate, edge, width);
+    job.init = old;
+    job.init_step = p > 0 ? width : 0;
+    job.c = edge;
+    job.c_step = width;
+    FN(run_tiles)(&job, rows, columns, log_vectors, depth, a, b);
     size_t r = 0;
     if (columns == s->c_step) /* what a whole vector writes into the next row is overwritten by it */
         for (; r * columns + width <= rows * columns; r++)
@@ -404,18 +430,18 @@ static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pac
                 size_t rows = FN(least)(mr, i_end - i);
                 FN(strip) a = {s->a.data + (s->a.by_column ? p * s->a.step + i : i * s->a.step + p), s->a.step,
                                PN_PANEL, s->a.by_column, NULL};
-                for (size_t j = 0, width; j < columns; j += width) {
+                for (size_t j = 0, some; j < columns; j += some) {
                     int log_vectors = columns - j > PN_LANES;
                     if (s->c_panel == PN_PANEL)
                         log_vectors = FN(tile_width)(rows, columns - j);
                     if (ready && (size_t)PN_LANES << log_vectors > FN(whole)(columns - j, PN_PANEL))
                         log_vectors--; /* behind the last panel there is nothing to read */
-                    width = (size_t)PN_LANES << log_vectors;
+                    size_t width = (size_t)PN_LANES << log_vectors;
+                    some = columns - j < width ? columns - j : (columns - j) / width * width;
                     FN(strip) b = FN(strip_of_b)(&s->b, p, j_block + j);
                     if (pack)
                         b = (FN(strip)){panels + j * depth, PN_PANEL, panel, 0, NULL};
-                    FN(add_terms)(s, i, rows, j_block + j, FN(least)(width, columns - j), log_vectors, p, depth, &a,
-                                  &b);
+                    FN(add_terms)(s, i, rows, j_block + j, some, log_vectors, p, depth, &a, &b);
                 }
                 if (p + depth == s->k)
                     FN(finish)(s, i, rows, j_block, columns);
@@ -482,8 +508,10 @@ static void FN(multiply_transposed)(const FN(product) *s, FN(part) part, real *p
                 for (size_t r = 0; r < rows; r++)
                     for (size_t l = 0; l < width; l++)
                         init[r * width + l] = s->bias[i + r];
-            FN(run_tile)(rows, columns, log_vectors, s->k, &a, &b, s->bias ? init : FN(zeros), s->bias ? width : 0, 0,
-                         edge, width);
+            FN(tile_job) job = {
+                .c = edge, .c_step = width, .init = s->bias ? init : FN(zeros), .init_step = s->bias ? width : 0,
+            };
+            FN(run_tiles)(&job, rows, columns, log_vectors, s->k, &a, &b);
             if (s->c_step == 1)
                 FN(put)(s->rate, columns, edge, s->c + j);
             else

@@ -128,18 +128,4 @@ static inline PN_INLINE FN(vec) FN(lookup)(const real *table, FN(vec_bits) index
     return (FN(vec)){table[index[0] & 7], table[index[1] & 7], table[index[2] & 7], table[index[3] & 7]};
 #endif
 }
-
-/* a < b ? a : b in each lane, so b where one is NaN. Said as a loop, gcc makes two slow instructions of it. */
-static inline PN_INLINE FN(vec) FN(vec_min)(FN(vec) a, FN(vec) b)
-{
-#if PN_LANES == 16 && !defined(__clang__)
-    return __builtin_ia32_minps512_mask(a, b, b, -1, 4);
-#elif PN_LANES == 8
-    return __builtin_ia32_minps256(a, b);
-#else
-    for (int l = 0; l < PN_LANES; l++)
-        a[l] = a[l] < b[l] ? a[l] : b[l];
-    return a;
-#endif
-}
 #endif

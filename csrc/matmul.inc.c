@@ -16,7 +16,7 @@
 #define PN_KC_FEW_ROWS 32           /* the same where B is read in place, once: so many streams from memory */
 #define PN_IN_PLACE_BYTES 40960     /* B up to this size is not packed */
 #define PN_NARROW 512               /* columns: up to this width of C, A is not packed */
-#define PN_ROWS_IN_PLACE 4096       /* bytes: nor is it where its rows are that long at most, and B is packed already */
+#define PN_ROWS_IN_PLACE 4032       /* bytes: nor if its rows are no longer and B is packed; from 4096 on they collide */
 #define PN_NC 512                   /* columns of B packed at a time where A is not */
 #define PN_DESCEND_BLOCK 96         /* rows and columns of C whose sum needs several blocks before it updates C */
 #define PN_TRANSPOSED_M 64          /* rows of a batch up to which backward_x may be computed transposed */
@@ -66,7 +66,7 @@ typedef struct FN(product) {
 } FN(product);
 
 /*
- * Of pointers that differ by a multiple of a step gcc keeps each in a register, and most of these in memory; and it loads
+ * Of pointers that differ by multiples of a step gcc keeps each in a register, and most of these in memory; it loads
  * the numbers of a column as one vector, which it then takes apart with permutations. After this it knows nothing.
  */
 #define PN_OPAQUE(pointer) __asm__("" : "+r"(pointer))
@@ -193,7 +193,10 @@ static size_t FN(readable_rows)(size_t depth, size_t width, const real *from, si
     return rows < depth ? rows : depth;
 }
 
-/* to[p][to_step] = from[p][step], `width` of each row; the next numbers of `to`, up to whole vectors, are anything. */
+/*
+ * to[p][to_step] = from[p][step], `width` of each row; the next numbers of `to`, up to whole vectors, are anything: in
+ * a narrower `to` they are the beginning of the next row, which comes later.
+ */
 static void FN(pack)(size_t depth, size_t width, const real *from, size_t step, const real *end, real *to,
                      size_t to_step)
 {
@@ -207,13 +210,14 @@ static void FN(pack)(size_t depth, size_t width, const real *from, size_t step, 
             to[p * to_step + j] = j < width ? from[p * step + j] : 0;
 }
 
-/* to[p][to_step] = from[][step] transposed; likewise. */
+/* to[p][to_step] = from[][step] transposed; likewise, so that the last vectors of rows come first. */
 static void FN(pack_transposed)(size_t depth, size_t width, const real *from, size_t step, real *to, size_t to_step)
 {
-    size_t whole = depth < PN_LANES ? 0 : depth;
+    size_t whole = depth < PN_LANES ? 0 : depth, padded = (width + PN_LANES - 1) / PN_LANES * PN_LANES;
     for (size_t start = 0; start < whole; start += PN_LANES) {
         size_t p = start < depth - PN_LANES ? start : depth - PN_LANES;
-        for (size_t r = 0; r < width; r += PN_LANES) {
+        for (size_t r = padded; r > 0;) {
+            r -= PN_LANES;
             FN(vec) block[PN_LANES];
             const real *row = from + r * step + p;
             size_t some = width - r < PN_LANES ? width - r : PN_LANES;
@@ -229,19 +233,18 @@ static void FN(pack_transposed)(size_t depth, size_t width, const real *from, si
                 FN(store)(to + (p + l) * to_step + r, block[l]);
         }
     }
-    size_t padded = (width + PN_LANES - 1) / PN_LANES * PN_LANES;
     for (size_t p = whole; p < depth; p++)
         for (size_t r = 0; r < padded; r++)
             to[p * to_step + r] = from[(r < width ? r : width - 1) * step + p];
 }
 
 /* Rows i... of A as a panel by columns. */
-static void FN(pack_a)(const FN(matrix) *a, size_t i, size_t rows, size_t p, size_t depth, real *to)
+static void FN(pack_a)(const FN(matrix) *a, size_t i, size_t rows, size_t p, size_t depth, real *to, size_t to_step)
 {
     if (a->by_column)
-        FN(pack)(depth, rows, a->data + p * a->step + i, a->step, a->end, to, PN_MR_WHOLE);
+        FN(pack)(depth, rows, a->data + p * a->step + i, a->step, a->end, to, to_step);
     else
-        FN(pack_transposed)(depth, rows, a->data + i * a->step + p, a->step, to, PN_MR_WHOLE);
+        FN(pack_transposed)(depth, rows, a->data + i * a->step + p, a->step, to, to_step);
 }
 
 /* Columns j... of B as a panel by rows, two vectors wide. */
@@ -551,7 +554,7 @@ static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, 
     size_t i_end = part.i + part.rows, j_end = part.j + part.columns;
     size_t mr = FN(even)(part.rows, PN_MR), tiles = FN(pieces)(part.rows, mr);
     real *panel = scratch, *next_panel = scratch + PN_PANEL * kc, *block = scratch + 2 * PN_PANEL * kc;
-    size_t room = (PN_SCRATCH - 2 * PN_PANEL * kc) / (PN_MR_WHOLE * kc);
+    size_t room = (PN_SCRATCH - 2 * PN_PANEL * kc - PN_LANES) / (mr * kc);
     size_t mc = mr * FN(even)(tiles, room);
     int ready = FN(is_ready)(&s->b);
     for (size_t p = 0; p < s->k; p += kc) {
@@ -559,20 +562,21 @@ static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, 
         for (size_t i_block = part.i; i_block < i_end; i_block += mc) {
             size_t i_block_end = FN(least)(i_block + mc, i_end);
             real *to = block;
-            for (size_t i = i_block; i < i_block_end; i += mr, to += depth * PN_MR_WHOLE)
-                FN(pack_a)(&s->a, i, FN(least)(mr, i_block_end - i), p, depth, to);
+            for (size_t i = i_block; i < i_block_end; i += mr, to += depth * mr)
+                FN(pack_a)(&s->a, i, FN(least)(mr, i_block_end - i), p, depth, to, mr);
             size_t piece = FN(whole)(FN(pieces)(depth, FN(pieces)(i_block_end - i_block, mr)), PN_PANEL);
             if (!ready)
                 FN(pack_b)(&s->b, p, depth, part.j, FN(least)(PN_PANEL, part.columns), panel);
             for (size_t j = part.j; j < j_end; j += PN_PANEL) {
                 size_t columns = FN(least)(PN_PANEL, j_end - j), next = j + columns;
                 size_t next_columns = FN(least)(PN_PANEL, j_end - next), done = ready || next == j_end ? depth : 0;
-                FN(strip) a = {block, PN_MR_WHOLE, 0, 1, NULL}, b = {panel, PN_PANEL, 0, 0, NULL};
+                FN(strip) a = {block, mr, 0, 1, NULL}, b = {panel, PN_PANEL, 0, 0, NULL};
                 if (ready)
                     b = FN(strip_of_b)(&s->b, p, j);
-                for (size_t i = i_block; i < i_block_end; i += mr, a.data += depth * PN_MR_WHOLE) {
+                for (size_t i = i_block; i < i_block_end; i += mr, a.data += depth * mr) {
                     size_t rows = FN(least)(mr, i_block_end - i), some = FN(least)(piece, depth - done);
-                    FN(prefetch_c)(s, i, rows, j);
+                    if (i + mr < i_block_end)
+                        FN(prefetch_c)(s, i + mr, FN(least)(mr, i_block_end - i - mr), j);
                     if (some > 0)
                         FN(prefetch_b)(&s->b, p + done, some, next, next_columns);
                     FN(add_terms)(s, i, rows, j, columns, columns > PN_LANES, p, depth, &a, &b);

@@ -35,7 +35,6 @@
 #define PN_MR_WHOLE ((PN_MR + PN_LANES - 1) / PN_LANES * PN_LANES)
 
 #define PN_TRANSPOSED_K (PN_SCRATCH / PN_PANEL) /* longest sum of a transposed product: what a panel holds */
-#define PN_KC_NARROW (PN_SCRATCH / PN_NARROW / 2) /* less than PN_KC, for which there is workspace */
 #define PN_SCRATCH ((PN_SCRATCH_BYTES - 64) / sizeof(real))
 
 #define PN_PANEL (2 * PN_LANES) /* columns of a packed panel of B */
@@ -613,7 +612,7 @@ static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch
     if (b_in_place)
         kc = small_b || narrow || ready || s->rate > 0 ? s->k : PN_KC_FEW_ROWS;
     else if (!packed)
-        kc = narrow && !s->a.by_column ? PN_KC_NARROW : FN(least)(kc, PN_SCRATCH / PN_NC / 2);
+        kc = FN(least)(kc, PN_SCRATCH / FN(whole)(part.columns, PN_PANEL) / 2);
     kc = FN(even)(s->k, kc);
     if (kc < s->k)
         kc = FN(whole)(kc, PN_PANEL);

@@ -73,7 +73,6 @@ typedef struct FN(product) {
 /* ---- Tiles -------------------------------------------------------------------------------------------------- */
 
 typedef struct FN(tile_job) {
-    size_t tiles;               /* side by side, each as many panels of B and C from the one before as it is wide */
     const real *a;
     size_t a_step, a_jump;      /* between rows or columns of A; what else to go on by after each part */
     const real *b, *b_last;     /* b_last: where the rows of B for the last part are, if not behind the others */
@@ -81,16 +80,16 @@ typedef struct FN(tile_job) {
     size_t parts, depth;        /* the sum has `parts` parts of `depth` terms each */
     size_t last_depth;          /* and one more of so many */
     const real *init;
-    size_t init_step, init_panel;
+    size_t init_step, init_panel; /* init_panel, c_panel: from a tile to the next one for every panel of its width */
     real *c;
     size_t c_step, c_panel;
     real rate;
 } FN(tile_job);
 
-static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, const FN(tile_job) *t, const real *init,
-                                      const real *b, real *c)
+static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, const FN(tile_job) *t)
 {
     FN(vec) acc[PN_MR][PN_WIDEST];
+    const real *init = t->init;
     size_t init_step = t->init_step;
     PN_UNROLL
     for (int i = 0; i < rows; i++, init += init_step) {
@@ -100,7 +99,7 @@ static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, cons
             acc[i][v] = FN(load)(init + v * PN_LANES);
     }
 
-    const real *a = t->a;
+    const real *a = t->a, *b = t->b;
     size_t a_step = t->a_step, b_step = t->b_step, b_panel = t->b_panel;
     for (size_t part = 0; part <= t->parts; part++) {
         size_t depth = part < t->parts ? t->depth : t->last_depth;
@@ -128,6 +127,7 @@ static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, cons
         a += t->a_jump;
     }
 
+    real *c = t->c;
     size_t c_step = t->c_step; /* which a store might change, for all that the compiler knows */
     int descend = t->rate > 0;
     FN(vec) rate = FN(broadcast)(-t->rate);
@@ -137,19 +137,6 @@ static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, cons
         PN_UNROLL
         for (int v = 0; v < vectors; v++)
             FN(store)(c + v * PN_LANES, descend ? FN(vec_fma)(rate, acc[i][v], FN(load)(c + v * PN_LANES)) : acc[i][v]);
-    }
-}
-
-static inline PN_INLINE void FN(tile_row)(int rows, int vectors, int by_column, const FN(tile_job) *t)
-{
-    size_t panels = vectors > 2 ? (size_t)vectors / 2 : 1;
-    const real *init = t->init, *b = t->b;
-    real *c = t->c;
-    for (size_t left = t->tiles; left > 0; left--) {
-        FN(tile)(rows, vectors, by_column, t, init, b, c);
-        init += panels * t->init_panel;
-        b += panels * t->b_panel;
-        c += panels * t->c_panel;
     }
 }
 
@@ -166,8 +153,8 @@ static inline PN_INLINE void FN(tile_row)(int rows, int vectors, int by_column, 
 #endif
 
 #define PN_DEFINE_TILE(rows, vectors)                                                                                \
-    static void FN(tile_##rows##x##vectors##_by_row)(const FN(tile_job) *t) { FN(tile_row)(rows, vectors, 0, t); }   \
-    static void FN(tile_##rows##x##vectors##_by_column)(const FN(tile_job) *t) { FN(tile_row)(rows, vectors, 1, t); }
+    static void FN(tile_##rows##x##vectors##_by_row)(const FN(tile_job) *t) { FN(tile)(rows, vectors, 0, t); }       \
+    static void FN(tile_##rows##x##vectors##_by_column)(const FN(tile_job) *t) { FN(tile)(rows, vectors, 1, t); }
 PN_TILES(PN_DEFINE_TILE, 1)
 PN_TILES(PN_DEFINE_TILE, 2)
 PN_TILES_4(PN_DEFINE_TILE)
@@ -279,6 +266,8 @@ static inline PN_INLINE void FN(put)(real rate, size_t n, const real *sum, real 
         FN(copy_some)(n, sum, c);
 }
 
+static inline PN_INLINE size_t FN(pieces)(size_t size, size_t most) { return (size + most - 1) / most; }
+
 /* A strip of A or B from the first term of a sum on: in place or packed. */
 typedef struct FN(strip) {
     const real *data;
@@ -294,7 +283,6 @@ static void FN(run_tiles)(FN(tile_job) *job, size_t rows, size_t columns, int lo
 {
     size_t width = (size_t)PN_LANES << log_vectors;
     real rest[PN_WIDEST * PN_LANES + PN_LANES * PN_LANES];
-    job->tiles = columns < width ? 1 : columns / width;
     job->a = a->data;
     job->a_step = a->step;
     job->b = b->data;
@@ -315,7 +303,13 @@ static void FN(run_tiles)(FN(tile_job) *job, size_t rows, size_t columns, int lo
         for (size_t r = 0; r < job->last_depth; r++)
             FN(copy_padded)(columns, width, b->data + (job->depth + r) * b->step, rest + r * width);
     }
-    FN(tiles)[a->by_column][log_vectors][rows - 1](job);
+    size_t panels = FN(pieces)(width, PN_PANEL);
+    for (size_t j = 0; j < columns; j += width) {
+        FN(tiles)[a->by_column][log_vectors][rows - 1](job);
+        job->init += panels * job->init_panel;
+        job->b += panels * job->b_panel;
+        job->c += panels * job->c_panel;
+    }
 }
 
 static const real FN(zeros)[PN_WIDEST * PN_LANES];
@@ -387,7 +381,6 @@ static void FN(finish)(const FN(product) *s, size_t i, size_t rows, size_t j, si
 
 /* ---- Blocks ------------------------------------------------------------------------------------------------- */
 
-static inline PN_INLINE size_t FN(pieces)(size_t size, size_t most) { return (size + most - 1) / most; }
 static inline PN_INLINE size_t FN(whole)(size_t size, size_t unit) { return FN(pieces)(size, unit) * unit; }
 
 /* Shares `size` out evenly over as few pieces of at most `most` as will do. */

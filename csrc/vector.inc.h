@@ -75,40 +75,75 @@ static inline PN_INLINE void FN(copy_padded)(size_t n, size_t width, const real 
     FN(copy_some)(n, from, to);
 }
 
-/* a[0] b[0] a[1] b[1] ...: the first or the second half of the 2 PN_LANES numbers. */
-static inline PN_INLINE FN(vec) FN(interleave)(FN(vec) a, FN(vec) b, int second)
-{
-#if PN_LANES == 2
-    return second ? (FN(vec)){a[1], b[1]} : (FN(vec)){a[0], b[0]};
-#elif PN_LANES == 4
-    return second ? (FN(vec)){a[2], b[2], a[3], b[3]} : (FN(vec)){a[0], b[0], a[1], b[1]};
-#elif PN_LANES == 8
-    return second ? (FN(vec)){a[4], b[4], a[5], b[5], a[6], b[6], a[7], b[7]}
-                  : (FN(vec)){a[0], b[0], a[1], b[1], a[2], b[2], a[3], b[3]};
+/* What mix mixes, in chunks of 16 bytes; second is 0 or 1, and c where a chunk begins. */
+#define PN_CHUNK (16 / (4 + 4 * REAL_IS_DOUBLE))
+#if REAL_IS_DOUBLE
+#define PN_HALVES(second, c) a[(c) + (second)], b[(c) + (second)]
+#define PN_WHOLE(v, c) v[c], v[(c) + 1]
 #else
-    return second ? (FN(vec)){a[8], b[8], a[9], b[9], a[10], b[10], a[11], b[11], a[12], b[12], a[13], b[13],
-                              a[14], b[14], a[15], b[15]}
-                  : (FN(vec)){a[0], b[0], a[1], b[1], a[2], b[2], a[3], b[3], a[4], b[4], a[5], b[5],
-                              a[6], b[6], a[7], b[7]};
+#define PN_HALVES(second, c) PN_PAIR((c) + 2 * (second)), PN_PAIR((c) + 2 * (second) + 1)
+#define PN_PAIR(l) a[l], b[l]
+#define PN_WHOLE(v, c) v[c], v[(c) + 1], v[(c) + 2], v[(c) + 3]
 #endif
+#if PN_VECTOR_BYTES == 64
+#define PN_ALL_HALVES(second)                                                                                        \
+    PN_HALVES(second, 0), PN_HALVES(second, PN_CHUNK), PN_HALVES(second, 2 * PN_CHUNK), PN_HALVES(second, 3 * PN_CHUNK)
+#define PN_CHUNKS(second, v) PN_WHOLE(v, (second) * PN_CHUNK), PN_WHOLE(v, (2 + (second)) * PN_CHUNK)
+#elif PN_VECTOR_BYTES == 32
+#define PN_ALL_HALVES(second) PN_HALVES(second, 0), PN_HALVES(second, PN_CHUNK)
+#define PN_CHUNKS(second, v) PN_WHOLE(v, (second) * PN_CHUNK)
+#else
+#define PN_ALL_HALVES(second) PN_HALVES(second, 0)
+#endif
+
+/*
+ * Of each chunk of a and b the first or the second half, interleaved; or the even or the odd chunks of a, then of b.
+ * Machines are faster at these than at interleaving whole registers.
+ */
+static inline PN_INLINE FN(vec) FN(mix)(FN(vec) a, FN(vec) b, int second, int chunks)
+{
+#ifdef PN_CHUNKS
+    if (chunks)
+        return second ? (FN(vec)){PN_CHUNKS(1, a), PN_CHUNKS(1, b)} : (FN(vec)){PN_CHUNKS(0, a), PN_CHUNKS(0, b)};
+#endif
+    (void)chunks;
+    return second ? (FN(vec)){PN_ALL_HALVES(1)} : (FN(vec)){PN_ALL_HALVES(0)};
 }
 
-/* rows[l][c] becomes rows[c][l]: every round interleaves the upper half of the rows with the lower half. */
+/* The row in place i of what is being transposed, and so, as the places turn out, the column in it afterwards. */
+static inline PN_INLINE int FN(row_in_place)(int i)
+{
+    const int chunks = PN_LANES / PN_CHUNK;
+    return (chunks == 4 ? i % 2 * 2 + i / 2 % 2 : i % chunks) * PN_CHUNK + i / chunks;
+}
+
+/* rows[l][c] becomes rows[c][l]: every round mixes the upper half of the places with the lower half. */
 static inline PN_INLINE void FN(transpose)(FN(vec) rows[PN_LANES])
 {
+    FN(vec) place[PN_LANES], mixed[PN_LANES];
+    PN_UNROLL
+    for (int i = 0; i < PN_LANES; i++)
+        place[i] = rows[FN(row_in_place)(i)];
     PN_UNROLL
     for (int round = 1; round < PN_LANES; round *= 2) {
-        FN(vec) mixed[PN_LANES];
-        PN_UNROLL
-        for (int i = 0; i < PN_LANES / 2; i++) {
-            mixed[2 * i] = FN(interleave)(rows[i], rows[i + PN_LANES / 2], 0);
-            mixed[2 * i + 1] = FN(interleave)(rows[i], rows[i + PN_LANES / 2], 1);
-        }
         PN_UNROLL
         for (int i = 0; i < PN_LANES; i++)
-            rows[i] = mixed[i];
+            mixed[i] = FN(mix)(place[i / 2], place[i / 2 + PN_LANES / 2], i % 2, round >= PN_CHUNK);
+        PN_UNROLL
+        for (int i = 0; i < PN_LANES; i++)
+            place[i] = mixed[i];
     }
+    PN_UNROLL
+    for (int i = 0; i < PN_LANES; i++)
+        rows[FN(row_in_place)(i)] = place[i];
 }
+
+#undef PN_CHUNK
+#undef PN_HALVES
+#undef PN_PAIR
+#undef PN_WHOLE
+#undef PN_ALL_HALVES
+#undef PN_CHUNKS
 
 #if !REAL_IS_DOUBLE
 typedef uint32_t FN(vec_bits) __attribute__((vector_size(PN_VECTOR_BYTES)));

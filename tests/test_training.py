@@ -418,8 +418,8 @@ def test_ctrl_c_reaches_a_handler_of_the_programs_own(backend):
         signal.signal(signal.SIGINT, previous)
 
 
-def test_interrupted_epoch_is_dropped_for_other_data(backend, monkeypatch):
-    """What was begun with one data set is not finished with another, nor with another batch size."""
+def test_interrupted_epoch_is_dropped_for_other_data(backend):
+    """What was begun with one data set is not finished with another, nor with another batch size or parameters."""
     x, y = data(13)
     net = make(backend)
     original = net._model.train
@@ -430,7 +430,7 @@ def test_interrupted_epoch_is_dropped_for_other_data(backend, monkeypatch):
         original(*arguments[:-1], 2)  # two steps of four
         raise KeyboardInterrupt
 
-    for other in ({"x": x + 1}, {"batch_size": 5}, {"shuffle": False}, {}):
+    for other in ({"x": x + 1}, {"batch_size": 5}, {"shuffle": False}, {"parameters": net.parameters[::-1].copy()}, {}):
         twin = net.copy()
         net._model.train = train
         with pytest.raises(KeyboardInterrupt):
@@ -439,9 +439,15 @@ def test_interrupted_epoch_is_dropped_for_other_data(backend, monkeypatch):
         assert net._begun[1].row == 8
         copied = net.copy()
         arguments = {"x": x, "y": y, "batch_size": 4, **other}
+        parameters = arguments.pop("parameters", net.parameters.copy())
+        fresh = textbook.network(LAYERS, "log_loss", init=parameters, backend=backend)
         for n in (net, copied):
+            n.parameters = parameters
             n.fit(epochs=1, **arguments)
         np.testing.assert_array_equal(copied.parameters, net.parameters)
+        fresh._shuffle_seed, fresh.epochs_trained = net._shuffle_seed, net.epochs_trained - 1
+        fresh.fit(epochs=1, **arguments)
+        assert np.array_equal(fresh.parameters, net.parameters) == bool(other)  # which begins the epoch anew
         if other:  # a whole epoch from the parameters as they were: not the run without interruption
             twin.fit(x, y, epochs=1, batch_size=4)
             assert not np.array_equal(net.parameters, twin.parameters)

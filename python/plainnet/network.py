@@ -126,7 +126,7 @@ class Network:
                 raise ValueError("init holds NaN or infinity")
         self._shuffle_seed = int(rng.integers(2**64, dtype=np.uint64))
         self.epochs_trained = 0
-        self._begun: tuple[Any, Progress] | None = None  # an epoch that was interrupted, and with which data
+        self._begun: tuple[Any, Progress] | None = None  # an epoch that was interrupted, and with what
         self._attach()
 
     def _attach(self) -> None:
@@ -296,7 +296,8 @@ class Network:
 
         Ctrl-C stops at a step's end. The next call with the same data, `batch_size` and `shuffle` first finishes the
         epoch that was interrupted (it counts as one of its `epochs`), so that the parameters are, bit for bit, those of
-        a run without interruption; ``epochs_trained`` tells how many epochs are complete.
+        a run without interruption; but not if the parameters have been changed in between. ``epochs_trained`` tells how
+        many epochs are complete.
 
         Parameters
         ----------
@@ -369,7 +370,8 @@ class Network:
                 self.epochs_trained += progress.epoch
                 self._begun = None
             if progress.row > 0:
-                self._begun = _fingerprint(x, y, training), Progress(0, progress.row, progress.loss_sum)
+                fingerprint = _fingerprint(x, y, training, self._parameters)
+                self._begun = fingerprint, Progress(0, progress.row, progress.loss_sum)
         return losses
 
     # ---- Arguments -------------------------------------------------------------------------------------------------
@@ -401,8 +403,8 @@ class Network:
         return native_x, native_y
 
     def _take_up(self, x: Array, y: Array, training: Training) -> Progress:
-        """Progress at the start of a run: zero, or within the epoch that was interrupted with the same data."""
-        if self._begun is None or self._begun[0] != _fingerprint(x, y, training):
+        """Progress at the start of a run: zero, or within the epoch that was interrupted with all as it is now."""
+        if self._begun is None or self._begun[0] != _fingerprint(x, y, training, self._parameters):
             return Progress()
         return Progress(**vars(self._begun[1]))
 
@@ -434,8 +436,8 @@ def _as_learning_rate(value: Any, dtype: np.dtype[Any]) -> float:
     return rate
 
 
-def _fingerprint(x: Array, y: Array, training: Training) -> tuple[Any, ...]:
-    """Tells data sets and ways to walk through them apart, from a sample of the rows."""
+def _fingerprint(x: Array, y: Array, training: Training, parameters: Array) -> tuple[Any, ...]:
+    """Tells data sets (from a sample of the rows), ways to walk through them, and parameters apart."""
     stride = max(1, len(x) // 1000)
-    sums = [zlib.crc32(array[::stride].tobytes()) for array in (x, y)]
+    sums = [zlib.crc32(array.tobytes()) for array in (x[::stride], y[::stride], parameters)]
     return len(x), *sums, training.batch_size, training.shuffle

@@ -300,8 +300,7 @@ static void FN(run_tiles)(FN(tile_job) *job, size_t rows, size_t columns, int lo
         job->last_depth = depth - job->depth;
         job->b_last = rest;
         job->b_last_step = width;
-        for (size_t r = 0; r < job->last_depth; r++)
-            FN(copy_padded)(columns, width, b->data + (job->depth + r) * b->step, rest + r * width);
+        FN(copy_rows_padded)(job->last_depth, columns, width, b->data + job->depth * b->step, b->step, rest, width);
     }
     size_t panels = FN(pieces)(width, PN_PANEL);
     for (size_t j = 0; j < columns; j += width) {
@@ -335,11 +334,9 @@ static void FN(add_terms)(const FN(product) *s, size_t i, size_t rows, size_t j,
     }
 
     real edge[PN_MR * PN_PANEL], old[PN_MR * PN_PANEL];
-    for (size_t r = 0; r < (p > 0 ? rows : 1); r++)
-        FN(copy_padded)(columns, width, job.init + r * job.init_step, old + r * width);
+    FN(copy_rows_padded)(p > 0 ? rows : 1, columns, width, job.init, job.init_step, old, width);
     if (s->rate > 0)
-        for (size_t r = 0; r < rows; r++)
-            FN(copy_padded)(columns, width, c + r * s->c_step, edge + r * width);
+        FN(copy_rows_padded)(rows, columns, width, c, s->c_step, edge, width);
     job.init = old;
     job.init_step = p > 0 ? width : 0;
     job.c = edge;
@@ -350,8 +347,7 @@ static void FN(add_terms)(const FN(product) *s, size_t i, size_t rows, size_t j,
         for (; r * columns + width <= rows * columns; r++)
             for (size_t l = 0; l < width; l += PN_LANES)
                 FN(store)(c + r * columns + l, FN(load)(edge + r * width + l));
-    for (; r < rows; r++)
-        FN(copy_some)(columns, edge + r * width, c + r * s->c_step);
+    FN(copy_rows)(rows - r, columns, edge + r * width, width, c + r * s->c_step, s->c_step);
 }
 
 /* Whether B lies in panels already, as a product wants them. */

@@ -50,29 +50,42 @@ static inline PN_INLINE FN(vec) FN(vec_fma)(FN(vec) a, FN(vec) b, FN(vec) c)
 #endif
 }
 
-/* n numbers, in as few moves as will do. */
-static inline PN_INLINE void FN(copy_some)(size_t n, const real *from, real *to)
+/* to[rows][to_step] = from[rows][from_step], n numbers of each row, in as few moves as will do. */
+static inline PN_INLINE void FN(copy_rows)(size_t rows, size_t n, const real *from, size_t from_step, real *to,
+                                           size_t to_step)
 {
     for (; n >= PN_LANES; n -= PN_LANES, from += PN_LANES, to += PN_LANES)
-        FN(store)(to, FN(load)(from));
+        for (size_t r = 0; r < rows; r++)
+            FN(store)(to + r * to_step, FN(load)(from + r * from_step));
     PN_UNROLL
     for (size_t size = PN_LANES / 2; size > 0; size /= 2)
         if (n >= size) {
-            real head[PN_LANES], tail[PN_LANES];
-            memcpy(head, from, size * sizeof(real));
-            memcpy(tail, from + n - size, size * sizeof(real));
-            memcpy(to, head, size * sizeof(real));
-            memcpy(to + n - size, tail, size * sizeof(real));
+            for (; rows > 0; rows--, from += from_step, to += to_step) {
+                real head[PN_LANES], tail[PN_LANES];
+                memcpy(head, from, size * sizeof(real));
+                memcpy(tail, from + n - size, size * sizeof(real));
+                memcpy(to, head, size * sizeof(real));
+                memcpy(to + n - size, tail, size * sizeof(real));
+            }
             return;
         }
 }
 
-/* Whole vectors, of which the first n numbers come from `from` and the others are 0. */
+/* The same in whole vectors, `width` numbers of each row of `to`; those behind the first n are 0. */
+static inline PN_INLINE void FN(copy_rows_padded)(size_t rows, size_t n, size_t width, const real *from,
+                                                  size_t from_step, real *to, size_t to_step)
+{
+    for (size_t r = 0; r < rows; r++)
+        for (size_t l = n / PN_LANES * PN_LANES; l < width; l += PN_LANES)
+            FN(store)(to + r * to_step + l, (FN(vec)){0});
+    FN(copy_rows)(rows, n, from, from_step, to, to_step);
+}
+
+static inline PN_INLINE void FN(copy_some)(size_t n, const real *from, real *to) { FN(copy_rows)(1, n, from, 0, to, 0); }
+
 static inline PN_INLINE void FN(copy_padded)(size_t n, size_t width, const real *from, real *to)
 {
-    for (size_t l = n / PN_LANES * PN_LANES; l < width; l += PN_LANES)
-        FN(store)(to + l, (FN(vec)){0});
-    FN(copy_some)(n, from, to);
+    FN(copy_rows_padded)(1, n, width, from, 0, to, 0);
 }
 
 /* What mix mixes, in chunks of 16 bytes; second is 0 or 1, and c where a chunk begins. */

@@ -50,25 +50,34 @@ static inline PN_INLINE FN(vec) FN(vec_fma)(FN(vec) a, FN(vec) b, FN(vec) c)
 #endif
 }
 
-/* to[rows][to_step] = from[rows][from_step], n numbers of each row, in as few moves as will do. */
+/* to[rows][to_step] = from[rows][from_step] for size <= n <= 2 size numbers of each row: two moves that may overlap. */
+static inline PN_INLINE void FN(copy_ends)(const size_t size, size_t rows, size_t n, const real *from,
+                                           size_t from_step, real *to, size_t to_step)
+{
+    for (; rows > 0; rows--, from += from_step, to += to_step) {
+        real head[PN_LANES], tail[PN_LANES];
+        memcpy(head, from, size * sizeof(real));
+        memcpy(tail, from + n - size, size * sizeof(real));
+        memcpy(to, head, size * sizeof(real));
+        memcpy(to + n - size, tail, size * sizeof(real));
+    }
+}
+
+/* The same for any n. */
 static inline PN_INLINE void FN(copy_rows)(size_t rows, size_t n, const real *from, size_t from_step, real *to,
                                            size_t to_step)
 {
     for (; n >= PN_LANES; n -= PN_LANES, from += PN_LANES, to += PN_LANES)
         for (size_t r = 0; r < rows; r++)
             FN(store)(to + r * to_step, FN(load)(from + r * from_step));
-    PN_UNROLL
-    for (size_t size = PN_LANES / 2; size > 0; size /= 2)
-        if (n >= size) {
-            for (; rows > 0; rows--, from += from_step, to += to_step) {
-                real head[PN_LANES], tail[PN_LANES];
-                memcpy(head, from, size * sizeof(real));
-                memcpy(tail, from + n - size, size * sizeof(real));
-                memcpy(to, head, size * sizeof(real));
-                memcpy(to + n - size, tail, size * sizeof(real));
-            }
-            return;
-        }
+    if (PN_LANES > 8 && n >= 8)
+        FN(copy_ends)(8, rows, n, from, from_step, to, to_step);
+    else if (PN_LANES > 4 && n >= 4)
+        FN(copy_ends)(4, rows, n, from, from_step, to, to_step);
+    else if (PN_LANES > 2 && n >= 2)
+        FN(copy_ends)(2, rows, n, from, from_step, to, to_step);
+    else if (n > 0)
+        FN(copy_ends)(1, rows, n, from, from_step, to, to_step);
 }
 
 /* The same in whole vectors, `width` numbers of each row of `to`; those behind the first n are 0. */

@@ -15,11 +15,11 @@
 LOOP(exp, f32, float)
 LOOP(log1p, f32, float)
 LOOP(sigmoid, f32, float)
-void tanh_f32(size_t n, const float *x, float *y) { PN_JOIN(tanh, PN_ISA, f32)(n, x, y); }
 LOOP(exp, f64, double)
 LOOP(log1p, f64, double)
 LOOP(sigmoid, f64, double)
-LOOP(tanh, f64, double)
+void tanh_f32(size_t n, const float *x, float *y) { PN_JOIN(tanh, PN_ISA, f32)(n, x, y); }
+void tanh_f64(size_t n, const double *x, double *y) { PN_JOIN(tanh, PN_ISA, f64)(n, x, y); }
 #include "../csrc/region_end.inc.h"
 
 enum { EXP, LOG1P, SIGMOID, TANH };

@@ -30,3 +30,17 @@ def test_threads_agree_under_strain_and_without_a_data_race(sanitizer, tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout == "threads agree\n"
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize("name", ["accuracy.c", "matmul.c", "peak.c"])
+def test_programs_of_the_benchmarks_fit_the_kernels(name):
+    """They use what is private in csrc/, and nothing else compiles them when it changes."""
+    isa = ["-DPN_ISA=baseline", "-DPN_VECTOR_BYTES=16", "-DPN_HAVE_FMA=0"] if name == "accuracy.c" else []
+    toolchain.compile_cleanly(
+        toolchain.COMPILERS[0],
+        "-fsyntax-only",
+        *isa,
+        "-I",
+        toolchain.ROOT / "csrc",
+        toolchain.ROOT / "benchmarks" / name,
+    )

@@ -138,12 +138,10 @@ class Model:
         self._network = ffi.new("pn_network *", (len(layers), self._c_layers, LOSSES[loss]))
         suffix = _SUFFIX[parameters.dtype]
         for name in ("call_forward", "call_train_on_batch", "forward", "forward_workspace", "loss_and_gradient",
-                     "gradient_workspace", "train", "train_workspace", "train_on_batch"):  # fmt: skip
+                     "gradient_workspace", "train", "train_workspace"):  # fmt: skip
             setattr(self, f"_{name}", getattr(lib, f"pn_{name}_{suffix}"))
         self._workspace = _NULL
-        self._workspace_bytes = 0
-        self._batch_call = _new(_CALL, (self._network, self._parameters))
-        self._batch_loss = _new(_DOUBLE)
+        self._batch_call = _new(_CALL, (self._network, self._parameters))  # which points to the workspace, too
         self.batch_shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
         n_in, n_out = layers[0].weight.shape[0], layers[-1].weight.shape[1]
         self.row_shape = (1, n_in) if max(n_in, n_out) * parameters.itemsize <= _SMALL else None
@@ -160,7 +158,6 @@ class Model:
     _gradient_workspace: Any
     _train: Any
     _train_workspace: Any
-    _train_on_batch: Any
 
     def forward(self, x: Array, out: Array) -> None:
         """`out` (n_samples, n_out) = the network's output for `x` (n_samples, n_in)."""
@@ -221,11 +218,10 @@ class Model:
 
     def train_on_batch(self, x: Array, y: Array, learning_rate: float) -> float:
         """One step of gradient descent; the loss from before it."""
-        array, loss = self._array, self._batch_loss
-        status = self._train_on_batch(
-            len(x), self._network, learning_rate, self._parameters, _from_buffer(array, x), _from_buffer(array, y),
-            loss, self._workspace, self._workspace_bytes,
-        )  # fmt: skip
+        array, call = self._array, self._batch_call
+        self.batch_shapes = None  # until the call, with its number of rows, is known to be right
+        call.n_rows = len(x)
+        status = self._call_train_on_batch(call, learning_rate, _from_buffer(array, x), _from_buffer(array, y))
         if status:
             if status == lib.PN_WORKSPACE_TOO_SMALL:
                 self._make_workspace(len(x), _c_training(Training(1, len(x), learning_rate)))
@@ -236,9 +232,9 @@ class Model:
                 raise DivergedError(0)
             check_training_data(x, y, self.loss)
             _check(status)
-        self._batch_call.n_rows = len(x)
-        self.batch_shapes = (x.shape, y.shape) if max(x.nbytes, y.nbytes) <= _SMALL else None
-        return loss[0]  # type: ignore[no-any-return]
+        if max(x.nbytes, y.nbytes) <= _SMALL:
+            self.batch_shapes = x.shape, y.shape
+        return call.loss  # type: ignore[no-any-return]
 
     def train_on_such_batch(self, x: Array, y: Array, learning_rate: float) -> float:
         """The same for `x` and `y` of `batch_shapes`."""
@@ -256,7 +252,7 @@ class Model:
         status = self._train(
             len(x), self._network, c_training, self._parameters,
             _from_buffer(self._array, x), _from_buffer(self._array, y), max_steps or _NO_STEPS,
-            _from_buffer(_DOUBLES, losses, True), c_progress, self._workspace, self._workspace_bytes,
+            _from_buffer(_DOUBLES, losses, True), c_progress, self._workspace, self._batch_call.workspace_bytes,
         )  # fmt: skip
         progress.epoch, progress.row = c_progress.epoch, c_progress.row
         progress.loss_sum, progress.steps = c_progress.loss_sum, c_progress.steps
@@ -270,10 +266,12 @@ class Model:
         """Room for a run, kept for later runs unless they need more."""
         needed = _new(_SIZE)
         _check(self._train_workspace(n_rows, self._network, c_training, needed))
-        if needed[0] > self._workspace_bytes:
-            self._workspace, self._workspace_bytes, self.batch_shapes = _NULL, 0, None
-            self._workspace, self._workspace_bytes = _allocate(needed[0])
-            self._batch_call.workspace, self._batch_call.workspace_bytes = self._workspace, self._workspace_bytes
+        call = self._batch_call
+        if needed[0] > call.workspace_bytes:
+            call.workspace = self._workspace = _NULL  # should there be no memory for the new one
+            call.workspace_bytes = 0
+            self._workspace, n_bytes = _allocate(needed[0])
+            call.workspace, call.workspace_bytes = self._workspace, n_bytes
 
 
 def _c_training(training: Training) -> Any:

@@ -12,7 +12,7 @@
 
 /* Crossovers, measured with benchmarks/matmul.c. */
 #ifndef PN_KC
-#define PN_KC (2048 / sizeof(real)) /* terms of the sum between two visits to C */
+#define PN_KC (3072 / sizeof(real)) /* terms of the sum between two visits to C */
 #define PN_KC_FEW_ROWS 32           /* the same where B is read in place, once: so many streams from memory */
 #define PN_IN_PLACE_BYTES 40960     /* B up to this size is not packed */
 #define PN_NARROW 512               /* columns: up to this width of C, A is not packed */
@@ -83,6 +83,7 @@ typedef struct FN(tile_job) {
     size_t init_step, init_panel; /* init_panel, c_panel: from a tile to the next one for every panel of its width */
     real *c;
     size_t c_step, c_panel;
+    const real *next_c, *a_prev; /* wanted soon, laid out as C: a row of each is fetched with each part of the sum */
     real rate;
 } FN(tile_job);
 
@@ -106,6 +107,13 @@ static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, cons
         if (part == t->parts && t->b_last) {
             b = t->b_last;
             b_step = t->b_last_step;
+        }
+        if (by_column && part < (size_t)rows) {
+            PN_UNROLL
+            for (int v = 0; v < vectors; v++) {
+                __builtin_prefetch(t->next_c + part * t->c_step + v * PN_LANES, 1, 3);
+                __builtin_prefetch(t->a_prev + part * t->c_step + v * PN_LANES, 0, 3);
+            }
         }
         for (size_t p = 0; p < depth; p++) {
             FN(vec) row[PN_WIDEST];
@@ -302,6 +310,14 @@ static void FN(run_tiles)(FN(tile_job) *job, size_t rows, size_t columns, int lo
         job->b_last_step = width;
         FN(copy_rows_padded)(job->last_depth, columns, width, b->data + job->depth * b->step, b->step, rest, width);
     }
+    if (a->by_column && job->next_c != NULL) {
+        job->parts = rows;
+        job->depth = depth / rows;
+        job->last_depth = depth % rows;
+    } else
+        job->next_c = job->c;
+    if (job->a_prev == NULL)
+        job->a_prev = job->next_c;
     size_t panels = FN(pieces)(width, PN_PANEL);
     for (size_t j = 0; j < columns; j += width) {
         FN(tiles)[a->by_column][log_vectors][rows - 1](job);
@@ -313,9 +329,12 @@ static void FN(run_tiles)(FN(tile_job) *job, size_t rows, size_t columns, int lo
 
 static const real FN(zeros)[PN_WIDEST * PN_LANES];
 
-/* The terms p... of the sums in C[i...][j...]: `columns` are whole tiles, or less than one. */
+/*
+ * The terms p... of the sums in C[i...][j...]: `columns` are whole tiles, or less than one. next_c: what will be asked
+ * for after it, if that is a tile of its own, or NULL.
+ */
 static void FN(add_terms)(const FN(product) *s, size_t i, size_t rows, size_t j, size_t columns, int log_vectors,
-                          size_t p, size_t depth, const FN(strip) *a, const FN(strip) *b)
+                          size_t p, size_t depth, const FN(strip) *a, const FN(strip) *b, const real *next_c)
 {
     size_t width = (size_t)PN_LANES << log_vectors;
     real *c = s->c + j / PN_PANEL * s->c_panel + i * s->c_step;
@@ -329,6 +348,8 @@ static void FN(add_terms)(const FN(product) *s, size_t i, size_t rows, size_t j,
         job.init_panel = PN_PANEL;
     }
     if (columns >= width) {
+        job.next_c = next_c;
+        job.a_prev = s->a_prev != NULL && p + depth == s->k ? s->a_prev + (c - s->c) : NULL;
         FN(run_tiles)(&job, rows, columns, log_vectors, depth, a, b);
         return;
     }
@@ -432,7 +453,7 @@ static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pac
                     FN(strip) b = FN(strip_of_b)(&s->b, p, j_block + j);
                     if (pack)
                         b = (FN(strip)){panels + j * depth, PN_PANEL, panel, 0, NULL};
-                    FN(add_terms)(s, i, rows, j_block + j, some, log_vectors, p, depth, &a, &b);
+                    FN(add_terms)(s, i, rows, j_block + j, some, log_vectors, p, depth, &a, &b, NULL);
                 }
                 if (p + depth == s->k)
                     FN(finish)(s, i, rows, j_block, columns);
@@ -525,14 +546,6 @@ static void FN(prefetch_b)(const FN(matrix) *b, size_t p, size_t depth, size_t j
     }
 }
 
-static void FN(prefetch_c)(const FN(product) *s, size_t i, size_t rows, size_t j)
-{
-    const real *c = s->c + j / PN_PANEL * s->c_panel + i * s->c_step;
-    for (size_t r = 0; r < rows; r++)
-        for (size_t l = 0; l < PN_PANEL; l += 64 / sizeof(real))
-            __builtin_prefetch(c + r * s->c_step + l, 1, 3);
-}
-
 /*
  * A block of A is packed; panels of B pass by. If B is not packed already, each panel is packed piece by piece between
  * the tiles that use the panel before it, so that its memory arrives while they compute.
@@ -563,11 +576,12 @@ static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, 
                     b = FN(strip_of_b)(&s->b, p, j);
                 for (size_t i = i_block; i < i_block_end; i += mr, a.data += depth * mr) {
                     size_t rows = FN(least)(mr, i_block_end - i), some = FN(least)(piece, depth - done);
-                    if (i + mr < i_block_end)
-                        FN(prefetch_c)(s, i + mr, FN(least)(mr, i_block_end - i - mr), j);
+                    const real *next_c = s->c + j / PN_PANEL * s->c_panel + (i + mr) * s->c_step;
+                    if (i + mr >= i_block_end)
+                        next_c = next < j_end ? s->c + next / PN_PANEL * s->c_panel + i_block * s->c_step : NULL;
                     if (some > 0)
                         FN(prefetch_b)(&s->b, p + done, some, next, next_columns);
-                    FN(add_terms)(s, i, rows, j, columns, columns > PN_LANES, p, depth, &a, &b);
+                    FN(add_terms)(s, i, rows, j, columns, columns > PN_LANES, p, depth, &a, &b, next_c);
                     if (some > 0)
                         FN(pack_b)(&s->b, p + done, some, next, next_columns, next_panel + done * PN_PANEL);
                     done += some;

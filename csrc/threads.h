@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 /* What a matrix product needs at most, and what every task may scribble on, aligned to 64 bytes. */
-enum { PN_SCRATCH_BYTES = 1 << 20, PN_TASK_BYTES = PN_SCRATCH_BYTES + (1 << 19) };
+enum { PN_SCRATCH_BYTES = 3 << 19, PN_TASK_BYTES = PN_SCRATCH_BYTES + (1 << 19) };
 
 typedef void pn_task(void *context, size_t index, void *scratch);
 

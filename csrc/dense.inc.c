@@ -209,6 +209,16 @@ static void FN(unpack_weight)(size_t k, size_t n, const real *packed, real *weig
                           weight + p * n + j);
 }
 
+static int FN(packed_finite)(size_t k, size_t n, const real *packed)
+{
+    int finite = 1;
+    for (; finite && n >= PN_PANEL; n -= PN_PANEL, packed += FN(panel_size)(k))
+        finite = FN(all_finite)(k * PN_PANEL, packed);
+    for (size_t p = 0; finite && n > 0 && p < k; p++)
+        finite = FN(all_finite)(n, packed + p * PN_PANEL);
+    return finite;
+}
+
 static void FN(dense_forward_packed)(size_t m, size_t k, size_t n, const real *x, const real *packed, const real *bias,
                                      pn_activation f, real *a, real *workspace)
 {

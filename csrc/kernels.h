@@ -49,6 +49,7 @@
  * packed_size           elements of weight[k][n] when packed; 0: leave this layer as it is, for batches of about m rows
  *                       packing does not pay. Best aligned to 64 bytes
  * pack, unpack          packed[packed_size] from weight[k][n], and back
+ * packed_finite         whether none of these weights is NaN or infinite
  * dense_forward_packed, dense_backward_x_packed
  *                       as above; m may be any number of rows, and the workspace is that of dense_workspace
  * dense_backward_weight_packed
@@ -82,6 +83,7 @@
         size_t (*packed_size)(size_t m, size_t k, size_t n);                                                         \
         void (*pack)(size_t k, size_t n, const real *weight, real *packed);                                          \
         void (*unpack)(size_t k, size_t n, const real *packed, real *weight);                                        \
+        int (*packed_finite)(size_t k, size_t n, const real *packed);                                                \
         void (*dense_forward_packed)(size_t m, size_t k, size_t n, const real *x, const real *packed,                \
                                      const real *bias, pn_activation f, real *a, real *workspace);                   \
         void (*dense_backward_x_packed)(size_t m, size_t k, size_t n, const real *grad_z, const real *packed,        \

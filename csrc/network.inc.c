@@ -76,21 +76,76 @@ static real *FN(after_packed)(real *packed, size_t size)
     return packed == NULL ? NULL : packed + FN(taken)(size) / sizeof(real);
 }
 
-/* packed from parameters, or back. */
-static void FN(pack_weights)(const FN(model) *model, int back)
+/* Layer l's parameters: n from number `first` on, of which the first n_packed, its weights or none, are in `packed`. */
+typedef struct FN(place) {
+    size_t l, first, n, n_packed;
+    real *packed;
+} FN(place);
+
+static FN(place) FN(place_of)(const FN(model) *model, size_t l, size_t first, real *packed)
 {
-    real *weight = model->parameters, *packed = model->packed;
-    for (size_t l = 0; packed != NULL && l < model->network->n_layers; l++) {
+    FN(place) place = {.l = l, .first = first, .packed = packed};
+    if (l < model->network->n_layers) {
         const pn_layer *layer = &model->network->layers[l];
-        size_t size = FN(packed_size)(model, l);
-        if (size > 0 && back)
-            model->kernels->unpack(layer->n_in, layer->n_out, packed, weight);
-        else if (size > 0)
-            model->kernels->pack(layer->n_in, layer->n_out, weight, packed);
-        weight += layer->n_in * layer->n_out + (layer->has_bias ? layer->n_out : 0);
-        packed = FN(after_packed)(packed, size);
+        size_t n_weights = layer->n_in * layer->n_out;
+        place.n = n_weights + (layer->has_bias ? layer->n_out : 0);
+        place.n_packed = FN(packed_size)(model, l) > 0 ? n_weights : 0;
+    }
+    return place;
+}
+
+static FN(place) FN(next_place)(const FN(model) *model, FN(place) at)
+{
+    return FN(place_of)(model, at.l + 1, at.first + at.n, FN(after_packed)(at.packed, FN(packed_size)(model, at.l)));
+}
+
+#define PN_FOR_PLACES(at, model)                                                                                     \
+    for (FN(place) at = FN(place_of)(model, 0, 0, (model)->packed); at.l < (model)->network->n_layers;               \
+         at = FN(next_place)(model, at))
+
+/*
+ * All of `parameters` to where a model with packed weights has them; what it does not pack goes to its own parameters,
+ * unless these are the same.
+ */
+static void FN(pack_parameters)(const FN(model) *model, const real *parameters)
+{
+    PN_FOR_PLACES(at, model) {
+        const pn_layer *layer = &model->network->layers[at.l];
+        size_t plain = at.first + at.n_packed;
+        if (at.n_packed > 0)
+            model->kernels->pack(layer->n_in, layer->n_out, parameters + at.first, at.packed);
+        if (parameters != model->parameters)
+            memcpy(model->parameters + plain, parameters + plain, (at.n - at.n_packed) * sizeof(real));
     }
 }
+
+/* And back. */
+static void FN(unpack_parameters)(const FN(model) *model, real *parameters)
+{
+    PN_FOR_PLACES(at, model) {
+        const pn_layer *layer = &model->network->layers[at.l];
+        size_t plain = at.first + at.n_packed;
+        if (at.n_packed > 0)
+            model->kernels->unpack(layer->n_in, layer->n_out, at.packed, parameters + at.first);
+        memcpy(parameters + plain, model->parameters + plain, (at.n - at.n_packed) * sizeof(real));
+    }
+}
+
+static int FN(parameters_finite)(const FN(model) *model)
+{
+    if (model->packed == NULL)
+        return model->kernels->all_finite(model->e.n_parameters, model->parameters);
+    PN_FOR_PLACES(at, model) {
+        const pn_layer *layer = &model->network->layers[at.l];
+        if (at.n_packed > 0 && !model->kernels->packed_finite(layer->n_in, layer->n_out, at.packed))
+            return 0;
+        if (!model->kernels->all_finite(at.n - at.n_packed, model->parameters + at.first + at.n_packed))
+            return 0;
+    }
+    return 1;
+}
+
+#undef PN_FOR_PLACES
 
 /* Bytes of a network's packed weights, for batches of about so many rows. */
 static size_t FN(all_packed_bytes)(size_t n_rows, const pn_network *network, const FN(pn_kernels) *kernels)
@@ -219,7 +274,7 @@ pn_status FN(pn_forward)(size_t n_rows, const pn_network *network, const real *p
         pass.model.packed = (real *)(void *)space;
         pass.model.packed_rows = plan->rows;
         space += plan->packed;
-        FN(pack_weights)(&pass.model, 0);
+        FN(pack_parameters)(&pass.model, parameters);
     }
 
     /* Threads take parts, each with activations of its own; where these are too large, they share each product. */

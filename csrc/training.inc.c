@@ -5,6 +5,9 @@
  * One run. Results do not depend on how a run is split into calls, and neither does its safety net: a snapshot of the
  * parameters, renewed after about a second of work. A run that diverges goes back to it and repeats, bit for bit, the
  * steps before the one that did the damage.
+ *
+ * A model without packed weights trains the caller's parameters, and the snapshot is in the workspace. With packed
+ * weights it is the other way round: what is trained is all in the workspace, and the caller's array is the snapshot.
  */
 typedef struct FN(run) {
     size_t n_rows, batch_size;
@@ -20,7 +23,7 @@ typedef struct FN(run) {
     struct FN(state) {         /* what lasts from call to call, at the start of the workspace */
         pn_progress snapshot_progress;
         const pn_isa_kernels *isa; /* with which the run began: it ends with the same */
-        int behind;                /* whether the packed weights have been trained on since parameters last were equal */
+        int ahead;                 /* whether the parameters have been trained since the snapshot */
     } *state;
     size_t steps_per_snapshot;
 } FN(run);
@@ -96,27 +99,17 @@ static void FN(make_order)(const FN(run) *run)
                    run->order);
 }
 
-/* Brings the packed weights up to date with the parameters, or the other way round. */
-static void FN(pack_all)(const FN(run) *run, int back)
-{
-    if (back && !run->state->behind)
-        return;
-    run->state->behind = 0;
-    FN(pack_weights)(&run->model, back);
-}
-
-static int FN(parameters_finite)(const FN(run) *run)
-{
-    FN(pack_all)(run, 1);
-    return run->model.kernels->all_finite(run->model.e.n_parameters, run->model.parameters);
-}
-
 /* Keeps the parameters, if they are all finite, as a state to come back to. */
 static int FN(take_snapshot)(const FN(run) *run)
 {
-    if (!FN(parameters_finite)(run))
+    const FN(model) *model = &run->model;
+    if (!FN(parameters_finite)(model))
         return 0;
-    memcpy(run->snapshot, run->model.parameters, run->model.e.n_parameters * sizeof(real));
+    if (model->packed == NULL)
+        memcpy(run->snapshot, model->parameters, model->e.n_parameters * sizeof(real));
+    else if (run->state->ahead)
+        FN(unpack_parameters)(model, run->snapshot);
+    run->state->ahead = 0;
     run->state->snapshot_progress = *run->progress;
     return 1;
 }
@@ -143,7 +136,7 @@ static int FN(step)(const FN(run) *run)
         if (!FN(take_snapshot)(run))
             return 0;
     FN(backward)(m, &run->model, x, run->tape, (real)run->training->learning_rate, run->model.parameters);
-    run->state->behind = run->model.packed != NULL;
+    run->state->ahead = 1;
     progress->steps++;
     progress->loss_sum += sum;
     progress->row += m;
@@ -187,9 +180,12 @@ static int FN(tiny_steps)(const FN(run) *run, size_t max_steps)
 
 static void FN(restore)(const FN(run) *run)
 {
-    memcpy(run->model.parameters, run->snapshot, run->model.e.n_parameters * sizeof(real));
+    if (run->model.packed == NULL)
+        memcpy(run->model.parameters, run->snapshot, run->model.e.n_parameters * sizeof(real));
+    else
+        FN(pack_parameters)(&run->model, run->snapshot);
+    run->state->ahead = 0;
     *run->progress = run->state->snapshot_progress;
-    FN(pack_all)(run, 0);
     FN(make_order)(run);
 }
 
@@ -200,13 +196,21 @@ static void FN(go_back)(const FN(run) *run)
     if (steps == 0)
         return;
     FN(restore)(run);
-    while (run->progress->steps + 1 < steps && FN(step)(run) && FN(parameters_finite)(run))
+    while (run->progress->steps + 1 < steps && FN(step)(run) && FN(parameters_finite)(&run->model))
         good++;
-    if (!FN(parameters_finite)(run)) {
+    if (!FN(parameters_finite)(&run->model)) {
         FN(restore)(run);
         while (good-- > 0)
             FN(step)(run);
     }
+}
+
+/* Brings the caller's parameters up to date; 0 if what was trained is not finite. */
+static int FN(deliver)(const FN(run) *run)
+{
+    if (run->model.packed == NULL)
+        return run->progress->epoch < run->training->epochs || FN(parameters_finite)(&run->model);
+    return !run->state->ahead || FN(take_snapshot)(run);
 }
 
 pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_training *training, real *parameters,
@@ -244,7 +248,7 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
 
     run.state->isa = isa;
     if (progress->steps == 0)
-        run.state->behind = 0;
+        run.state->ahead = 0;
     space += FN(STATE_BYTES);
     run.snapshot = FN(take)(&space, e->n_parameters);
     run.order = (size_t *)(void *)FN(take)(&space, FN(order_elements)(n_rows, training));
@@ -257,8 +261,10 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
         model->packed = (real *)(void *)space;
         model->packed_rows = run.batch_size;
         space += packed_bytes;
+        model->parameters = run.snapshot;
+        run.snapshot = parameters;
         if (progress->steps == 0)
-            FN(pack_all)(&run, 0);
+            FN(pack_parameters)(model, parameters);
     }
     run.tape = FN(take_tape)(&space, run.batch_size, e);
 
@@ -269,27 +275,24 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
     if (progress->steps == 0 && progress->row != 0)
         FN(make_order)(&run);
 
-    pn_status status = PN_OK;
-    int tiny = run.batch_size == n_rows && model->kernels->tiny_fits(n_rows, network);
+    int tiny = run.batch_size == n_rows && model->kernels->tiny_fits(n_rows, network), finite = 1;
     size_t done = max_steps == PN_NO_STEPS ? max_steps : 0;
-    while (progress->epoch < training->epochs && (max_steps == 0 || done < max_steps)) {
+    while (finite && progress->epoch < training->epochs && (max_steps == 0 || done < max_steps)) {
         size_t most = max_steps == 0 ? SIZE_MAX : max_steps - done, before = progress->steps;
-        int finite = tiny ? FN(tiny_steps)(&run, most) : FN(step)(&run);
+        finite = tiny ? FN(tiny_steps)(&run, most) : FN(step)(&run);
         done += progress->steps - before;
-        if (finite && progress->epoch == training->epochs)
-            finite = FN(parameters_finite)(&run);
-        if (!finite) {
-            size_t steps = progress->steps;
-            FN(go_back)(&run);
-            int ends_epoch = n_rows - progress->row <= run.batch_size;
-            progress->diverged_epoch = progress->epoch + (steps > 0 && ends_epoch);
-            status = PN_DIVERGED;
-            break;
-        }
     }
-    if (!training->lazy || max_steps == PN_NO_STEPS || progress->epoch == training->epochs || status != PN_OK)
-        FN(pack_all)(&run, 1);
-    return status;
+    if (finite && (!training->lazy || max_steps == PN_NO_STEPS || progress->epoch == training->epochs))
+        finite = FN(deliver)(&run);
+    if (finite)
+        return PN_OK;
+
+    size_t steps = progress->steps;
+    FN(go_back)(&run);
+    FN(deliver)(&run);
+    int ends_epoch = n_rows - progress->row <= run.batch_size;
+    progress->diverged_epoch = progress->epoch + (steps > 0 && ends_epoch);
+    return PN_DIVERGED;
 }
 
 pn_status FN(pn_train_on_batch)(size_t n_rows, const pn_network *network, double learning_rate, real *parameters,

@@ -166,9 +166,10 @@ def neighbours(function, dtype, seed=1, runs=2000, length=512):
     """Runs of consecutive numbers, at random places and around 0 and the places where formulas change."""
     rng = np.random.default_rng(seed)
     low, high = RANGES[function, "f32" if dtype == np.float32 else "f64"]
-    places = [0.0, 0.5625, -0.5625, 1.0, low, high]
+    places = [0.0, 0.6875, -0.6875, 1.0, low, high]
     places += list(np.log(2) * (np.arange(np.ceil(low / np.log(2)), high / np.log(2)) + 0.5))
     places += list(np.log(2) / 2 * (np.arange(-60, 60) + 0.5))
+    places += list(np.log(2) / 16 * (np.arange(-480, 480) + 0.5))
     places += list(rng.uniform(low, high, runs)) + list(2.0 ** rng.uniform(-20, 0, runs) * rng.choice([-1, 1], runs))
     integer = np.int32 if dtype == np.float32 else np.int64
     for place in places:

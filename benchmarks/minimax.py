@@ -6,6 +6,8 @@ prints every polynomial by the name that its comment in the C source gives, with
 it adds to the function. Needs mpmath.
 """
 
+import math
+import struct
 from itertools import pairwise
 
 from mpmath import exp, inf, log, log1p, lu_solve, matrix, mp, mpf, tanh
@@ -48,16 +50,38 @@ def exp_tail(degree):
 
 
 def tanh_ratio(n_c, n_a):
-    """TANH: tanh(x) = x - x^3 (c0 + c1 x^2 + ...) / (1 + a0 x^2 + ...) for |x| <= 0.5625."""
+    """TANH: tanh(x) = x - x^3 (c0 + c1 x^2 + ...) / (1 + a0 x^2 + ...) for |x| <= 11/16."""
     basis = [(lambda k: lambda x: x ** (2 * k + 3))(k) for k in range(n_c)]
     basis += [(lambda k: lambda x: (tanh(x) - x) * x ** (2 * k + 2))(k) for k in range(n_a)]
     a = [mpf(0)] * n_a
     for _ in range(4):
         denominator = [mpf(1), *a]
         weight = lambda x: 1 / (tanh(x) * sum(c * x ** (2 * k) for k, c in enumerate(denominator)))
-        coefficients, error = remez(lambda x: x - tanh(x), basis, weight, mpf("1e-6"), mpf("0.5625"))
+        coefficients, error = remez(lambda x: x - tanh(x), basis, weight, mpf("1e-6"), mpf("0.6875"))
         a = coefficients[n_c:]
     return coefficients, error
+
+
+def tanh_exp(degree):
+    """TANH f64: (exp(2r) - 1) / 2 = r + r^2 (c0 + c1 r + ...) for |r| <= ln(2)/32 and a little more."""
+    edge = log(2) / 32 * mpf("1.0001")
+    basis = [power(k) for k in range(2, degree + 1)]
+    return remez(lambda r: mp.expm1(2 * r) / 2 - r, basis, lambda r: 2 * exp(-2 * r), -edge, edge)
+
+
+def tanh_powers():
+    """
+    TANH f64: 2^(i/8) / 2, the bits less i 2^49.
+
+    The reduction takes the double next to ln 2 for ln 2. Each power is rounded to fit that where it comes first, which
+    is where it matters most: for the n from 16 to 23 of 2^(-n/8).
+    """
+    powers = [float(exp(-n * mpf(math.log(2)) / 8) * 2 ** (-(-n // 8) - 1)) for n in (16, 23, 22, 21, 20, 19, 18, 17)]
+    return [struct.unpack("d", struct.pack("q", bits(p) - (i << 49)))[0] for i, p in enumerate(powers)]
+
+
+def bits(x):
+    return struct.unpack("q", struct.pack("d", x))[0]
 
 
 def tanh_table(degree, edges=(2, 3, 4, 6, 8, 12, 16, 24, 32), scale=mpf("3.325")):
@@ -120,7 +144,9 @@ if __name__ == "__main__":
     for bits, digits, suffix, exp_degree, log1p_degree in ((32, 10, "f", 6, 8), (64, 18, "", 11, 20)):
         show(f"EXP f{bits}", exp_tail(exp_degree), digits, suffix)
         show(f"LOG1P f{bits}", log1p_tail(log1p_degree), digits, suffix)
-    show("TANH f64", tanh_ratio(3, 3), 18, "")
+    show("TANH f64, ratio", tanh_ratio(3, 3), 18, "")
+    show("TANH f64, exp", tanh_exp(7), 18, "")
+    print("TANH f64, powers:", ", ".join(p.hex() for p in tanh_powers()))
     rows, error = tanh_table(8)
     print(f"TANH f32: relative error 2^{float(mp.log(error, 2)):.1f}; b and c0 ... c8 of 8 pieces")
     for row in rows:

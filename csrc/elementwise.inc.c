@@ -27,11 +27,6 @@ static inline PN_INLINE void FN(sigmoid)(size_t n, const real *z, real *a)
 static inline PN_INLINE void FN(tanh)(size_t n, const real *z, real *a)
 {
     const real limit = FN(tanh_limit)();
-#if REAL_IS_DOUBLE
-    PN_ELEMENTWISE
-    for (size_t i = 0; i < n; i++)
-        a[i] = FN(tanh1)(z[i], limit);
-#else
     for (; n >= PN_LANES; n -= PN_LANES, z += PN_LANES, a += PN_LANES)
         FN(store)(a, FN(tanh_vector)(FN(load)(z), limit));
     if (n > 0) {
@@ -40,7 +35,6 @@ static inline PN_INLINE void FN(tanh)(size_t n, const real *z, real *a)
         FN(store)(rest, FN(tanh_vector)(FN(load)(rest), limit));
         FN(copy_some)(n, rest, a);
     }
-#endif
 }
 
 static inline PN_INLINE void FN(relu)(size_t n, const real *z, real *a)

@@ -1,6 +1,6 @@
 /*
- * exp, log1p, sigmoid and tanh of one `real`, without branches or tables, so that a loop over them vectorises. Only the
- * tanh of floats is written for a whole register, as its table is one that registers hold.
+ * exp, log1p and sigmoid of one `real`, without branches or tables, so that a loop over them vectorises. tanh is
+ * written for a whole register, as its tables are such that registers hold them.
  * Coefficients: benchmarks/minimax.py, by the names EXP, TANH and LOG1P. Errors: docs/accuracy.md.
  */
 #include "kernels.h"
@@ -172,49 +172,51 @@ static inline PN_INLINE real FN(limited)(real z, real limit) { return limit < PN
 
 #if REAL_IS_DOUBLE
 
-/* reduce for 2x >= 0, with -n in *shifted. n is so small here that a fused multiply-add needs no low part of ln 2. */
-static inline PN_INLINE real FN(reduce_twice)(real x, real rounder, real *shifted)
-{
-    *shifted = FN(fma)(x, -2 * PN_LOG2_E, rounder);
-    real n = *shifted - rounder;
-#if PN_HAVE_FMA
-    return FN(fma)(n, PN_LN2_HIGH + PN_LN2_LOW, x + x);
-#else
-    return FN(fma)(n, PN_LN2_LOW, FN(fma)(n, PN_LN2_HIGH, x + x));
-#endif
-}
-
-/* x < y for x, y >= 0. */
-static inline PN_INLINE int FN(is_less)(real x, real y)
-{
-#if PN_COMPARES_BITS
-    return (FN(signed_bits))FN(to_bits)(x) < (FN(signed_bits))FN(to_bits)(y);
-#else
-    return x < y;
-#endif
-}
-
-#define PN_SIGN ((FN(bits))1 << (8 * sizeof(real) - 1))
-
-/* size >= 0 with the sign in `sign`, 0 or PN_SIGN. An addition: on Zen 5 a three-way bit operation delays the FMAs. */
-static inline PN_INLINE real FN(with_sign)(real size, FN(bits) sign) { return FN(from_bits)(FN(to_bits)(size) + sign); }
-
 /*
- * For |z| < 9/16 z - z^3 c / a (TANH), else 1 - 2 / (1 + exp(2z)) with exp(2z) = 2^n (1 + q) and both sides of the
- * fraction times 2^-n: one division for the two, and monotone step by step.
+ * With 2 |z| = n ln(2)/8 + 2r and p = 2^(-n/8): for |z| < 11/16 z - z^3 c / a, else 1 - 2p / (1 + p + expm1(2r)), both
+ * sides of the fraction halved (TANH). One division for the two, and monotone step by step as long as n stays; the
+ * tests look at where it changes.
  */
-static inline PN_INLINE real FN(tanh1)(real z, real limit)
+static inline PN_INLINE FN(vec) FN(tanh_vector)(FN(vec) z, real limit)
 {
-    real x = FN(limited)(z, limit), x2 = x * x, shifted;
-    real c = FN(fma)(FN(fma)(1.99223203273532627e-4, x2, 2.0499818119262538e-2), x2, 3.33333333333333305e-1);
-    real a2 = FN(fma)(FN(fma)(2.06582109710737205e-4, x2, 2.32926894482835974e-2), x2, 4.61499454357782298e-1);
-    real a = FN(fma)(a2, x2, 1);
-    real r = FN(reduce_twice)(x, PN_ROUNDER + PN_BIAS, &shifted);
-    real power = FN(power_of_two)(shifted), d = (1 + power) + FN(expm1_reduced)(r);
-    /* One comparison, written in two ways: gcc would compute both quotients and then choose. */
-    real numerator = x < (real)0.5625 ? x2 * x * c : power + power, whole = x < (real)0.5625 ? x : 1;
-    real denominator = FN(is_less)(x, (real)0.5625) ? a : d;
-    return FN(with_sign)(whole - numerator / denominator, FN(to_bits)(z) & PN_SIGN);
+    /* 2^(i/8) / 2, but its bits less i 2^49: those of -n = 8m + i, shifted, add m to the exponent, and i 2^49. */
+    _Alignas(64) static const real powers[8] = {
+        0x1p-1, 0x1.f72b83c7d517bp-2, 0x1.f06fe0a31b716p-2, 0x1.ebfdad5362a27p-2,
+        0x1.ea09e667f3bcdp-2, 0x1.eace5422aa0dcp-2, 0x1.ee89f995ad3aep-2, 0x1.f5818dcfba488p-2,
+    };
+    FN(vec) x;
+    for (int l = 0; l < PN_LANES; l++)
+        x[l] = FN(limited)(z[l], limit);
+    FN(vec) x2 = x * x, x3 = x2 * x;
+    FN(vec) c = FN(vec_fma)(FN(broadcast)(1.98940953418302733e-4), x2, FN(broadcast)(2.04934430875400072e-2));
+    FN(vec) a = FN(vec_fma)(FN(broadcast)(2.06279836230390156e-4), x2, FN(broadcast)(2.32841926610776992e-2));
+    c = FN(vec_fma)(c, x2, FN(broadcast)(3.33333333333333032e-1));
+    a = FN(vec_fma)(a, x2, FN(broadcast)(4.61480329262581407e-1));
+    a = FN(vec_fma)(a, x2, FN(broadcast)(1));
+
+    const real ln2 = PN_LN2_HIGH + PN_LN2_LOW;
+    FN(vec) rounder = FN(broadcast)(PN_ROUNDER);
+    FN(vec) shifted = FN(vec_fma)(x, FN(broadcast)(-16 * PN_LOG2_E), rounder), minus_n = shifted - rounder;
+#if PN_HAVE_FMA /* n is so small that this needs no low part of ln 2: `powers` make up for what is missing */
+    FN(vec) r = FN(vec_fma)(minus_n, FN(broadcast)(ln2 / 16), x);
+#else
+    FN(vec) r = FN(vec_fma)(minus_n, FN(broadcast)(PN_LN2_HIGH / 16), x);
+    r = FN(vec_fma)(minus_n, FN(broadcast)((ln2 - PN_LN2_HIGH) / 16), r);
+#endif
+    FN(vec) r2 = r * r;
+    FN(vec_bits) bits = (FN(vec_bits))shifted;
+    FN(vec) p = (FN(vec))((FN(vec_bits))FN(lookup)(powers, bits) + (bits << (PN_MANTISSA - 3)));
+    FN(vec) e01 = FN(vec_fma)(FN(broadcast)(6.66666666666548259e-1), r, FN(broadcast)(1.00000000000005923));
+    FN(vec) e23 = FN(vec_fma)(FN(broadcast)(1.33333333942693676e-1), r, FN(broadcast)(3.33333332560680345e-1));
+    FN(vec) e45 = FN(vec_fma)(FN(broadcast)(1.26979553826985292e-2), r, FN(broadcast)(4.44472979995628145e-2));
+    FN(vec) e = FN(vec_fma)(FN(vec_fma)(e45, r2, e23), r2, e01);
+    FN(vec) d = (p + (real)0.5) + FN(vec_fma)(e, r2, r);
+
+    FN(vec_signed) large = x >= FN(broadcast)(0.6875);
+    FN(vec) numerator = FN(choose)(large, p + p, x3 * c), denominator = FN(choose)(large, d, a);
+    FN(vec) size = FN(choose)(large, FN(broadcast)(1), x) - numerator / denominator;
+    /* An addition: on Zen 5 a three-way bit operation delays the FMAs. */
+    return (FN(vec))((FN(vec_bits))size + ((FN(vec_bits))z & (FN(vec_bits))FN(broadcast)((real)-0.0)));
 }
 
 #else
@@ -268,7 +270,6 @@ static inline PN_INLINE FN(vec) FN(tanh_vector)(FN(vec) z, real limit)
 #endif
 
 #undef PN_COMPARES_BITS
-#undef PN_SIGN
 #undef PN_MANTISSA
 #undef PN_BIAS
 #undef PN_FABS

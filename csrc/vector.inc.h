@@ -167,22 +167,65 @@ static inline PN_INLINE void FN(transpose)(FN(vec) rows[PN_LANES])
 #undef PN_ALL_HALVES
 #undef PN_CHUNKS
 
-#if !REAL_IS_DOUBLE
+/* For bit operations, and signed for masks and builtins. */
+#if REAL_IS_DOUBLE
+typedef uint64_t FN(vec_bits) __attribute__((vector_size(PN_VECTOR_BYTES)));
+typedef int64_t FN(vec_signed) __attribute__((vector_size(PN_VECTOR_BYTES)));
+#else
 typedef uint32_t FN(vec_bits) __attribute__((vector_size(PN_VECTOR_BYTES)));
+typedef int32_t FN(vec_signed) __attribute__((vector_size(PN_VECTOR_BYTES)));
+#endif
 
-typedef int32_t FN(vec_signed) __attribute__((vector_size(PN_VECTOR_BYTES))); /* for the builtins */
+/* a[l] where mask[l] is -1, b[l] where it is 0. */
+static inline PN_INLINE FN(vec) FN(choose)(FN(vec_signed) mask, FN(vec) a, FN(vec) b)
+{
+#if PN_VECTOR_BYTES == 64 && !defined(__clang__) /* gcc does not see a choice in bit operations there, clang in lanes */
+    FN(vec) r;
+    for (int l = 0; l < PN_LANES; l++)
+        r[l] = mask[l] ? a[l] : b[l];
+    return r;
+#else
+    return (FN(vec))(((FN(vec_signed))a & mask) | ((FN(vec_signed))b & ~mask));
+#endif
+}
 
-/* table[index[l]] in lane l, for indices below 8; PN_LANES numbers must be readable there. */
+#if REAL_IS_DOUBLE
+/* The two 32-bit halves of numbers. Without AVX-512 registers can be permuted by them alone. */
+typedef int32_t FN(vec_halves) __attribute__((vector_size(PN_VECTOR_BYTES)));
+#endif
+
+/*
+ * table[index[l]] in lane l, for indices below 8; of doubles, index modulo 8. As many numbers must be readable there as
+ * the register has lanes, and 8.
+ */
 static inline PN_INLINE FN(vec) FN(lookup)(const real *table, FN(vec_bits) index)
 {
-#if PN_LANES == 16 && defined(__clang__)
+#if REAL_IS_DOUBLE && PN_LANES == 8 && defined(__clang__)
+    return __builtin_ia32_permvardf512(FN(load)(table), (FN(vec_signed))index);
+#elif PN_LANES == 16 && defined(__clang__)
     return __builtin_ia32_permvarsf512(FN(load)(table), (FN(vec_signed))index);
-#elif PN_LANES == 16
+#elif PN_VECTOR_BYTES == 64
     return __builtin_shuffle(FN(load)(table), index);
 #elif PN_LANES == 8
     return __builtin_ia32_permvarsf256(FN(load)(table), (FN(vec_signed))index);
+#elif REAL_IS_DOUBLE && PN_LANES == 4
+    FN(vec_halves) a = (FN(vec_halves))FN(load)(table), b = (FN(vec_halves))FN(load)(table + 4);
+    FN(vec_halves) low = {a[0], a[2], a[4], a[6], b[0], b[2], b[4], b[6]};
+    FN(vec_halves) high = {a[1], a[3], a[5], a[7], b[1], b[3], b[5], b[7]}, twice = (FN(vec_halves))index;
+#if defined(__clang__)
+    twice = __builtin_shufflevector(twice, twice, 0, 0, 2, 2, 4, 4, 6, 6);
+#else
+    twice = __builtin_shuffle(twice, (FN(vec_halves)){0, 0, 2, 2, 4, 4, 6, 6});
+#endif
+    low = __builtin_ia32_permvarsi256(low, twice);
+    high = __builtin_ia32_permvarsi256(high, twice);
+    return (FN(vec))(FN(vec_halves)){low[0], high[1], low[2], high[3], low[4], high[5], low[6], high[7]};
+#elif REAL_IS_DOUBLE
+    /* Not index[1]: gcc would move it by an instruction that waits for the last round of a loop. */
+    const FN(vec_halves) halves = (FN(vec_halves))index;
+    const int low = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
+    return (FN(vec)){table[halves[low] & 7], table[halves[2 + low] & 7]};
 #else
     return (FN(vec)){table[index[0] & 7], table[index[1] & 7], table[index[2] & 7], table[index[3] & 7]};
 #endif
 }
-#endif

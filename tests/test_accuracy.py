@@ -19,7 +19,7 @@ BOUNDS = {
     ("sigmoid", np.float32): 2.5,
     ("sigmoid", np.float64): 2.5,
     ("tanh", np.float32): 1.1,
-    ("tanh", np.float64): 1.5,
+    ("tanh", np.float64): 1.3,
 }
 # Beyond these the functions are constant or, for the sigmoid, 0.
 RANGES = {
@@ -123,11 +123,11 @@ def test_functions_never_step_down(isa, function, dtype):
     low, high = RANGES[function, dtype]
     integer = np.int32 if dtype == np.float32 else np.int64
     rng = np.random.default_rng(4)
-    # Where the formulas change: half-odd multiples of ln 2 and of its half, the edge of tanh's small arguments, and in
-    # float32 the borders of its pieces.
-    seams = np.log(2) / 2 * (np.arange(0, 2 * 1080) + 0.5)
+    # Where the formulas change: half-odd multiples of ln 2 and its half, for tanh of a sixteenth, the edge of its small
+    # arguments, and in float32 the borders of its pieces.
+    seams = np.log(2) / (16 if function == "tanh" else 2) * (np.arange(0, 2 * 1080) + 0.5)
     pieces = (np.array([3, 4, 6, 8, 12, 16, 24, 32]) - 2) / 3.325
-    seams = np.concatenate([seams[seams < -low], pieces, [0.5625, high, -low]])
+    seams = np.concatenate([seams[seams < -low], pieces, [0.6875, high, -low]])
     places = np.concatenate([seams, rng.uniform(0, -low, 200), 2.0 ** -np.arange(25)])
     for place in places:
         bits = np.asarray(place, dtype).view(integer)

@@ -24,17 +24,24 @@ static inline PN_INLINE void FN(sigmoid)(size_t n, const real *z, real *a)
         a[i] = FN(sigmoid1)(z[i]);
 }
 
+/* tanh of less than a register; apart, so that compilers keep the constants of the loop below in registers. */
+static __attribute__((noinline)) void FN(tanh_some)(size_t n, const real *z, real *a)
+{
+    real some[PN_LANES];
+    FN(vec) rest; /* not copied to memory in parts: reading the whole would wait for them */
+    for (size_t l = 0; l < PN_LANES; l++)
+        rest[l] = l < n ? z[l] : 0;
+    FN(store)(some, FN(tanh_vector)(rest, FN(tanh_limit)()));
+    FN(copy_some)(n, some, a);
+}
+
 static inline PN_INLINE void FN(tanh)(size_t n, const real *z, real *a)
 {
     const real limit = FN(tanh_limit)();
     for (; n >= PN_LANES; n -= PN_LANES, z += PN_LANES, a += PN_LANES)
         FN(store)(a, FN(tanh_vector)(FN(load)(z), limit));
-    if (n > 0) {
-        real rest[PN_LANES];
-        FN(copy_padded)(n, PN_LANES, z, rest);
-        FN(store)(rest, FN(tanh_vector)(FN(load)(rest), limit));
-        FN(copy_some)(n, rest, a);
-    }
+    if (n > 0)
+        FN(tanh_some)(n, z, a);
 }
 
 static inline PN_INLINE void FN(relu)(size_t n, const real *z, real *a)

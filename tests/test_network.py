@@ -186,6 +186,8 @@ def test_copy_has_the_same_state_and_shares_nothing(backend, dtype, how):
     assert twin.epochs_trained == 3
     assert not np.shares_memory(twin.parameters, net.parameters)
     np.testing.assert_array_equal(twin.parameters, net.parameters)
+    for parameters in (net.parameters, twin.parameters):
+        assert parameters.ctypes.data % 64 == 0, "vectors straddle cache lines"
     # The order of the mini-batches to come is part of the state.
     ours, theirs = net.fit(x, y, epochs=3, batch_size=2), twin.fit(x, y, epochs=3, batch_size=2)
     np.testing.assert_array_equal(ours.loss, theirs.loss)

@@ -34,6 +34,14 @@ def as_native(name: str, value: npt.ArrayLike, dtype: np.dtype[Any]) -> Array:
         return np.require(array, dtype, ["C", "A"])
 
 
+def empty_on_cache_line(n: int, dtype: np.dtype[Any]) -> Array:
+    """A new array (n,) that begins where a cache line does, so that vectors of the C kernels do not straddle two."""
+    line, n_bytes = 64, n * dtype.itemsize
+    memory = np.empty(n_bytes + line, np.uint8)
+    start = -memory.ctypes.data % line
+    return memory[start : start + n_bytes].view(dtype)
+
+
 def common_dtype(**arrays: npt.ArrayLike | None) -> np.dtype[Any]:
     """float32 if every array given is float32, else float64."""
     given = [as_numbers(name, value).dtype for name, value in arrays.items() if value is not None]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from numpy import empty, ndarray
 
 from . import native, reference
-from .arrays import FLOAT32, FLOAT64, Array, as_native, as_output, check_name, check_rows
+from .arrays import FLOAT32, FLOAT64, Array, as_native, as_output, check_name, check_rows, empty_on_cache_line
 from .backend import Backend
 from .initializers import INITIALIZERS, initialize
 from .interrupt import DeferredInterrupt
@@ -111,7 +111,7 @@ class Network:
         if loss == "log_loss" and layers[-1].activation != "sigmoid":
             raise ValueError(f'log_loss needs "sigmoid" as the last layer\'s activation, not "{layers[-1].activation}"')
         self._dtype = _as_dtype(dtype)
-        self._parameters = np.empty(n_parameters, self._dtype)
+        self._parameters = empty_on_cache_line(n_parameters, self._dtype)
         self._loss = loss
         self._backend = backend
         self._layers = bind(layers, self._parameters)
@@ -191,7 +191,8 @@ class Network:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._dtype = _as_dtype(state["dtype"])
-        self._parameters = state["parameters"].copy()
+        self._parameters = empty_on_cache_line(state["parameters"].size, self._dtype)
+        self._parameters[:] = state["parameters"]
         self._loss, self._backend = state["loss"], state["backend"]
         self._layers = bind([Dense(*layer) for layer in state["layers"]], self._parameters)
         self._shuffle_seed, self.epochs_trained = state["shuffle_seed"], state["epochs_trained"]

@@ -310,14 +310,7 @@ static void FN(run_tiles)(FN(tile_job) *job, size_t rows, size_t columns, int lo
         job->b_last_step = width;
         FN(copy_rows_padded)(job->last_depth, columns, width, b->data + job->depth * b->step, b->step, rest, width);
     }
-    if (a->by_column && job->next_c != NULL) {
-        job->parts = rows;
-        job->depth = depth / rows;
-        job->last_depth = depth % rows;
-    } else
-        job->next_c = job->c;
-    if (job->a_prev == NULL)
-        job->a_prev = job->next_c;
+    job->next_c = job->a_prev = job->c; /* which is near in any case */
     size_t panels = FN(pieces)(width, PN_PANEL);
     for (size_t j = 0; j < columns; j += width) {
         FN(tiles)[a->by_column][log_vectors][rows - 1](job);
@@ -329,12 +322,9 @@ static void FN(run_tiles)(FN(tile_job) *job, size_t rows, size_t columns, int lo
 
 static const real FN(zeros)[PN_WIDEST * PN_LANES];
 
-/*
- * The terms p... of the sums in C[i...][j...]: `columns` are whole tiles, or less than one. next_c: what will be asked
- * for after it, if that is a tile of its own, or NULL.
- */
+/* The terms p... of the sums in C[i...][j...]: `columns` are whole tiles, or less than one. */
 static void FN(add_terms)(const FN(product) *s, size_t i, size_t rows, size_t j, size_t columns, int log_vectors,
-                          size_t p, size_t depth, const FN(strip) *a, const FN(strip) *b, const real *next_c)
+                          size_t p, size_t depth, const FN(strip) *a, const FN(strip) *b)
 {
     size_t width = (size_t)PN_LANES << log_vectors;
     real *c = s->c + j / PN_PANEL * s->c_panel + i * s->c_step;
@@ -348,8 +338,6 @@ static void FN(add_terms)(const FN(product) *s, size_t i, size_t rows, size_t j,
         job.init_panel = PN_PANEL;
     }
     if (columns >= width) {
-        job.next_c = next_c;
-        job.a_prev = s->a_prev != NULL && p + depth == s->k ? s->a_prev + (c - s->c) : NULL;
         FN(run_tiles)(&job, rows, columns, log_vectors, depth, a, b);
         return;
     }
@@ -453,7 +441,7 @@ static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pac
                     FN(strip) b = FN(strip_of_b)(&s->b, p, j_block + j);
                     if (pack)
                         b = (FN(strip)){panels + j * depth, PN_PANEL, panel, 0, NULL};
-                    FN(add_terms)(s, i, rows, j_block + j, some, log_vectors, p, depth, &a, &b, NULL);
+                    FN(add_terms)(s, i, rows, j_block + j, some, log_vectors, p, depth, &a, &b);
                 }
                 if (p + depth == s->k)
                     FN(finish)(s, i, rows, j_block, columns);
@@ -546,6 +534,17 @@ static void FN(prefetch_b)(const FN(matrix) *b, size_t p, size_t depth, size_t j
     }
 }
 
+/* What tiles of mr packed rows of A and a whole panel of B have in common; with as many parts as C has rows to fetch. */
+static FN(tile_job) FN(panel_job)(const FN(product) *s, size_t mr, size_t j, size_t p, size_t depth, const FN(strip) *b)
+{
+    return (FN(tile_job)){
+        .a_step = mr, .b = b->data, .b_step = b->step, .b_panel = b->panel,
+        .parts = mr, .depth = depth / mr, .last_depth = depth % mr,
+        .init = s->bias ? s->bias + j : FN(zeros), .init_step = p > 0 ? s->c_step : 0,
+        .c_step = s->c_step, .rate = s->rate,
+    };
+}
+
 /*
  * A block of A is packed; panels of B pass by. If B is not packed already, each panel is packed piece by piece between
  * the tiles that use the panel before it, so that its memory arrives while they compute.
@@ -574,14 +573,25 @@ static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, 
                 FN(strip) a = {block, mr, 0, 1, NULL}, b = {panel, PN_PANEL, 0, 0, NULL};
                 if (ready)
                     b = FN(strip_of_b)(&s->b, p, j);
-                for (size_t i = i_block; i < i_block_end; i += mr, a.data += depth * mr) {
+                FN(tile_job) job = FN(panel_job)(s, mr, j, p, depth, &b);
+                real *c = s->c + j / PN_PANEL * s->c_panel + i_block * s->c_step, *next_c = c;
+                real *next_panel_c = next < j_end ? s->c + next / PN_PANEL * s->c_panel + i_block * s->c_step : c;
+                const real *a_prev = s->a_prev != NULL && p + depth == s->k ? s->a_prev + (c - s->c) : NULL;
+                for (size_t i = i_block; i < i_block_end; i += mr, a.data += depth * mr, c = next_c) {
                     size_t rows = FN(least)(mr, i_block_end - i), some = FN(least)(piece, depth - done);
-                    const real *next_c = s->c + j / PN_PANEL * s->c_panel + (i + mr) * s->c_step;
-                    if (i + mr >= i_block_end)
-                        next_c = next < j_end ? s->c + next / PN_PANEL * s->c_panel + i_block * s->c_step : NULL;
                     if (some > 0)
                         FN(prefetch_b)(&s->b, p + done, some, next, next_columns);
-                    FN(add_terms)(s, i, rows, j, columns, columns > PN_LANES, p, depth, &a, &b, next_c);
+                    if (columns < PN_PANEL)
+                        FN(add_terms)(s, i, rows, j, columns, columns > PN_LANES, p, depth, &a, &b);
+                    else {
+                        next_c = i + mr < i_block_end ? c + mr * s->c_step : next_panel_c;
+                        job.a = a.data;
+                        job.init = p > 0 ? c : job.init;
+                        job.c = c;
+                        job.next_c = next_c;
+                        job.a_prev = a_prev != NULL ? a_prev + (i - i_block) * s->c_step : next_c;
+                        FN(tiles)[1][1][rows - 1](&job);
+                    }
                     if (some > 0)
                         FN(pack_b)(&s->b, p + done, some, next, next_columns, next_panel + done * PN_PANEL);
                     done += some;

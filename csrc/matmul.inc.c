@@ -437,7 +437,7 @@ static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pac
                     if (ready && (size_t)PN_LANES << log_vectors > FN(whole)(columns - j, PN_PANEL))
                         log_vectors--; /* behind the last panel there is nothing to read */
                     size_t width = (size_t)PN_LANES << log_vectors;
-                    some = columns - j < width ? columns - j : (columns - j) / width * width;
+                    some = columns - j < width ? columns - j : (columns - j) & ~(width - 1);
                     FN(strip) b = FN(strip_of_b)(&s->b, p, j_block + j);
                     if (pack)
                         b = (FN(strip)){panels + j * depth, PN_PANEL, panel, 0, NULL};
@@ -626,9 +626,7 @@ static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch
         kc = small_b || narrow || ready || s->rate > 0 ? s->k : PN_KC_FEW_ROWS;
     else if (!packed)
         kc = FN(least)(kc, PN_SCRATCH / FN(whole)(part.columns, PN_PANEL) / 2);
-    kc = FN(even)(s->k, kc);
-    if (kc < s->k)
-        kc = FN(whole)(kc, PN_PANEL);
+    kc = kc < s->k ? FN(whole)(FN(even)(s->k, kc), PN_PANEL) : s->k;
 
     if (s->rate > 0 && kc < s->k)
         FN(descend_by_blocks)(s, part, scratch);

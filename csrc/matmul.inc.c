@@ -684,12 +684,16 @@ static void FN(multiply_share)(void *context, size_t index, void *scratch)
     FN(multiply_part)(s, part, scratch);
 }
 
-/* The larger side of C is shared out, unless whole tiles of the other one make clearly evener shares. */
-static int FN(share_by_columns)(size_t m, size_t n, size_t threads)
+/*
+ * The larger side of C is shared out, unless whole tiles of the other one make clearly evener shares. Of weights it is
+ * the columns, as in the forward pass: so they stay in the caches of the same cores.
+ */
+static int FN(share_by_columns)(const FN(product) *s, size_t threads)
 {
+    size_t m = s->m, n = s->n;
     size_t by_columns = FN(pieces)(FN(pieces)(n, PN_PANEL), threads) * PN_PANEL * m;
     size_t by_rows = FN(pieces)(FN(pieces)(m, PN_MR), threads) * PN_MR * n;
-    return n >= m ? by_columns <= by_rows + by_rows / 16 : by_columns + by_columns / 16 < by_rows;
+    return n >= m || s->rate > 0 ? by_columns <= by_rows + by_rows / 16 : by_columns + by_columns / 16 < by_rows;
 }
 
 static void FN(multiply)(const FN(product) *s, real *workspace)
@@ -701,7 +705,7 @@ static void FN(multiply)(const FN(product) *s, real *workspace)
         if (microseconds < PN_SHARE_MICROSECONDS * (double)threads)
             threads = (size_t)(microseconds / PN_SHARE_MICROSECONDS);
         if (threads > 1) {
-            FN(shares) shares = {s, threads, FN(share_by_columns)(s->m, s->n, threads)};
+            FN(shares) shares = {s, threads, FN(share_by_columns)(s, threads)};
             pn_parallel_for(threads, FN(multiply_share), &shares, scratch, microseconds);
             return;
         }

@@ -147,7 +147,7 @@ if __name__ == "__main__":
     show("TANH f64, ratio", tanh_ratio(3, 3), 18, "")
     show("TANH f64, exp", tanh_exp(7), 18, "")
     print("TANH f64, powers:", ", ".join(p.hex() for p in tanh_powers()))
-    rows, error = tanh_table(8)
-    print(f"TANH f32: relative error 2^{float(mp.log(error, 2)):.1f}; b and c0 ... c8 of 8 pieces")
+    rows, error = tanh_table(7)
+    print(f"TANH f32: relative error 2^{float(mp.log(error, 2)):.1f}; b and c0 ... c7 of 8 pieces")
     for row in rows:
         print("   ", ", ".join(mp.nstr(c, 9, min_fixed=-inf, max_fixed=-inf) + "f" for c in row))

@@ -224,37 +224,41 @@ static inline PN_INLINE FN(vec) FN(tanh_vector)(FN(vec) z, real limit)
 /*
  * In each of 8 pieces, tanh(b + y) = base + y (c1 + c2 y + ...) (TANH). The pieces are told apart by exponent and first
  * bit of 2 + 3.325 x, so they widen as tanh flattens, and their borders lie at 0, 0.3, 0.6, 1.2, 1.8, 3, 4.2, 6.6 and 9.
- * There are so few because one permutation of a register then looks up a coefficient.
+ * There are so few because one permutation of a register then looks up a coefficient. In two steps, so that a loop can
+ * begin the next register before it ends this one: |z| and its piece, and then the rest.
  */
-static inline PN_INLINE FN(vec) FN(tanh_vector)(FN(vec) z, real limit)
+static inline PN_INLINE FN(vec) FN(tanh_piece)(FN(vec) z, real limit, FN(vec_bits) *piece)
 {
-    _Alignas(64) static const real pieces[10][16] = { /* b, c0, c1, ... c8; 8 of each, and room for a whole register */
-        {0, 4.51120019e-1f, 9.02261913e-1f, 1.50383425f, 2.40602374f, 3.60902739f, 5.71575737f, 8.11503315f},
-        {0, 4.22819227e-1f, 7.17397451e-1f, 9.05838728e-1f, 9.83868778e-1f, 9.9853462e-1f, 9.99978304e-1f,
-         9.99999821e-1f},
-        {0, 8.21223915e-1f, 4.85340893e-1f, 1.79456204e-1f, 3.2002259e-2f, 2.92861229e-3f, 4.339933e-5f,
-         3.57688208e-7f},
-        {9.01957797e-9f, -3.47229213e-1f, -3.48182321e-1f, -1.62558377e-1f, -3.14860195e-2f, -2.92432168e-3f,
-         -4.33723653e-5f, -3.57469219e-7f},
-        {-3.33334088e-1f, -1.26929685e-1f, 8.80054682e-2f, 8.74326378e-2f, 2.03095581e-2f, 1.94386044e-3f,
-         2.88545561e-5f, 2.37858345e-7f},
-        {2.19311132e-5f, 1.6939868e-1f, 5.29265366e-2f, -2.50140969e-2f, -9.48704593e-3f, -9.66209802e-4f,
-         -1.45810309e-5f, -1.20223447e-7f},
-        {1.3302727e-1f, -1.07927304e-2f, -5.65477125e-2f, -2.49356986e-3f, 3.28655983e-3f, 3.81645455e-4f,
-         5.93623463e-6f, 4.88636545e-8f},
-        {2.31356383e-3f, -5.86505122e-2f, 1.51519123e-2f, 6.99302275e-3f, -7.6515571e-4f, -1.24270227e-4f,
-         -1.68599172e-6f, -1.38895322e-8f},
-        {-6.37563244e-2f, 1.74612794e-2f, 9.34610795e-3f, -3.93317267e-3f, -1.74333465e-7f, 3.48458052e-5f,
-         4.81843642e-7f, 4.04134459e-9f},
-        {2.21769474e-2f, -5.66491904e-3f, -9.23871715e-3f, 9.500616e-4f, 8.70635122e-5f, -7.67244182e-6f,
-         -2.96049222e-7f, -2.42627474e-9f},
-    };
-    FN(vec_bits) sign = (FN(vec_bits))z & (FN(vec_bits))FN(broadcast)((real)-0.0);
     FN(vec) x;
     for (int l = 0; l < PN_LANES; l++)
         x[l] = FN(limited)(z[l], limit);
-    FN(vec) scaled = FN(vec_fma)(x, FN(broadcast)(3.325f), FN(broadcast)(2));
-    FN(vec_bits) piece = (FN(vec_bits))scaled >> 22;
+    *piece = (FN(vec_bits))FN(vec_fma)(x, FN(broadcast)(3.325f), FN(broadcast)(2)) >> 22;
+    return x;
+}
+
+/* z gives the sign. */
+static inline PN_INLINE FN(vec) FN(tanh_in_piece)(FN(vec) z, FN(vec) x, FN(vec_bits) piece)
+{
+    _Alignas(64) static const real pieces[9][16] = { /* b, c0, c1, ... c7; 8 of each, and room for a whole register */
+        {0, 4.51120019e-1f, 9.02261913e-1f, 1.50383425f, 2.40602374f, 3.60902739f, 5.71575737f, 8.11503315f},
+        {0, 4.22819227e-1f, 7.17397451e-1f, 9.05838728e-1f, 9.83868778e-1f, 9.9853462e-1f, 9.99978304e-1f,
+         9.99999821e-1f},
+        {0, 8.21223915e-1f, 4.85340863e-1f, 1.79456204e-1f, 3.20022628e-2f, 2.92861229e-3f, 4.33357382e-5f,
+         3.57158569e-7f},
+        {-1.32840626e-7f, -3.47229213e-1f, -3.48183602e-1f, -1.62558243e-1f, -3.14852446e-2f, -2.9243899e-3f,
+         -4.33073328e-5f, -3.56994406e-7f},
+        {-3.33325058e-1f, -1.26929626e-1f, 8.80081356e-2f, 8.74326155e-2f, 2.03094725e-2f, 1.94386055e-3f,
+         2.93599187e-5f, 2.42040215e-7f},
+        {-1.70632542e-4f, 1.69400379e-1f, 5.3011585e-2f, -2.50229146e-2f, -9.49988328e-3f, -9.65079234e-4f,
+         -1.47378523e-5f, -1.21260172e-7f},
+        {1.34920672e-1f, -1.0800316e-2f, -5.6606967e-2f, -2.49285693e-3f, 3.28704296e-3f, 3.81644466e-4f,
+         4.85793589e-6f, 4.00583176e-8f},
+        {-7.11418223e-3f, -5.88514097e-2f, 1.35400575e-2f, 7.15929875e-3f, -7.04373466e-4f, -1.29625056e-4f,
+         -1.82774318e-6f, -1.52903752e-8f},
+        {-4.06403393e-2f, 1.76859125e-2f, 9.72138438e-3f, -3.93848121e-3f, -9.46930925e-7f, 3.48477224e-5f,
+         1.17805234e-6f, 9.63058433e-9f},
+    };
+    FN(vec_bits) sign = (FN(vec_bits))z & (FN(vec_bits))FN(broadcast)((real)-0.0);
     FN(vec) y = x - FN(lookup)(pieces[0], piece), c0 = FN(lookup)(pieces[1], piece), base;
     for (int l = 0; l < PN_LANES; l++)
         base[l] = c0[l] < y[l] ? y[l] : c0[l]; /* y in the first piece, whose c0 is 0, and c0 in the others */
@@ -262,9 +266,16 @@ static inline PN_INLINE FN(vec) FN(tanh_vector)(FN(vec) z, real limit)
     FN(vec) c12 = FN(vec_fma)(FN(lookup)(pieces[3], piece), y, FN(lookup)(pieces[2], piece));
     FN(vec) c34 = FN(vec_fma)(FN(lookup)(pieces[5], piece), y, FN(lookup)(pieces[4], piece));
     FN(vec) c56 = FN(vec_fma)(FN(lookup)(pieces[7], piece), y, FN(lookup)(pieces[6], piece));
-    FN(vec) c78 = FN(vec_fma)(FN(lookup)(pieces[9], piece), y, FN(lookup)(pieces[8], piece));
-    FN(vec) c = FN(vec_fma)(FN(vec_fma)(FN(vec_fma)(c78, y2, c56), y2, c34), y2, c12);
+    FN(vec) c57 = FN(vec_fma)(FN(lookup)(pieces[8], piece), y2, c56);
+    FN(vec) c = FN(vec_fma)(FN(vec_fma)(c57, y2, c34), y2, c12);
     return (FN(vec))((FN(vec_bits))FN(vec_fma)(c, y, base) + sign);
+}
+
+static inline PN_INLINE FN(vec) FN(tanh_vector)(FN(vec) z, real limit)
+{
+    FN(vec_bits) piece;
+    FN(vec) x = FN(tanh_piece)(z, limit, &piece);
+    return FN(tanh_in_piece)(z, x, piece);
 }
 
 #endif

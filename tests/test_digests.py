@@ -21,41 +21,41 @@ import textbook
 #: name: SHA-256 of little-endian parameters and losses, its first 16 hexadecimal digits. Made by running this file.
 DIGESTS: dict[str, str] = {
     "2-3-1-float64": "765455e787cb2622",
-    "2-3-1-float32": "f81fa673e28b2da8",
+    "2-3-1-float32": "23e2aacc199ee589",
     "3-4-1-float64": "8d3278b85aa0169a",
     "3-4-1-float32": "38efcb6f77e49ba5",
     "1-1-1-float64": "af173247f03f1680",
-    "1-1-1-float32": "2fcf1fa63da79bfc",
+    "1-1-1-float32": "faa8e2a0e133d3be",
     "5-7-3-float64": "c5da4f84f6e7e43b",
-    "5-7-3-float32": "7a4d1479ade15739",
+    "5-7-3-float32": "3fe5b3c5b44c7b0e",
     "17-33-2-float64": "85244f5ad027c9d0",
     "17-33-2-float32": "f917c9cc1c5794c4",
     "64-64-10-float64": "90000853f009fbc5",
-    "64-64-10-float32": "2e8113d8ca0283b4",
+    "64-64-10-float32": "3d937204987edd87",
     "100-129-65-3-float64": "45eb5e32d1d1b346",
-    "100-129-65-3-float32": "7af08015ebb907c7",
+    "100-129-65-3-float32": "5a133d458ef1d491",
     "200-320-200-2-float64": "5745fa7797d234e3",
-    "200-320-200-2-float32": "98d7d05efd9ec778",
+    "200-320-200-2-float32": "c2c1e2364404f692",
 }
 
 #: The same on x86-64 without fused multiply-adds.
 BASELINE_DIGESTS: dict[str, str] = {
     "2-3-1-float64": "27d27f5630f033d0",
-    "2-3-1-float32": "ffa8d7faf84a76dd",
+    "2-3-1-float32": "3270d1bf2e680882",
     "3-4-1-float64": "253a07864044cc6b",
     "3-4-1-float32": "b686abfe45147509",
     "1-1-1-float64": "d55aea995c81fba4",
-    "1-1-1-float32": "54c372b3e58e7834",
+    "1-1-1-float32": "a167b2b94c9d5fab",
     "5-7-3-float64": "37b8a1463ae411e8",
-    "5-7-3-float32": "28e301579a51214b",
+    "5-7-3-float32": "ce9a1c6d063cf31f",
     "17-33-2-float64": "a30410a8ddd75452",
     "17-33-2-float32": "061cedf8ad3f6522",
     "64-64-10-float64": "a41e00e096c3eeef",
-    "64-64-10-float32": "b043cdb791bbff74",
+    "64-64-10-float32": "fb7e152d554c629a",
     "100-129-65-3-float64": "71e9e89477839e52",
-    "100-129-65-3-float32": "dee1a6561789ceda",
+    "100-129-65-3-float32": "bf5acc9110c8e3e4",
     "200-320-200-2-float64": "31dec7b3b8050161",
-    "200-320-200-2-float32": "37310428b5ed7270",
+    "200-320-200-2-float32": "7a928a508e954365",
 }
 
 #: name: (layers, loss, rows, batch size, epochs, learning rate)

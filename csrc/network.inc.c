@@ -127,7 +127,8 @@ static void FN(unpack_parameters)(const FN(model) *model, real *parameters)
         size_t plain = at.first + at.n_packed;
         if (at.n_packed > 0)
             model->kernels->unpack(layer->n_in, layer->n_out, at.packed, parameters + at.first);
-        memcpy(parameters + plain, model->parameters + plain, (at.n - at.n_packed) * sizeof(real));
+        if (parameters != model->parameters)
+            memcpy(parameters + plain, model->parameters + plain, (at.n - at.n_packed) * sizeof(real));
     }
 }
 

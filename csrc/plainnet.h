@@ -157,7 +157,8 @@ typedef struct pn_progress {
  * latter case call again, with the same arguments, to go on: the result has the same bits however a run is split.
  * While they train, wide layers have their weights in an order of the kernels' own, in the workspace; each call brings
  * parameters up to date at its end. With training->lazy, which saves the time, that happens when the run ends, about
- * once a second of work, and when max_steps is PN_NO_STEPS, which does nothing else.
+ * once a second of work, and when max_steps is PN_NO_STEPS, which does nothing else (a run that goes on after that and
+ * diverges goes back no further).
  *
  *   losses[epochs]  losses[e] is written when epoch e ends: with PN_SUM_OF_SQUARES the sum, with the other losses the
  *                   mean, over the epoch's rows; each row's loss is from before the step that uses it. NULL: not wanted.

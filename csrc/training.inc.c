@@ -6,8 +6,8 @@
  * parameters, renewed after about a second of work. A run that diverges goes back to it and repeats, bit for bit, the
  * steps before the one that did the damage.
  *
- * A model without packed weights trains the caller's parameters, and the snapshot is in the workspace. With packed
- * weights it is the other way round: what is trained is all in the workspace, and the caller's array is the snapshot.
+ * The snapshot is in the workspace; but in a lazy run with packed weights all that is trained is there, and the caller's
+ * array itself is the snapshot.
  */
 typedef struct FN(run) {
     size_t n_rows, batch_size;
@@ -19,11 +19,11 @@ typedef struct FN(run) {
     FN(tape) tape;
     real *batch_x, *batch_y;   /* shuffled rows, gathered */
     size_t *order;
-    real *snapshot;
+    real *parameters, *snapshot; /* the caller's; the same array in a lazy run with packed weights */
     struct FN(state) {         /* what lasts from call to call, at the start of the workspace */
         pn_progress snapshot_progress;
         const pn_isa_kernels *isa; /* with which the run began: it ends with the same */
-        int ahead;                 /* whether the parameters have been trained since the snapshot */
+        int ahead;                 /* whether packed weights have been trained since the caller's were up to date */
     } *state;
     size_t steps_per_snapshot;
 } FN(run);
@@ -99,17 +99,22 @@ static void FN(make_order)(const FN(run) *run)
                    run->order);
 }
 
+/* Brings the caller's parameters up to date. */
+static void FN(unpack)(const FN(run) *run)
+{
+    if (run->state->ahead)
+        FN(unpack_parameters)(&run->model, run->parameters);
+    run->state->ahead = 0;
+}
+
 /* Keeps the parameters, if they are all finite, as a state to come back to. */
 static int FN(take_snapshot)(const FN(run) *run)
 {
-    const FN(model) *model = &run->model;
-    if (!FN(parameters_finite)(model))
+    if (!FN(parameters_finite)(&run->model))
         return 0;
-    if (model->packed == NULL)
-        memcpy(run->snapshot, model->parameters, model->e.n_parameters * sizeof(real));
-    else if (run->state->ahead)
-        FN(unpack_parameters)(model, run->snapshot);
-    run->state->ahead = 0;
+    FN(unpack)(run);
+    if (run->snapshot != run->parameters)
+        memcpy(run->snapshot, run->parameters, run->model.e.n_parameters * sizeof(real));
     run->state->snapshot_progress = *run->progress;
     return 1;
 }
@@ -136,7 +141,7 @@ static int FN(step)(const FN(run) *run)
         if (!FN(take_snapshot)(run))
             return 0;
     FN(backward)(m, &run->model, x, run->tape, (real)run->training->learning_rate, run->model.parameters);
-    run->state->ahead = 1;
+    run->state->ahead = run->model.packed != NULL;
     progress->steps++;
     progress->loss_sum += sum;
     progress->row += m;
@@ -180,10 +185,9 @@ static int FN(tiny_steps)(const FN(run) *run, size_t max_steps)
 
 static void FN(restore)(const FN(run) *run)
 {
-    if (run->model.packed == NULL)
-        memcpy(run->model.parameters, run->snapshot, run->model.e.n_parameters * sizeof(real));
-    else
-        FN(pack_parameters)(&run->model, run->snapshot);
+    if (run->snapshot != run->parameters)
+        memcpy(run->parameters, run->snapshot, run->model.e.n_parameters * sizeof(real));
+    FN(pack_parameters)(&run->model, run->parameters);
     run->state->ahead = 0;
     *run->progress = run->state->snapshot_progress;
     FN(make_order)(run);
@@ -205,12 +209,13 @@ static void FN(go_back)(const FN(run) *run)
     }
 }
 
-/* Brings the caller's parameters up to date; 0 if what was trained is not finite. */
+/* What a call ends with; 0 if the parameters had to be finite and are not. */
 static int FN(deliver)(const FN(run) *run)
 {
-    if (run->model.packed == NULL)
-        return run->progress->epoch < run->training->epochs || FN(parameters_finite)(&run->model);
-    return !run->state->ahead || FN(take_snapshot)(run);
+    if (run->snapshot == run->parameters)
+        return !run->state->ahead || FN(take_snapshot)(run);
+    FN(unpack)(run);
+    return run->progress->epoch < run->training->epochs || FN(parameters_finite)(&run->model);
 }
 
 pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_training *training, real *parameters,
@@ -218,7 +223,8 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
                        void *workspace, size_t workspace_bytes)
 {
     const pn_isa_kernels *isa;
-    FN(run) run = {.n_rows = n_rows, .training = training, .losses = losses, .x = x, .y = y, .progress = progress};
+    FN(run) run = {.n_rows = n_rows, .training = training, .losses = losses, .x = x, .y = y, .progress = progress,
+                   .parameters = parameters};
     FN(model) *model = &run.model;
     FN(extent) *e = &model->e;
     PN_TRY(pn_ready(&isa));
@@ -261,8 +267,10 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
         model->packed = (real *)(void *)space;
         model->packed_rows = run.batch_size;
         space += packed_bytes;
-        model->parameters = run.snapshot;
-        run.snapshot = parameters;
+        if (training->lazy) {
+            model->parameters = run.snapshot;
+            run.snapshot = parameters;
+        }
         if (progress->steps == 0)
             FN(pack_parameters)(model, parameters);
     }

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import plainnet as pn
+from plainnet import native
 from plainnet.training import Progress, Training
 
 import textbook
@@ -313,6 +314,75 @@ def test_training_goes_on_after_divergence_with_a_smaller_rate(backend):
     net, _ = reach_overflow(backend, np.dtype(float), 1000)
     net.fit([[1]], [[0]], epochs=2000, learning_rate=0.25)  # halves w at each step
     assert abs(net.parameters[0]) < 1e-100
+
+
+# ---- Weights that the kernels keep in an order of their own ----------------------------------------------------------
+
+# The first layer is wide enough for that, the second is not.
+PACKED_LAYERS = [(120, 120, "identity", True), (120, 2, "identity", True)]
+
+
+def make_packed(c_backend, dtype, lazy, monkeypatch):
+    def c_training(training, original=native._c_training):
+        result = original(training)
+        result.lazy = lazy
+        return result
+
+    monkeypatch.setattr(native, "_c_training", c_training)
+    x, y = data(24, dtype, PACKED_LAYERS)
+    net, twin = (
+        textbook.network(PACKED_LAYERS, "sum_of_squares", seed=2, backend=c_backend, dtype=dtype) for _ in range(2)
+    )
+    return net, twin, x, y
+
+
+def test_packed_weights_are_the_callers_after_every_call(c_backend, dtype, monkeypatch):
+    net, twin, x, y = make_packed(c_backend, dtype, False, monkeypatch)
+    training, progress, losses = Training(3, 8, 1e-4), Progress(), np.empty(3)
+    while progress.epoch < 3:
+        rows = slice(progress.row, progress.row + 8)
+        net._model.train(x, y, training, progress, losses, 1)
+        twin.train_on_batch(x[rows], y[rows], learning_rate=1e-4)
+        np.testing.assert_array_equal(net.parameters, twin.parameters)
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+@pytest.mark.parametrize("max_steps", [10**6, 5, 1])
+def test_divergence_with_packed_weights(c_backend, dtype, monkeypatch, lazy, max_steps):
+    """The loss overflows long before the parameters do: what stays is from before the last step whose loss did not."""
+    net, twin, x, y = make_packed(c_backend, dtype, lazy, monkeypatch)
+    before = [twin.parameters.copy()]
+
+    def train_in_steps():
+        while len(before) < 500:
+            twin.train_on_batch(x, y, learning_rate=0.1)
+            before.append(twin.parameters.copy())
+
+    training, progress, losses = Training(500, 24, 0.1), Progress(), np.empty(500)
+
+    def train_in_calls():
+        while progress.epoch < 500:
+            net._model.train(x, y, training, progress, losses, max_steps)
+
+    with pytest.raises(pn.DivergedError):
+        train_in_steps()
+    assert len(before) > 3
+    with pytest.raises(pn.DivergedError) as caught:
+        train_in_calls()
+    assert caught.value.epoch == len(before) - 1
+    assert progress.steps == len(before) - 2
+    np.testing.assert_array_equal(net.parameters, before[-2])
+
+
+def test_divergence_from_packed_weights_that_are_not_finite(c_backend, dtype, monkeypatch):
+    net, _, x, y = make_packed(c_backend, dtype, True, monkeypatch)
+    for place in (0, -1):  # in a packed weight; in the last bias
+        net.parameters[place] = np.inf
+        before = net.parameters.copy()
+        with pytest.raises(pn.DivergedError, match="epoch 0 "):
+            net.fit(x, y, epochs=10)
+        np.testing.assert_array_equal(net.parameters, before)
+        net.parameters[place] = 0
 
 
 # ---- Ctrl-C ----------------------------------------------------------------------------------------------------------

@@ -385,6 +385,22 @@ def test_divergence_from_packed_weights_that_are_not_finite(c_backend, dtype, mo
         net.parameters[place] = 0
 
 
+def test_divergence_that_only_an_interruption_finds(c_backend, monkeypatch):
+    """As in test_divergence_of_parameters_is_found_where_the_loss_hides_it, with Ctrl-C after the fatal step."""
+
+    def press(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("plainnet.network.DeferredInterrupt.deliver", press)
+    monkeypatch.setattr("plainnet.network.FIRST_SLICE_OPERATIONS", {"c": 0})
+    net = textbook.network([(100, 100, "tanh", True)], "sum_of_squares", seed=0, backend=c_backend)
+    net.parameters = np.zeros(net.parameters.size)
+    with pytest.raises(pn.DivergedError):
+        net.fit(np.full((8, 100), 1e10), np.full((8, 100), -1.0), epochs=50, learning_rate=1e300)
+    assert not net.parameters.any()
+    assert net.epochs_trained == 0
+
+
 # ---- Ctrl-C ----------------------------------------------------------------------------------------------------------
 
 INTERRUPTED = textwrap.dedent("""

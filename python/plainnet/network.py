@@ -365,14 +365,16 @@ class Network:
                     elapsed = max(time.perf_counter() - started, 1e-9)
                     max_steps = max(1, int(max_steps * min(8.0, SLICE_SECONDS / elapsed)))
         finally:
-            if progress.steps > 0:
-                if progress.epoch < epochs:
+            try:
+                if progress.steps > 0 and progress.epoch < epochs:
                     self._model.train(x, y, training, progress, losses, 0)
-                self.epochs_trained += progress.epoch
-                self._begun = None
-            if progress.row > 0:
-                fingerprint = _fingerprint(x, y, training, self._parameters)
-                self._begun = fingerprint, Progress(0, progress.row, progress.loss_sum)
+            finally:
+                if progress.steps > 0:
+                    self.epochs_trained += progress.epoch
+                    self._begun = None
+                if progress.row > 0:
+                    fingerprint = _fingerprint(x, y, training, self._parameters)
+                    self._begun = fingerprint, Progress(0, progress.row, progress.loss_sum)
         return losses
 
     # ---- Arguments -------------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@
         .packed_size = PN_JOIN(packed_size, PN_ISA, suffix),                                                         \
         .pack = PN_JOIN(pack_weight, PN_ISA, suffix),                                                                \
         .unpack = PN_JOIN(unpack_weight, PN_ISA, suffix),                                                            \
-        .packed_finite = PN_JOIN(packed_finite, PN_ISA, suffix),                                                            \
+        .packed_finite = PN_JOIN(packed_finite, PN_ISA, suffix),                                                     \
         .dense_forward_packed = PN_JOIN(dense_forward_packed, PN_ISA, suffix),                                       \
         .dense_backward_x_packed = PN_JOIN(dense_backward_x_packed, PN_ISA, suffix),                                 \
         .dense_backward_weight_packed = PN_JOIN(dense_backward_weight_packed, PN_ISA, suffix),                       \

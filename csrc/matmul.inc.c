@@ -322,12 +322,18 @@ static void FN(run_tiles)(FN(tile_job) *job, size_t rows, size_t columns, int lo
 
 static const real FN(zeros)[PN_WIDEST * PN_LANES];
 
+/* C[i][j...] for a j with which a panel begins. */
+static inline PN_INLINE real *FN(c_at)(const FN(product) *s, size_t i, size_t j)
+{
+    return s->c + j / PN_PANEL * s->c_panel + i * s->c_step;
+}
+
 /* The terms p... of the sums in C[i...][j...]: `columns` are whole tiles, or less than one. */
 static void FN(add_terms)(const FN(product) *s, size_t i, size_t rows, size_t j, size_t columns, int log_vectors,
                           size_t p, size_t depth, const FN(strip) *a, const FN(strip) *b)
 {
     size_t width = (size_t)PN_LANES << log_vectors;
-    real *c = s->c + j / PN_PANEL * s->c_panel + i * s->c_step;
+    real *c = FN(c_at)(s, i, j);
     FN(tile_job) job = {.c = c, .c_step = s->c_step, .c_panel = s->c_panel, .rate = s->rate, .init = FN(zeros)};
     if (p > 0) {
         job.init = c;
@@ -534,7 +540,7 @@ static void FN(prefetch_b)(const FN(matrix) *b, size_t p, size_t depth, size_t j
     }
 }
 
-/* What tiles of mr packed rows of A and a whole panel of B have in common; with as many parts as C has rows to fetch. */
+/* What tiles of mr packed rows of A and a whole panel of B have in common; as many parts as there are rows to fetch. */
 static FN(tile_job) FN(panel_job)(const FN(product) *s, size_t mr, size_t j, size_t p, size_t depth, const FN(strip) *b)
 {
     return (FN(tile_job)){
@@ -574,22 +580,19 @@ static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, 
                 if (ready)
                     b = FN(strip_of_b)(&s->b, p, j);
                 FN(tile_job) job = FN(panel_job)(s, mr, j, p, depth, &b);
-                real *c = s->c + j / PN_PANEL * s->c_panel + i_block * s->c_step, *next_c = c;
-                real *next_panel_c = next < j_end ? s->c + next / PN_PANEL * s->c_panel + i_block * s->c_step : c;
-                const real *a_prev = s->a_prev != NULL && p + depth == s->k ? s->a_prev + (c - s->c) : NULL;
-                for (size_t i = i_block; i < i_block_end; i += mr, a.data += depth * mr, c = next_c) {
+                real *after_panel = FN(c_at)(s, i_block, next < j_end ? next : j);
+                for (size_t i = i_block; i < i_block_end; i += mr, a.data += depth * mr) {
                     size_t rows = FN(least)(mr, i_block_end - i), some = FN(least)(piece, depth - done);
                     if (some > 0)
                         FN(prefetch_b)(&s->b, p + done, some, next, next_columns);
                     if (columns < PN_PANEL)
                         FN(add_terms)(s, i, rows, j, columns, columns > PN_LANES, p, depth, &a, &b);
                     else {
-                        next_c = i + mr < i_block_end ? c + mr * s->c_step : next_panel_c;
                         job.a = a.data;
-                        job.init = p > 0 ? c : job.init;
-                        job.c = c;
-                        job.next_c = next_c;
-                        job.a_prev = a_prev != NULL ? a_prev + (i - i_block) * s->c_step : next_c;
+                        job.c = FN(c_at)(s, i, j);
+                        job.init = p > 0 ? job.c : job.init;
+                        job.next_c = i + mr < i_block_end ? FN(c_at)(s, i + mr, j) : after_panel;
+                        job.a_prev = s->a_prev && p + depth == s->k ? s->a_prev + (job.c - s->c) : job.next_c;
                         FN(tiles)[1][1][rows - 1](&job);
                     }
                     if (some > 0)
@@ -655,7 +658,7 @@ static void FN(descend_by_blocks)(const FN(product) *s, FN(part) part, real *scr
             for (size_t r = 0; r < block.rows; r++)
                 for (size_t l = 0; l < block.columns; l += PN_PANEL)
                     FN(put)(s->rate, FN(least)(PN_PANEL, block.columns - l), sums.c + r * sums.c_step + l,
-                            s->c + (part.j + j + l) / PN_PANEL * s->c_panel + (part.i + i + r) * s->c_step);
+                            FN(c_at)(s, part.i + i + r, part.j + j + l));
         }
 }
 

@@ -6,8 +6,8 @@
  * parameters, renewed after about a second of work. A run that diverges goes back to it and repeats, bit for bit, the
  * steps before the one that did the damage.
  *
- * The snapshot is in the workspace; but in a lazy run with packed weights all that is trained is there, and the caller's
- * array itself is the snapshot.
+ * The snapshot is in the workspace; but in a lazy run with packed weights all that is trained is there, and the
+ * caller's array itself is the snapshot.
  */
 typedef struct FN(run) {
     size_t n_rows, batch_size;

@@ -402,6 +402,12 @@ static inline PN_INLINE size_t FN(even)(size_t size, size_t most)
 
 static inline PN_INLINE size_t FN(least)(size_t a, size_t b) { return a < b ? a : b; }
 
+/* Rows of the next tile: the last two share what is left, as a tile of few rows keeps too few chains in flight. */
+static inline PN_INLINE size_t FN(tile_rows)(size_t left, size_t mr)
+{
+    return left <= mr ? left : left < 2 * mr ? (left + 1) / 2 : mr;
+}
+
 /* log2 of the vectors of the tile for so many rows where so many columns are left. */
 static inline PN_INLINE int FN(tile_width)(size_t rows, size_t columns)
 {
@@ -432,8 +438,8 @@ static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pac
                 for (size_t j = 0; j < columns; j += PN_PANEL)
                     FN(pack_b)(&s->b, p, depth, j_block + j, FN(least)(PN_PANEL, columns - j),
                                panels + j * depth);
-            for (size_t i = part.i; i < i_end; i += mr) {
-                size_t rows = FN(least)(mr, i_end - i);
+            for (size_t i = part.i, rows; i < i_end; i += rows) {
+                rows = FN(tile_rows)(i_end - i, mr);
                 FN(strip) a = {s->a.data + (s->a.by_column ? p * s->a.step + i : i * s->a.step + p), s->a.step,
                                PN_PANEL, s->a.by_column, NULL};
                 for (size_t j = 0, some; j < columns; j += some) {
@@ -506,7 +512,7 @@ static void FN(multiply_transposed)(const FN(product) *s, FN(part) part, real *p
             b = (FN(strip)){panel, PN_PANEL, 0, 0, NULL};
         }
         for (size_t i = part.i, rows; i < i_end; i += rows) {
-            rows = FN(least)(mr, i_end - i);
+            rows = FN(tile_rows)(i_end - i, mr);
             const real *from = s->a.data + i * (s->a.by_column ? 1 : s->a.step);
             FN(strip) a = {from, s->a.step, s->a.panel, s->a.by_column, NULL};
             real edge[PN_MR_WHOLE * PN_PANEL], init[PN_MR * PN_PANEL];
@@ -568,8 +574,10 @@ static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, 
         for (size_t i_block = part.i; i_block < i_end; i_block += mc) {
             size_t i_block_end = FN(least)(i_block + mc, i_end);
             real *to = block;
-            for (size_t i = i_block; i < i_block_end; i += mr, to += depth * mr)
-                FN(pack_a)(&s->a, i, FN(least)(mr, i_block_end - i), p, depth, to, mr);
+            for (size_t i = i_block, rows; i < i_block_end; i += rows, to += depth * mr) {
+                rows = FN(tile_rows)(i_block_end - i, mr);
+                FN(pack_a)(&s->a, i, rows, p, depth, to, mr);
+            }
             size_t piece = FN(whole)(FN(pieces)(depth, FN(pieces)(i_block_end - i_block, mr)), PN_PANEL);
             if (!ready)
                 FN(pack_b)(&s->b, p, depth, part.j, FN(least)(PN_PANEL, part.columns), panel);
@@ -581,8 +589,9 @@ static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, 
                     b = FN(strip_of_b)(&s->b, p, j);
                 FN(tile_job) job = FN(panel_job)(s, mr, j, p, depth, &b);
                 real *after_panel = FN(c_at)(s, i_block, next < j_end ? next : j);
-                for (size_t i = i_block; i < i_block_end; i += mr, a.data += depth * mr) {
-                    size_t rows = FN(least)(mr, i_block_end - i), some = FN(least)(piece, depth - done);
+                for (size_t i = i_block, rows; i < i_block_end; i += rows, a.data += depth * mr) {
+                    size_t some = FN(least)(piece, depth - done);
+                    rows = FN(tile_rows)(i_block_end - i, mr);
                     if (some > 0)
                         FN(prefetch_b)(&s->b, p + done, some, next, next_columns);
                     if (columns < PN_PANEL)
@@ -591,7 +600,7 @@ static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, 
                         job.a = a.data;
                         job.c = FN(c_at)(s, i, j);
                         job.init = p > 0 ? job.c : job.init;
-                        job.next_c = i + mr < i_block_end ? FN(c_at)(s, i + mr, j) : after_panel;
+                        job.next_c = i + rows < i_block_end ? FN(c_at)(s, i + rows, j) : after_panel;
                         job.a_prev = s->a_prev && p + depth == s->k ? s->a_prev + (job.c - s->c) : job.next_c;
                         FN(tiles)[1][1][rows - 1](&job);
                     }

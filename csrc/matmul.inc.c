@@ -83,9 +83,30 @@ typedef struct FN(tile_job) {
     size_t init_step, init_panel; /* init_panel, c_panel: from a tile to the next one for every panel of its width */
     real *c;
     size_t c_step, c_panel;
-    const real *next_c, *a_prev; /* wanted soon, laid out as C: a row of each is fetched with each part of the sum */
     real rate;
+    /* Wanted soon, and fetched while tiles compute, a little with each part of the sum: */
+    const real *next_c, *a_prev; /* laid out as C */
+    const real *next_b;         /* rows of PN_PANEL numbers, one `next_step` after the other in squares of PN_PANEL */
+    size_t next_rows, rows_a_part, next_step, next_square;
 } FN(tile_job);
+
+/* In bursts, between two tiles, these would hold up what the next tile loads first. */
+static inline PN_INLINE void FN(fetch)(size_t part, size_t rows, int vectors, const FN(tile_job) *t)
+{
+    if (part < rows) {
+        PN_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            __builtin_prefetch(t->next_c + part * t->c_step + v * PN_LANES, 1, 3);
+            __builtin_prefetch(t->a_prev + part * t->c_step + v * PN_LANES, 0, 3);
+        }
+    }
+    size_t begin = part * t->rows_a_part, end = begin + t->rows_a_part;
+    for (size_t r = begin; r < end && r < t->next_rows; r++) {
+        const real *row = t->next_b + r / PN_PANEL * t->next_square + r % PN_PANEL * t->next_step;
+        __builtin_prefetch(row, 0, 2);
+        __builtin_prefetch(row + PN_PANEL - 1, 0, 2);
+    }
+}
 
 static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, const FN(tile_job) *t)
 {
@@ -108,13 +129,8 @@ static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, cons
             b = t->b_last;
             b_step = t->b_last_step;
         }
-        if (by_column && part < (size_t)rows) {
-            PN_UNROLL
-            for (int v = 0; v < vectors; v++) {
-                __builtin_prefetch(t->next_c + part * t->c_step + v * PN_LANES, 1, 3);
-                __builtin_prefetch(t->a_prev + part * t->c_step + v * PN_LANES, 0, 3);
-            }
-        }
+        if (by_column && part < t->parts)
+            FN(fetch)(part, (size_t)rows, vectors, t);
         for (size_t p = 0; p < depth; p++) {
             FN(vec) row[PN_WIDEST];
             PN_UNROLL
@@ -241,19 +257,25 @@ static void FN(pack_a)(const FN(matrix) *a, size_t i, size_t rows, size_t p, siz
         FN(pack_transposed)(depth, rows, a->data + i * a->step + p, a->step, to, to_step);
 }
 
+/* B[p][j]: within PN_PANEL columns, or rows if by_column, the others are at fixed distances from it. */
+static inline PN_INLINE const real *FN(b_at)(const FN(matrix) *b, size_t p, size_t j)
+{
+    size_t row = b->by_column ? j : p, column = b->by_column ? p : j;
+    return b->data + column / PN_PANEL * b->panel + column % PN_PANEL + row * b->step;
+}
+
 /* Columns j... of B as a panel by rows, two vectors wide. */
 static void FN(pack_b)(const FN(matrix) *b, size_t p, size_t depth, size_t j, size_t columns, real *to)
 {
     if (b->by_column && b->panel != PN_PANEL)
         for (size_t some, end = p + depth; p < end; p += some, to += some * PN_PANEL) {
             some = PN_PANEL - p % PN_PANEL < end - p ? PN_PANEL - p % PN_PANEL : end - p;
-            const real *square = b->data + p / PN_PANEL * b->panel + j * b->step;
-            FN(pack_transposed)(some, columns, square + p % PN_PANEL, b->step, to, PN_PANEL);
+            FN(pack_transposed)(some, columns, FN(b_at)(b, p, j), b->step, to, PN_PANEL);
         }
     else if (b->by_column)
-        FN(pack_transposed)(depth, columns, b->data + j * b->step + p, b->step, to, PN_PANEL);
+        FN(pack_transposed)(depth, columns, FN(b_at)(b, p, j), b->step, to, PN_PANEL);
     else
-        FN(pack)(depth, columns, b->data + p * b->step + j, b->step, b->end, to, PN_PANEL);
+        FN(pack)(depth, columns, FN(b_at)(b, p, j), b->step, b->end, to, PN_PANEL);
 }
 
 /* ---- One tile of C ------------------------------------------------------------------------------------------ */
@@ -371,8 +393,7 @@ static inline PN_INLINE int FN(is_ready)(const FN(matrix) *b) { return !b->by_co
 /* Columns j... of a B with contiguous rows, from the term p on. */
 static inline PN_INLINE FN(strip) FN(strip_of_b)(const FN(matrix) *b, size_t p, size_t j)
 {
-    const real *data = b->data + j / PN_PANEL * b->panel + p * b->step;
-    return (FN(strip)){data, b->step, b->panel, 0, b->panel == PN_PANEL ? b->end : NULL};
+    return (FN(strip)){FN(b_at)(b, p, j), b->step, b->panel, 0, b->panel == PN_PANEL ? b->end : NULL};
 }
 
 /* What follows the sum, for a part of C that is still in the cache. */
@@ -533,19 +554,6 @@ static void FN(multiply_transposed)(const FN(product) *s, FN(part) part, real *p
     }
 }
 
-/* Fetches the memory that pack_b will read: its rows lie far apart. */
-static void FN(prefetch_b)(const FN(matrix) *b, size_t p, size_t depth, size_t j, size_t columns)
-{
-    size_t rows = b->by_column ? columns : depth, width = b->by_column ? depth : columns;
-    const real *from = b->by_column ? b->data + p / PN_PANEL * b->panel + j * b->step + p % PN_PANEL
-                                    : b->data + p * b->step + j;
-    for (size_t r = 0; r < rows; r++) {
-        for (size_t l = 0; l < width; l += 64 / sizeof(real))
-            __builtin_prefetch(from + r * b->step + l, 0, 3);
-        __builtin_prefetch(from + r * b->step + width - 1, 0, 3);
-    }
-}
-
 /* What tiles of mr packed rows of A and a whole panel of B have in common; as many parts as there are rows to fetch. */
 static FN(tile_job) FN(panel_job)(const FN(product) *s, size_t mr, size_t j, size_t p, size_t depth, const FN(strip) *b)
 {
@@ -554,12 +562,13 @@ static FN(tile_job) FN(panel_job)(const FN(product) *s, size_t mr, size_t j, siz
         .parts = mr, .depth = depth / mr, .last_depth = depth % mr,
         .init = s->bias ? s->bias + j : FN(zeros), .init_step = p > 0 ? s->c_step : 0,
         .c_step = s->c_step, .rate = s->rate,
+        .next_step = s->b.step, .next_square = s->b.by_column ? s->b.panel : PN_PANEL * s->b.step,
     };
 }
 
 /*
- * A block of A is packed; panels of B pass by. If B is not packed already, each panel is packed piece by piece between
- * the tiles that use the panel before it, so that its memory arrives while they compute.
+ * A block of A is packed; panels of B pass by. Tiles fetch the next panel piece by piece while they compute; if B is
+ * not packed already, each piece is packed then.
  */
 static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, real *scratch)
 {
@@ -583,17 +592,16 @@ static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, 
                 FN(pack_b)(&s->b, p, depth, part.j, FN(least)(PN_PANEL, part.columns), panel);
             for (size_t j = part.j; j < j_end; j += PN_PANEL) {
                 size_t columns = FN(least)(PN_PANEL, j_end - j), next = j + columns;
-                size_t next_columns = FN(least)(PN_PANEL, j_end - next), done = ready || next == j_end ? depth : 0;
+                size_t next_columns = FN(least)(PN_PANEL, j_end - next), done = next < j_end ? 0 : depth;
                 FN(strip) a = {block, mr, 0, 1, NULL}, b = {panel, PN_PANEL, 0, 0, NULL};
                 if (ready)
                     b = FN(strip_of_b)(&s->b, p, j);
                 FN(tile_job) job = FN(panel_job)(s, mr, j, p, depth, &b);
+                job.rows_a_part = FN(pieces)(piece, mr);
                 real *after_panel = FN(c_at)(s, i_block, next < j_end ? next : j);
                 for (size_t i = i_block, rows; i < i_block_end; i += rows, a.data += depth * mr) {
                     size_t some = FN(least)(piece, depth - done);
                     rows = FN(tile_rows)(i_block_end - i, mr);
-                    if (some > 0)
-                        FN(prefetch_b)(&s->b, p + done, some, next, next_columns);
                     if (columns < PN_PANEL)
                         FN(add_terms)(s, i, rows, j, columns, columns > PN_LANES, p, depth, &a, &b);
                     else {
@@ -602,9 +610,11 @@ static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, 
                         job.init = p > 0 ? job.c : job.init;
                         job.next_c = i + rows < i_block_end ? FN(c_at)(s, i + rows, j) : after_panel;
                         job.a_prev = s->a_prev && p + depth == s->k ? s->a_prev + (job.c - s->c) : job.next_c;
+                        job.next_b = FN(b_at)(&s->b, p + done, next);
+                        job.next_rows = some;
                         FN(tiles)[1][1][rows - 1](&job);
                     }
-                    if (some > 0)
+                    if (some > 0 && !ready)
                         FN(pack_b)(&s->b, p + done, some, next, next_columns, next_panel + done * PN_PANEL);
                     done += some;
                     if (p + depth == s->k)

@@ -1,4 +1,4 @@
-"""Builds the extension `plainnet._plainnet` from csrc/ and python/calls.c, with what their headers declare."""
+"""Builds the extension `plainnet._plainnet` from csrc/, with what plainnet.h declares."""
 
 import os
 import re
@@ -9,7 +9,6 @@ from cffi import FFI
 
 ROOT = Path(__file__).parent
 CSRC = ROOT / "csrc"
-HEADERS = [CSRC / "plainnet.h", ROOT / "python" / "calls.h"]
 
 
 def declarations(header: str) -> str:
@@ -29,14 +28,13 @@ compile_args += [] if sys.platform == "win32" else ["-fvisibility=hidden", "-g0"
 extra = os.environ.get("PLAINNET_CFLAGS", "").split()
 
 ffibuilder = FFI()
-for header in HEADERS:
-    ffibuilder.cdef(declarations(header.read_text()))
+ffibuilder.cdef(declarations((CSRC / "plainnet.h").read_text()))
 ffibuilder.set_source(
     "plainnet._plainnet",
-    '#include "calls.h"',
-    sources=["python/calls.c", *(path for path in relative("*.c") if not path.endswith(".inc.c"))],
-    depends=["python/calls.h", *relative("*.h"), *relative("*.inc.c")],
-    include_dirs=["csrc", "python"],
+    '#include "plainnet.h"',
+    sources=[path for path in relative("*.c") if not path.endswith(".inc.c")],
+    depends=relative("*.h") + relative("*.inc.c"),
+    include_dirs=["csrc"],
     libraries=[] if sys.platform == "win32" else ["m", "pthread"],
     extra_compile_args=compile_args + extra,
     extra_link_args=extra,

@@ -86,12 +86,12 @@ def test_layout_of_x_gives_the_bits_of_a_contiguous_copy(backend, dtype, layout)
     net, twin = (textbook.network(LAYERS, "log_loss", seed=1, dtype=dtype, backend=backend) for _ in range(2))
 
     np.testing.assert_array_equal(net.predict(x), twin.predict(plain(x, dtype)))
-    for i in range(N_ROWS):  # a row alone takes another way
+    for i in range(N_ROWS):  # a row alone, of other alignment, takes other loops
         np.testing.assert_array_equal(net.predict(x[i : i + 1]), twin.predict(kept[i : i + 1]))
     (loss, gradient), (twin_loss, twin_gradient) = net.loss_and_gradient(x, y), twin.loss_and_gradient(kept, y)
     assert loss == twin_loss
     np.testing.assert_array_equal(gradient, twin_gradient)
-    for _ in range(3):  # from the second on, small batches take another way
+    for _ in range(3):
         assert net.train_on_batch(x, y) == twin.train_on_batch(kept.copy(), y)
     ours, theirs = (n.fit(data_x, y, epochs=3, batch_size=2) for n, data_x in ((net, x), (twin, kept)))
     np.testing.assert_array_equal(ours.loss, theirs.loss)

@@ -3,6 +3,7 @@
 import importlib.metadata
 import inspect
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -94,19 +95,20 @@ def test_reference_imports_numpy_alone():
     }
 
 
-def test_native_alone_touches_the_extension():
+def test_native_alone_touches_the_extensions():
     for path in Path(pn.__file__).parent.glob("*.py"):
         if path.name != "native.py":
-            assert "_plainnet" not in path.read_text(), path.name
+            assert not re.search(r"_plainnet|import _small|_small import", path.read_text()), path.name
 
 
-def test_missing_extension_fails_loudly():
-    """There is no silent way back to NumPy."""
-    script = "import sys; sys.modules['plainnet._plainnet'] = None; import plainnet"
+@pytest.mark.parametrize("extension", ["_plainnet", "_small"])
+def test_missing_extension_fails_loudly(extension):
+    """There is no silent way back to NumPy, nor to slower calls."""
+    script = f"import sys; sys.modules['plainnet.{extension}'] = None; import plainnet"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
     assert result.returncode != 0
     assert "ImportError" in result.stderr or "ModuleNotFoundError" in result.stderr
-    assert "_plainnet" in result.stderr
+    assert extension in result.stderr
 
 
 @pytest.mark.parametrize("isa", pn.native.available_isas())

@@ -23,31 +23,43 @@ class Layer(Protocol):
     def bias(self) -> Array | None: ...
 
 
+class SmallCalls:
+    """
+    Calls for arrays so small that checks in Python take longer than the arithmetic.
+
+    They check for themselves. Where an argument is not an array of the network's dtype, contiguous and of few rows, or
+    something is wrong, the result is None and nothing has happened: the general way is for all of that. This class
+    always says so; a backend that has quick calls puts its own in its place.
+    """
+
+    busy = False  #: True while any other call trains the network: then train_on_batch says None
+
+    def predict(self, x: object, /) -> Array | None:
+        """A new array, the network's output for `x`; or None."""
+        return None
+
+    def train_on_batch(self, x: object, y: object, learning_rate: object, /) -> float | None:
+        """One step of gradient descent, the loss from before it; or None, and no step."""
+        return None
+
+
 class Backend(Protocol):
     """
     A network's layers and loss over its flat parameters; implemented by ``reference.Model`` and ``native.Model``.
 
-    Arrays are contiguous, aligned, of the parameters' dtype, and of shapes that fit. Two calls are shortcuts for small
-    arrays, of any layout, whose shape the backend itself names in `row_shape` and `batch_shapes`.
+    Arrays are contiguous, aligned, of the parameters' dtype, and of shapes that fit; `small` alone takes anything.
     """
 
-    row_shape: tuple[int, int] | None
-    batch_shapes: tuple[tuple[int, ...], tuple[int, ...]] | None  # after a batch, which another one may resemble
+    small: SmallCalls
 
     def forward(self, x: Array, out: Array) -> None:
         """`out` (n_samples, n_out) = the network's output for `x` (n_samples, n_in)."""
-
-    def forward_row(self, x: Array) -> Array:
-        """A new array (1, n_out), the network's output for `x` of `row_shape`."""
 
     def loss_and_gradient(self, x: Array, y: Array, gradient: Array) -> float:
         """The loss of `x`, `y`; `gradient` (n_parameters,) is laid out as the parameters."""
 
     def train_on_batch(self, x: Array, y: Array, learning_rate: float) -> float:
         """One step of gradient descent; the loss from before it."""
-
-    def train_on_such_batch(self, x: Array, y: Array, learning_rate: float) -> float:
-        """The same for `x` and `y` of `batch_shapes`."""
 
     def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
         """

@@ -1,9 +1,10 @@
 """
-The C backend: the only module that touches the compiled extension.
+The C backend: the only module that touches the compiled extensions. `_plainnet` is the library, bound by cffi; `_small`
+calls the same library without cffi where arrays are small.
 
-Arrays reach C through ``ffi.from_buffer``, which checks contiguity but neither dtype, byte order nor alignment: those
-are settled in :mod:`plainnet.arrays` before. A ``from_buffer`` object keeps its array alive, so it is held for as long
-as C may use the pointer.
+Arrays reach `_plainnet` through ``ffi.from_buffer``, which checks contiguity but neither dtype, byte order nor
+alignment: those are settled in :mod:`plainnet.arrays` before. A ``from_buffer`` object keeps its array alive, so it is
+held for as long as C may use the pointer.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._plainnet import ffi, lib
+from ._small import SmallCalls
 from .arrays import (
     Array,
     activation_arguments,
@@ -44,11 +46,15 @@ _SUFFIX = {np.dtype(np.float64): "f64", np.dtype(np.float32): "f32"}
 # Types by name would be looked up at every call.
 _DOUBLES, _BYTES = ffi.typeof("double[]"), ffi.typeof("char[]")
 _DOUBLE, _SIZE = ffi.typeof("double *"), ffi.typeof("size_t *")
-_TRAINING, _PROGRESS, _CALL = ffi.typeof("pn_training *"), ffi.typeof("pn_progress *"), ffi.typeof("pn_call *")
+_TRAINING, _PROGRESS, _ADDRESS = ffi.typeof("pn_training *"), ffi.typeof("pn_progress *"), ffi.typeof("uintptr_t")
 _ARRAY = {np.dtype(np.float64): _DOUBLES, np.dtype(np.float32): ffi.typeof("float[]")}
 _from_buffer, _new, _NULL = ffi.from_buffer, ffi.new, ffi.NULL
-#: Arrays up to this size, in bytes, are quicker copied than handed over by from_buffer.
-_SMALL = 8192
+#: A small call keeps the GIL: no more rows than this, nor multiply-adds in a forward pass (10 µs or so).
+_SMALL_ROWS, _SMALL_OPERATIONS = 128, 2**18
+#: For a row through a network that is small to train: a step goes over its parameters several times.
+_SMALL_TO_TRAIN = 2**15
+#: What an activation costs, in multiply-adds.
+_ACTIVATION_OPERATIONS = 16
 _NO_STEPS = 2 ** (8 * ffi.sizeof("size_t")) - 1
 
 
@@ -137,27 +143,35 @@ class Model:
         )
         self._network = ffi.new("pn_network *", (len(layers), self._c_layers, LOSSES[loss]))
         suffix = _SUFFIX[parameters.dtype]
-        for name in ("call_forward", "call_train_on_batch", "forward", "forward_workspace", "loss_and_gradient",
-                     "gradient_workspace", "train", "train_workspace"):  # fmt: skip
+        for name in ("forward", "forward_workspace", "loss_and_gradient", "gradient_workspace", "train_on_batch",
+                     "train", "train_workspace"):  # fmt: skip
             setattr(self, f"_{name}", getattr(lib, f"pn_{name}_{suffix}"))
-        self._workspace = _NULL
-        self._batch_call = _new(_CALL, (self._network, self._parameters))  # which points to the workspace, too
-        self.batch_shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
-        n_in, n_out = layers[0].weight.shape[0], layers[-1].weight.shape[1]
-        self.row_shape = (1, n_in) if max(n_in, n_out) * parameters.itemsize <= _SMALL else None
-        # For forward. A list's pop and append are atomic: threads never share a workspace or a row.
+        self._workspace, self._workspace_bytes = _NULL, 0  # for training
+        # For forward. A list's pop and append are atomic: threads never share a workspace.
         self._spare_workspaces: list[tuple[Any, int]] = []
-        self._spare_rows: list[tuple[Any, Array, Any]] = []
+        self.small = self._small_calls(suffix)
 
     # Set above, for the network's dtype.
-    _call_forward: Any
-    _call_train_on_batch: Any
     _forward: Any
     _forward_workspace: Any
     _loss_and_gradient: Any
     _gradient_workspace: Any
+    _train_on_batch: Any
     _train: Any
     _train_workspace: Any
+
+    def _small_calls(self, suffix: str) -> SmallCalls:
+        sizes = (layer.weight.shape for layer in self.layers)
+        operations = sum(n_out * (n_in + _ACTIVATION_OPERATIONS) for n_in, n_out in sizes)
+        rows = min(_SMALL_ROWS, _SMALL_OPERATIONS // operations)
+        train_rows = rows if operations <= _SMALL_TO_TRAIN else 0
+        n_bytes = _bytes_needed(self._forward_workspace, rows, self._network) if rows else 0
+        if train_rows:
+            training = _c_training(Training(1, rows, 1.0))
+            n_bytes = max(n_bytes, _bytes_needed(self._train_workspace, rows, self._network, training))
+        functions = (ffi.addressof(lib, f"pn_{name}_{suffix}") for name in ("forward", "train_on_batch"))
+        addresses = (int(ffi.cast(_ADDRESS, pointer)) for pointer in (self._network, *functions))
+        return SmallCalls(self.parameters, *addresses, rows, train_rows, n_bytes, (self._network, self._c_layers))
 
     def forward(self, x: Array, out: Array) -> None:
         """`out` (n_samples, n_out) = the network's output for `x` (n_samples, n_in)."""
@@ -183,26 +197,6 @@ class Model:
         self._spare_workspaces.append((workspace, n_bytes))
         _check(status)
 
-    def forward_row(self, x: Array) -> Array:
-        """A new array (1, n_out), the network's output for `x` (1, n_in)."""
-        try:
-            row = self._spare_rows.pop()
-        except IndexError:
-            row = self._new_row()
-        status = self._call_forward(row[0], x.tobytes())
-        out: Array = row[1].copy()
-        self._spare_rows.append(row)
-        if status:
-            _check(status)
-        return out
-
-    def _new_row(self) -> tuple[Any, Array, Any]:
-        """A call for one row, and the array and the workspace that it points to."""
-        out = np.empty((1, self.layers[-1].weight.shape[1]), self.parameters.dtype)
-        workspace, n_bytes = _new_workspace(self._forward_workspace, 1, self._network)
-        target = _from_buffer(self._array, out, True)
-        return _new(_CALL, (self._network, self._parameters, 1, target, 0.0, workspace, n_bytes)), out, workspace
-
     def loss_and_gradient(self, x: Array, y: Array, gradient: Array) -> float:
         """The loss of `x`, `y`; `gradient` is laid out as the parameters."""
         loss = _new(_DOUBLE)
@@ -218,10 +212,11 @@ class Model:
 
     def train_on_batch(self, x: Array, y: Array, learning_rate: float) -> float:
         """One step of gradient descent; the loss from before it."""
-        array, call = self._array, self._batch_call
-        self.batch_shapes = None  # until the call, with its number of rows, is known to be right
-        call.n_rows = len(x)
-        status = self._call_train_on_batch(call, learning_rate, _from_buffer(array, x), _from_buffer(array, y))
+        array, loss = self._array, _new(_DOUBLE)
+        status = self._train_on_batch(
+            len(x), self._network, learning_rate, self._parameters, _from_buffer(array, x), _from_buffer(array, y),
+            loss, self._workspace, self._workspace_bytes,
+        )  # fmt: skip
         if status:
             if status == lib.PN_WORKSPACE_TOO_SMALL:
                 self._make_workspace(len(x), _c_training(Training(1, len(x), learning_rate)))
@@ -232,16 +227,7 @@ class Model:
                 raise DivergedError(0)
             check_training_data(x, y, self.loss)
             _check(status)
-        if max(x.nbytes, y.nbytes) <= _SMALL:
-            self.batch_shapes = x.shape, y.shape
-        return call.loss  # type: ignore[no-any-return]
-
-    def train_on_such_batch(self, x: Array, y: Array, learning_rate: float) -> float:
-        """The same for `x` and `y` of `batch_shapes`."""
-        call = self._batch_call
-        if self._call_train_on_batch(call, learning_rate, x.tobytes(), y.tobytes()):
-            return self.train_on_batch(x.copy(), y.copy(), learning_rate)  # which will say what is wrong
-        return call.loss  # type: ignore[no-any-return]
+        return float(loss[0])
 
     def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
         """Goes on from `progress` for `max_steps` steps, or to the end."""
@@ -252,7 +238,7 @@ class Model:
         status = self._train(
             len(x), self._network, c_training, self._parameters,
             _from_buffer(self._array, x), _from_buffer(self._array, y), max_steps or _NO_STEPS,
-            _from_buffer(_DOUBLES, losses, True), c_progress, self._workspace, self._batch_call.workspace_bytes,
+            _from_buffer(_DOUBLES, losses, True), c_progress, self._workspace, self._workspace_bytes,
         )  # fmt: skip
         progress.epoch, progress.row = c_progress.epoch, c_progress.row
         progress.loss_sum, progress.steps = c_progress.loss_sum, c_progress.steps
@@ -264,14 +250,10 @@ class Model:
 
     def _make_workspace(self, n_rows: int, c_training: Any) -> None:
         """Room for a run, kept for later runs unless they need more."""
-        needed = _new(_SIZE)
-        _check(self._train_workspace(n_rows, self._network, c_training, needed))
-        call = self._batch_call
-        if needed[0] > call.workspace_bytes:
-            call.workspace = self._workspace = _NULL  # should there be no memory for the new one
-            call.workspace_bytes = 0
-            self._workspace, n_bytes = _allocate(needed[0])
-            call.workspace, call.workspace_bytes = self._workspace, n_bytes
+        n_bytes = _bytes_needed(self._train_workspace, n_rows, self._network, c_training)
+        if n_bytes > self._workspace_bytes:
+            self._workspace, self._workspace_bytes = _NULL, 0  # should there be no memory for the new one
+            self._workspace, self._workspace_bytes = _allocate(n_bytes)
 
 
 def _c_training(training: Training) -> Any:
@@ -286,10 +268,14 @@ def _allocate(n_bytes: int) -> tuple[Any, int]:
     return _from_buffer(_BYTES, np.empty(max(n_bytes, 1), np.uint8), True), n_bytes
 
 
+def _bytes_needed(size_function: Any, *sizes: Any) -> int:
+    n_bytes = _new(_SIZE)
+    _check(size_function(*sizes, n_bytes))
+    return int(n_bytes[0])
+
+
 def _new_workspace(size_function: Any, *sizes: Any) -> tuple[Any, int]:
-    needed = _new(_SIZE)
-    _check(size_function(*sizes, needed))
-    return _allocate(needed[0])
+    return _allocate(_bytes_needed(size_function, *sizes))
 
 
 # ---- Single kernels: documented where they are public, in plainnet.kernels ------------------------------------------

@@ -133,7 +133,7 @@ class Network:
         self._training = threading.Lock()
         self._n_in, self._n_out = self.layers[0].n_in, self.layers[-1].n_out
         self._model = BACKENDS[self.backend](self.layers, self.loss, self._parameters)
-        self._row_shape = self._model.row_shape
+        self._small = self._model.small
 
     @property
     def parameters(self) -> Array:
@@ -221,13 +221,13 @@ class Network:
         TypeError, ValueError
             Naming what was wrong; nothing is written then.
         """
-        dtype = self._dtype
-        # Much of a small network's pass is what happens before it.
-        if out is None and type(x) is ndarray and x.shape == self._row_shape and x.dtype is dtype:
-            return self._model.forward_row(x)
+        if out is None:
+            result = self._small.predict(x)
+            if result is not None:
+                return result
         native_x = x if self._is_ready(x, self._n_in) else self._rows("x", x, self._n_in)
         if out is None:
-            result = empty((len(native_x), self._n_out), dtype)
+            result = empty((len(native_x), self._n_out), self._dtype)
             self._model.forward(native_x, result)
             return result
         # Two arrays that both own their memory cannot overlap.
@@ -255,19 +255,16 @@ class Network:
         TypeError, ValueError
             As for :meth:`fit`.
         """
+        loss = self._small.train_on_batch(x, y, learning_rate)
+        if loss is not None:
+            return loss
         learning_rate = _as_learning_rate(learning_rate, self._dtype)
-        if not self._training.acquire(False):
-            raise RuntimeError("the network is being trained by another thread")
+        native_x, native_y = self._pair(x, y)
+        self._begin_training()
         try:
-            model = self._model
-            if (
-                type(x) is ndarray and type(y) is ndarray and x.dtype is y.dtype is self._dtype
-                and (x.shape, y.shape) == model.batch_shapes
-            ):  # fmt: skip
-                return model.train_on_such_batch(x, y, learning_rate)
-            return model.train_on_batch(*self._pair(x, y), learning_rate)
+            return self._model.train_on_batch(native_x, native_y, learning_rate)
         finally:
-            self._training.release()
+            self._end_training()
 
     def loss_and_gradient(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[float, Array]:
         """
@@ -338,13 +335,22 @@ class Network:
             raise TypeError(f"shuffle must be True or False, not {shuffle!r}")
         shuffle = bool(shuffle) and batch_size < n_rows
 
-        if not self._training.acquire(False):
-            raise RuntimeError("the network is being trained by another thread")
+        self._begin_training()
         try:
             training = Training(epochs, batch_size, learning_rate, shuffle, self._shuffle_seed, self.epochs_trained)
             return History(self._run(native_x, native_y, training))
         finally:
-            self._training.release()
+            self._end_training()
+
+    def _begin_training(self) -> None:
+        """Keeps other threads from training until _end_training."""
+        if not self._training.acquire(False):
+            raise RuntimeError("the network is being trained by another thread")
+        self._small.busy = True  # small batches do without the lock: they keep the GIL, and see this
+
+    def _end_training(self) -> None:
+        self._small.busy = False
+        self._training.release()
 
     def _run(self, x: Array, y: Array, training: Training) -> npt.NDArray[np.float64]:
         """Trains in slices; the losses. Keeps books of what is finished, however it ends."""

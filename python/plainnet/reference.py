@@ -21,7 +21,7 @@ from .arrays import (
     dense_backward_arguments,
     dense_forward_arguments,
 )
-from .backend import Layer
+from .backend import Layer, SmallCalls
 from .training import DivergedError, Progress, Training
 
 # ---- Activations: a = f(z), and grad_z = grad_a * f'(z) with the derivative written in a -----------------------------
@@ -110,8 +110,7 @@ class Model:
         self.layers = layers
         self.loss = loss
         self.parameters = parameters
-        self.row_shape: tuple[int, int] | None = None  # no shortcuts
-        self.batch_shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+        self.small = SmallCalls()  # none
         self._kept: tuple[Array, Progress] | None = None
         self._order: tuple[tuple[int, ...], Array] | None = None
 
@@ -123,12 +122,6 @@ class Model:
                 f, _ = ACTIVATIONS[layer.activation]
                 a = f(_affine(a, layer.weight, layer.bias))
         out[...] = a
-
-    def forward_row(self, x: Array) -> Array:
-        """A new array (1, n_out), the network's output for `x` (1, n_in)."""
-        out = np.empty((1, self.layers[-1].weight.shape[1]), x.dtype)
-        self.forward(x, out)
-        return out
 
     def loss_and_gradient(self, x: Array, y: Array, gradient: Array) -> float:
         """The loss of `x`, `y`; `gradient` is laid out as the parameters."""
@@ -144,10 +137,6 @@ class Model:
         except DivergedError:
             raise DivergedError(0) from None
         return float(losses[0])
-
-    def train_on_such_batch(self, x: Array, y: Array, learning_rate: float) -> float:
-        """The same for `x` and `y` of `batch_shapes`."""
-        return self.train_on_batch(x, y, learning_rate)
 
     def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
         """Goes on from `progress` for `max_steps` steps, or to the end."""

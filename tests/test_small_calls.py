@@ -1,0 +1,406 @@
+"""
+Small arrays, which go past cffi, against the general way: the same bits, and the same errors.
+
+The general way is forced by what the quick one does not take: lists, or an array to write to.
+"""
+
+import gc
+import pickle
+import sys
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import plainnet as pn
+
+import textbook
+from test_inputs import LAYOUTS, misaligned, read_only
+
+LAYERS = [(3, 5, "tanh", True), (5, 2, "sigmoid", True)]
+ROWS = [1, 2, 3, 7, 100]
+
+
+def network(dtype="float64", backend="c", layers=LAYERS, loss="log_loss", **arguments):
+    return textbook.network(layers, loss, seed=1, dtype=dtype, backend=backend, **arguments)
+
+
+def data(n_rows, dtype, n_in=3, n_out=2):
+    rng = np.random.default_rng(n_rows)
+    return rng.standard_normal((n_rows, n_in)).astype(dtype), rng.random((n_rows, n_out)).astype(dtype)
+
+
+def general_predict(net, x):
+    """By way of `out`, poisoned."""
+    return net.predict(x, out=np.full((len(x), net.layers[-1].n_out), np.nan, net.dtype))
+
+
+class Subclass(np.ndarray):
+    pass
+
+
+# ---- The same results ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_rows", ROWS)
+@pytest.mark.parametrize("hidden", [1, 5, 33, 150])  # from n_rows x 33 or so on, C needs a workspace
+def test_predict_has_the_bits_of_the_general_way(backend, dtype, n_rows, hidden):
+    layers = [(3, hidden, "tanh", True), (hidden, 9, "relu", False), (9, 2, "sigmoid", True)]
+    net, (x, _) = network(dtype, backend, layers), data(n_rows, dtype)
+    for _ in range(3):
+        a = net.predict(x)
+        assert a.tobytes() == general_predict(net, x).tobytes()
+        assert (a.shape, a.dtype, type(a)) == ((n_rows, 2), dtype, np.ndarray)
+
+
+@pytest.mark.parametrize("n_rows", ROWS)
+@pytest.mark.parametrize("loss", ["log_loss", "sum_of_squares", "mean_squared_error"])
+@pytest.mark.parametrize("hidden", [1, 5, 33])
+def test_train_on_batch_has_the_bits_of_the_general_way(backend, dtype, n_rows, loss, hidden):
+    layers = [(3, hidden, "tanh", True), (hidden, 2, "sigmoid", True)]
+    net, twin, fitted = (network(dtype, backend, layers, loss) for _ in range(3))
+    x, y = data(n_rows, dtype)
+    losses = [net.train_on_batch(x, y, 0.01) for _ in range(5)]
+    assert all(type(value) is float for value in losses)
+    assert losses == [twin.train_on_batch(x.tolist(), y.tolist(), 0.01) for _ in range(5)]
+    assert losses == fitted.fit(x, y, epochs=5, learning_rate=0.01).loss.tolist()
+    assert net.parameters.tobytes() == twin.parameters.tobytes() == fitted.parameters.tobytes()
+
+
+def test_one_layer_and_one_neuron(backend, dtype):
+    net, twin = (network(dtype, backend, [(1, 1, "identity", False)], "mean_squared_error") for _ in range(2))
+    x = np.array([[2.0]], dtype)
+    assert net.predict(x) == general_predict(net, x)
+    assert net.train_on_batch(x, x, 0.1) == twin.train_on_batch([[2.0]], [[2.0]], 0.1)
+    assert net.parameters == twin.parameters
+
+
+def test_changed_parameters_count_at_once(backend, dtype):
+    net, (x, _) = network(dtype, backend), data(1, dtype)
+    before = net.predict(x)
+    net.parameters = 2 * net.parameters
+    assert not np.array_equal(net.predict(x), before)
+    net.layers[1].bias[:] = 0.5
+    np.testing.assert_array_equal(net.predict(x), general_predict(net, x))
+
+
+def test_copies_and_pickles_have_calls_of_their_own(backend, dtype):
+    net, (x, y) = network(dtype, backend), data(3, dtype)
+    before = net.predict(x)
+    for twin in (net.copy(), pickle.loads(pickle.dumps(net))):
+        np.testing.assert_array_equal(twin.predict(x), before)
+        twin.train_on_batch(x, y)
+        np.testing.assert_array_equal(net.predict(x), before)
+        assert not np.array_equal(twin.predict(x), before)
+
+
+# ---- What is small, and what is plain --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_rows", ROWS)
+def test_small_plain_arrays_take_the_quick_way(c_backend, dtype, n_rows):
+    net, (x, y) = network(dtype, c_backend), data(n_rows, dtype)
+    for array in (x, read_only(x), x.view(), pickle.loads(pickle.dumps(x)), np.vstack([x, x])[:n_rows]):
+        assert net._small.predict(array) is not None
+        assert net._small.train_on_batch(array, read_only(y), 0.1) is not None
+
+
+def test_a_row_of_a_network_of_a_hundred_thousand_parameters_is_small(c_backend, dtype):
+    layers = [(784, 128, "relu", True), (128, 10, "sigmoid", True)]
+    net, (x, y) = network(dtype, c_backend, layers), data(1, dtype, 784, 10)
+    np.testing.assert_array_equal(net._small.predict(x), general_predict(net, x))
+    assert net._small.train_on_batch(x, y, 0.1) is None  # but not a step
+    assert net.copy().train_on_batch(x.tolist(), y.tolist()) == net.train_on_batch(x, y)
+
+
+@pytest.mark.parametrize(("layers", "n_rows"), [(LAYERS, 129), ([(3, 300, "tanh", True), (300, 900, "tanh", True)], 1)])
+def test_what_would_keep_the_gil_for_long_goes_the_general_way(c_backend, dtype, layers, n_rows):
+    net = network(dtype, c_backend, layers, "mean_squared_error")
+    x, y = data(n_rows, dtype, 3, layers[-1][1])
+    assert net._small.predict(x) is None
+    assert net._small.train_on_batch(x, y, 0.1) is None
+    np.testing.assert_array_equal(net.predict(x), general_predict(net, x))
+    assert net.copy().train_on_batch(x.tolist(), y.tolist()) == net.train_on_batch(x, y)
+
+
+OTHER = {
+    "list": np.ndarray.tolist,
+    "None": lambda values: None,
+    "other float": lambda values: values.astype("f4" if values.dtype == "f8" else "f8"),
+    "longdouble": lambda values: values.astype(np.longdouble),
+    "int64": lambda values: values.astype(np.int64),
+    "object": lambda values: values.astype(object),
+    "big-endian": LAYOUTS["big-endian"],
+    "fortran": LAYOUTS["fortran"],
+    "strided": LAYOUTS["strided"],
+    "reversed": LAYOUTS["reversed"],
+    "misaligned": misaligned,
+    "matrix": LAYOUTS["matrix"],
+    "masked": np.ma.masked_array,
+    "subclass": lambda values: values.view(Subclass),
+    "1-D": lambda values: values[0].copy(),
+    "0-D": lambda values: values[0, 0],
+    "3-D": lambda values: values[None],
+    "no rows": lambda values: values[:0],
+    "more columns": lambda values: np.hstack([values, values]),
+    "fewer columns": lambda values: values[:, :-1].copy(),
+}
+
+
+def outcome(function, *arguments):
+    """A result, or the kind and the text of an error."""
+    try:
+        result = function(*arguments)
+    except Exception as error:
+        return type(error), str(error)
+    return result.tobytes() if isinstance(result, np.ndarray) else result
+
+
+@pytest.mark.parametrize("kind", OTHER)
+def test_other_arguments_are_left_to_the_general_way(c_backend, dtype, kind):
+    net = network(dtype, c_backend)
+    x, y = data(7, dtype)
+    other_x, other_y = OTHER[kind](x), OTHER[kind](y)
+    before = net.parameters.copy()
+    assert net._small.predict(other_x) is None
+    for arguments in ((other_x, y), (x, other_y), (other_x, other_y)):
+        assert net._small.train_on_batch(*arguments, 0.1) is None
+    np.testing.assert_array_equal(net.parameters, before)
+
+    twin = net.copy()  # without quick calls
+    twin._small = pn.backend.SmallCalls()
+    assert outcome(net.predict, other_x) == outcome(twin.predict, other_x)
+    assert outcome(net.train_on_batch, other_x, y) == outcome(twin.train_on_batch, other_x, y)
+    assert outcome(net.train_on_batch, x, other_y) == outcome(twin.train_on_batch, x, other_y)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+
+
+@pytest.mark.parametrize("rate", [0.0, -0.1, np.nan, np.inf, -np.inf, 1e-31, 1e31, 1, True, np.float32(0.5),
+                                  np.float64(0.5), "0.1", None, 1j])  # fmt: skip
+def test_other_learning_rates_are_left_to_the_general_way(c_backend, dtype, rate):
+    net = network(dtype, c_backend)
+    x, y = data(3, dtype)
+    before = net.parameters.copy()
+    assert net._small.train_on_batch(x, y, rate) is None
+    np.testing.assert_array_equal(net.parameters, before)
+    twin = net.copy()
+    assert outcome(net.train_on_batch, x, y, rate) == outcome(twin.train_on_batch, x.tolist(), y.tolist(), rate)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+
+
+def test_numbers_of_rows_that_differ_are_refused(backend, dtype):
+    net, (x, y) = network(dtype, backend), data(3, dtype)
+    before = net.parameters.copy()
+    with pytest.raises(ValueError, match="as many rows"):
+        net.train_on_batch(x, y[:2])
+    np.testing.assert_array_equal(net.parameters, before)
+
+
+# ---- Numbers that are not finite -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite(backend, dtype, value):
+    """Predicting passes them on, training refuses them."""
+    net, (x, y) = network(dtype, backend), data(3, dtype)
+    before = net.parameters.copy()
+    x[1, 2] = value
+    assert net.predict(x).tobytes() == general_predict(net, x).tobytes()
+    with pytest.raises(ValueError, match=r"x holds .*row 1, column 2"):
+        net.train_on_batch(x, y)
+    with pytest.raises(ValueError, match="y holds"):
+        net.train_on_batch(np.zeros_like(x), np.full_like(y, value))
+    np.testing.assert_array_equal(net.parameters, before)
+
+
+def test_targets_out_of_range_are_refused(backend, dtype):
+    net, (x, y) = network(dtype, backend), data(3, dtype)
+    with pytest.raises(ValueError, match="log_loss needs targets"):
+        net.train_on_batch(x, y + 1)
+
+
+def test_divergence_is_reported_and_leaves_the_parameters(backend, dtype):
+    net = network(dtype, backend, [(1, 1, "identity", True)], "sum_of_squares")
+    x = np.full((3, 1), np.sqrt(np.finfo(dtype).max), dtype)
+    before = net.parameters.copy()
+    for _ in range(2):
+        with pytest.raises(pn.DivergedError):
+            net.train_on_batch(x, -x, 1.0)
+        np.testing.assert_array_equal(net.parameters, before)
+
+
+# ---- Memory ----------------------------------------------------------------------------------------------------------
+
+
+def test_results_are_new_and_outlive_the_network(backend, dtype):
+    net, (x, _) = network(dtype, backend), data(2, dtype)
+    first, second = net.predict(x), net.predict(x)
+    expected = general_predict(net, x)
+    for a in (first, second):
+        assert a.flags.writeable
+        assert a.flags.owndata
+        assert a.flags.c_contiguous
+        assert not np.shares_memory(a, net.parameters)
+    assert not np.shares_memory(first, second)
+    first[:] = np.nan
+    del net
+    gc.collect()
+    np.testing.assert_array_equal(second, expected)
+
+
+def test_calls_outlive_the_network(c_backend, dtype):
+    net, (x, y) = network(dtype, c_backend), data(2, dtype)
+    twin, small = net.copy(), net._small
+    del net
+    gc.collect()
+    assert small.train_on_batch(x, y, 0.1) == twin.train_on_batch(x, y, 0.1)
+    np.testing.assert_array_equal(small.predict(x), twin.predict(x))
+
+
+def test_the_networks_own_weights_as_data_count_as_they_were(backend, dtype):
+    layers = [(2, 2, "tanh", False)]
+    net, twin = (network(dtype, backend, layers, "mean_squared_error") for _ in range(2))
+    weight, y = net.layers[0].weight, np.ones((2, 2), dtype)
+    kept = weight.copy()
+    np.testing.assert_array_equal(net.predict(weight), twin.predict(kept))
+    assert net.train_on_batch(weight, y) == twin.train_on_batch(kept, y)
+    kept = weight.copy()
+    assert net.train_on_batch(y, weight) == twin.train_on_batch(y, kept)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+
+
+def test_calls_leave_nothing_behind(c_backend, dtype):
+    """Neither memory nor references, whether they succeed or not."""
+    net, (x, y) = network(dtype, c_backend), data(7, dtype)
+    wrong, bad = x.tolist(), np.full_like(x, np.nan)
+
+    def calls(n):
+        for _ in range(n):
+            net.predict(x)
+            net.train_on_batch(x, y, 0.1)
+            net._small.predict(wrong)
+            net._small.train_on_batch(bad, y, 0.1)
+            net._small.train_on_batch(x, y, 1)
+
+    def references():
+        return [sys.getrefcount(value) for value in (x, y, wrong, bad, net._small, net.parameters, x.dtype, None)]
+
+    calls(10)
+    tracemalloc.start()
+    try:
+        before, n_before = references(), tracemalloc.get_traced_memory()[0]
+        calls(1000)
+        after, n_after = references(), tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert max(abs(a - b) for a, b in zip(after, before)) < 100  # of 1000 calls; None's own vary
+    assert n_after - n_before < 4000  # an object of at least 32 bytes a call would be 32000
+
+
+def test_networks_leave_nothing_behind(c_backend, dtype):
+    x, y = data(7, dtype)
+    small_calls = pn.native.SmallCalls
+
+    def networks(n):
+        for _ in range(n):
+            net = network(dtype, c_backend)
+            net.predict(x)
+            net.train_on_batch(x, y)
+
+    networks(3)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        references, n_before = sys.getrefcount(small_calls), tracemalloc.get_traced_memory()[0]
+        networks(50)
+        gc.collect()
+        n_after = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert sys.getrefcount(small_calls) == references
+    assert n_after - n_before < 50_000  # a workspace of at least 40 KB a network would be 2 MB
+
+
+# ---- Threads ---------------------------------------------------------------------------------------------------------
+
+
+def test_threads_predict_at_once(backend, dtype):
+    layers = [(3, 64, "tanh", True), (64, 2, "sigmoid", True)]  # 100 rows need the workspace
+    net = network(dtype, backend, layers)
+    inputs = [data(n_rows, dtype)[0] for n_rows in ROWS]
+    expected = [general_predict(net, x) for x in inputs]
+    start, wrong = threading.Barrier(4), []
+
+    def work(k):
+        start.wait()
+        for i in range(200):
+            j = (i + k) % len(ROWS)
+            if not np.array_equal(net.predict(inputs[j]), expected[j]):
+                wrong.append((k, i))
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not wrong
+
+
+def test_small_batches_keep_out_of_the_way_of_a_run(c_backend, dtype):
+    """A run in C goes without the GIL: a step in its midst would tear the parameters."""
+    net, (x, y) = network(dtype, c_backend), data(3, dtype)
+    seen = []
+    train = net._model.train
+    net._model.train = lambda *arguments: seen.append(net._small.train_on_batch(x, y, 0.1)) or train(*arguments)
+    twin = net.copy()
+    assert net.fit(x, y, epochs=3).loss.tolist() == twin.fit(x, y, epochs=3).loss.tolist()
+    assert seen == [None]
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+    assert net.train_on_batch(x, y) == twin.train_on_batch(x.tolist(), y.tolist())
+
+
+@pytest.mark.parametrize("error", [ValueError, RuntimeError])
+def test_training_goes_on_after_an_error(backend, dtype, error):
+    net, (x, y) = network(dtype, backend), data(3, dtype)
+    if error is ValueError:
+        with pytest.raises(ValueError, match="finite"):
+            net.fit(np.full_like(x, np.nan), y)
+    else:
+        with net._training, pytest.raises(RuntimeError, match="another thread"):
+            net.fit(x, y)
+    assert not net._small.busy
+    assert type(net.train_on_batch(x, y)) is float
+
+
+# ---- The type --------------------------------------------------------------------------------------------------------
+
+
+def test_wrong_arguments_of_the_type_are_refused():
+    net = network()
+    small_calls = pn.native.SmallCalls
+    good = (net.parameters, 1 << 40, 1 << 40, 1 << 40, 1, 1, 0, None)
+    for position, value, error in [
+        (0, None, TypeError), (0, net.parameters.astype(int), TypeError), (0, net.parameters[::2], TypeError),
+        (0, read_only(net.parameters), TypeError), (0, misaligned(net.parameters), TypeError),
+        (1, 0, ValueError), (2, 0, ValueError), (3, 0, ValueError), (1, -1, OverflowError), (1, 2**64, OverflowError),
+        (1, 1.0, TypeError), (4, -1, ValueError), (4, 2**64, OverflowError), (5, -1, ValueError),
+        (6, -1, ValueError), (6, "1", TypeError),
+    ]:  # fmt: skip
+        with pytest.raises(error):
+            small_calls(*good[:position], value, *good[position + 1 :])
+    for arguments in ((), good[:-1], (*good, None)):
+        with pytest.raises(TypeError):
+            small_calls(*arguments)
+    with pytest.raises(TypeError):
+        small_calls(*good, owner=None)
+    with pytest.raises(TypeError):
+        type("Sub", (small_calls,), {})
+    for arguments in ((), (1, 2), (1, 2, 3, 4)):
+        with pytest.raises(TypeError):
+            net._small.train_on_batch(*arguments)

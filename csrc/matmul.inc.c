@@ -517,26 +517,29 @@ static void FN(put_transposed)(const FN(product) *s, size_t i, size_t rows, size
 }
 
 /*
- * The same product where C lies transposed: C[m][n] is c[n][c_step], and bias[m]. A is used as it lies; of B one panel
- * after the other is packed, unless its rows are contiguous.
+ * The same product where C lies transposed: C[m][n] is c[n][c_step], and bias[m]. A is used as it lies; B is packed, as
+ * many columns at a time as a tile has, unless its rows are contiguous.
  */
-static void FN(multiply_transposed)(const FN(product) *s, FN(part) part, real *panel)
+static void FN(multiply_transposed)(const FN(product) *s, FN(part) part, real *panels)
 {
     size_t i_end = part.i + part.rows, j_end = part.j + part.columns, mr = FN(even)(part.rows, PN_MR);
     for (size_t j = part.j, columns; j < j_end; j += columns) {
-        columns = FN(least)(PN_PANEL, j_end - j);
-        int log_vectors = columns > PN_LANES;
+        int log_vectors = FN(tile_width)(mr, j_end - j);
+        while (log_vectors > 1 && s->k * PN_LANES << log_vectors > PN_SCRATCH)
+            log_vectors--;
         size_t width = (size_t)PN_LANES << log_vectors;
+        columns = FN(least)(width, j_end - j);
         FN(strip) b = FN(strip_of_b)(&s->b, 0, j);
         if (s->b.by_column) {
-            FN(pack_b)(&s->b, 0, s->k, j, columns, panel);
-            b = (FN(strip)){panel, PN_PANEL, 0, 0, NULL};
+            b = (FN(strip)){panels, PN_PANEL, s->k * PN_PANEL, 0, NULL};
+            for (size_t l = 0; l < columns; l += PN_PANEL)
+                FN(pack_b)(&s->b, 0, s->k, j + l, FN(least)(columns - l, PN_PANEL), panels + l * s->k);
         }
         for (size_t i = part.i, rows; i < i_end; i += rows) {
             rows = FN(tile_rows)(i_end - i, mr);
             const real *from = s->a.data + i * (s->a.by_column ? 1 : s->a.step);
             FN(strip) a = {from, s->a.step, s->a.panel, s->a.by_column, NULL};
-            real edge[PN_MR_WHOLE * PN_PANEL], init[PN_MR * PN_PANEL];
+            real edge[PN_MR_WHOLE * PN_PANEL + PN_WIDEST * PN_LANES * PN_LANES], init[PN_MR * PN_PANEL + PN_PANEL * 2];
             if (s->bias)
                 for (size_t r = 0; r < rows; r++)
                     for (size_t l = 0; l < width; l++)
@@ -742,7 +745,7 @@ static size_t FN(multiply_workspace)(size_t m, size_t k, size_t n)
     if (m > most || n > most)
         return most;
     need += depth * (n + 8 * PN_PANEL + PN_MR_WHOLE * (FN(pieces)(m, PN_MR) + 1));
-    need += FN(least)(k, PN_TRANSPOSED_K) * PN_PANEL + PN_DESCEND_BLOCK * PN_DESCEND_BLOCK;
+    need += FN(least)(k * PN_WIDEST / 2, PN_TRANSPOSED_K) * PN_PANEL + PN_DESCEND_BLOCK * PN_DESCEND_BLOCK;
     return FN(least)(need, most);
 }
 

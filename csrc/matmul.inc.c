@@ -68,13 +68,13 @@ typedef struct FN(product) {
  * Of pointers that differ by multiples of a step gcc keeps each in a register, and most of these in memory; it loads
  * the numbers of a column as one vector, which it then takes apart with permutations. After this it knows nothing.
  */
-#define PN_OPAQUE(pointer) __asm__("" : "+r"(pointer))
+#define PN_OPAQUE(value) __asm__("" : "+r"(value))
 
 /* ---- Tiles -------------------------------------------------------------------------------------------------- */
 
 typedef struct FN(tile_job) {
     const real *a;
-    size_t a_step, a_jump;      /* between rows or columns of A; what else to go on by after each part */
+    size_t a_step, a_jump;      /* between rows or columns of A; what else rows go on by after each part */
     const real *b, *b_last;     /* b_last: where the rows of B for the last part are, if not behind the others */
     size_t b_step, b_last_step, b_panel;
     size_t parts, depth;        /* the sum has `parts` parts of `depth` terms each */
@@ -121,9 +121,14 @@ static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, cons
             acc[i][v] = FN(load)(init + v * PN_LANES);
     }
 
-    const real *a = t->a, *b = t->b;
-    size_t a_step = t->a_step, b_step = t->b_step, b_panel = t->b_panel;
+    const real *a = t->a, *b = t->b, *four_rows[(PN_MR + 3) / 4]; /* of A: machines add 0 to 3 steps while they load */
+    size_t a_step = t->a_step, three_steps = 3 * a_step, b_step = t->b_step, b_panel = t->b_panel;
+    PN_OPAQUE(three_steps);
+    PN_UNROLL
+    for (int i = 0; i < rows; i += 4)
+        four_rows[i / 4] = a + (size_t)i * a_step;
     for (size_t part = 0; part <= t->parts; part++) {
+        PN_OPAQUE(t); /* what is needed once a part shall not occupy registers */
         size_t depth = part < t->parts ? t->depth : t->last_depth;
         if (part == t->parts && t->b_last) {
             b = t->b_last;
@@ -140,15 +145,23 @@ static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, cons
             for (int i = 0; i < rows; i++) {
                 if (by_column)
                     PN_OPAQUE(a);
-                FN(vec) factor = FN(broadcast)(by_column ? a[i] : a[(size_t)i * a_step]);
+                else if (i % 4 == 0)
+                    PN_OPAQUE(four_rows[i / 4]);
+                size_t steps = i % 4 == 3 ? three_steps : (size_t)(i % 4) * a_step;
+                FN(vec) factor = FN(broadcast)(by_column ? a[i] : four_rows[i / 4][steps]);
                 PN_UNROLL
                 for (int v = 0; v < vectors; v++)
                     acc[i][v] = FN(vec_fma)(factor, row[v], acc[i][v]);
             }
-            a += by_column ? a_step : 1;
+            a += a_step;
+            PN_UNROLL
+            for (int i = 0; i < rows; i += 4)
+                four_rows[i / 4]++;
             b += b_step;
         }
-        a += t->a_jump;
+        PN_UNROLL
+        for (int i = 0; i < rows; i += 4)
+            four_rows[i / 4] += t->a_jump;
     }
 
     real *c = t->c;

@@ -69,9 +69,9 @@ pn_status pn_set_isa(const char *name);     /* for the whole process; results in
 int pn_isa_is_available(const char *name);  /* 1 or 0 */
 
 /*
- * Large products, and the rows of long forward passes, are shared out over threads of the library's own; results do
- * not depend on how many. The number is that of PLAINNET_NUM_THREADS, else of OMP_NUM_THREADS, else of the CPUs that
- * the process may use.
+ * Large products, the rows of long forward passes, and the elements of large arrays are shared out over threads of the
+ * library's own; results do not depend on how many. The number is that of PLAINNET_NUM_THREADS, else of
+ * OMP_NUM_THREADS, else of the CPUs that the process may use.
  */
 enum { PN_MAX_THREADS = 64 };
 size_t pn_num_threads(void);                /* 0 if PLAINNET_NUM_THREADS is no number from 1 to PN_MAX_THREADS; the

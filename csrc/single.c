@@ -1,6 +1,7 @@
 /* The public single kernels, for both dtypes. */
 #include "arguments.h"
 #include "kernels.h"
+#include "threads.h"
 
 #define real float
 #define MEMBER f32

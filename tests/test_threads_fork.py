@@ -26,6 +26,17 @@ def data(n_rows=256):
     return rng.standard_normal((n_rows, 16)), rng.random((n_rows, 8))
 
 
+def numbers_of_threads():
+    """Sets one number of threads after the other, and in the end the first."""
+    before = pn.num_threads()
+    try:
+        for n in (1, 2, 3, 8):
+            pn.set_num_threads(n)
+            yield n
+    finally:
+        pn.set_num_threads(before)
+
+
 def test_threads_may_predict_with_one_network(backend):
     net = make(backend)
     x, _ = data()
@@ -43,13 +54,37 @@ def test_rows_shared_among_threads_have_the_bits_of_rows_apart(c_backend, dtype,
     net = pn.Network(layers, seed=0, dtype=dtype, backend=c_backend)
     x = np.random.default_rng(1).standard_normal((6001, sizes[0])).astype(dtype)
     expected = np.concatenate([net.predict(x[i : i + 50]) for i in range(0, len(x), 50)])
-    before = pn.num_threads()
-    try:
-        for n in (1, 2, 3, 8):
-            pn.set_num_threads(n)
-            np.testing.assert_array_equal(net.predict(x), expected)
-    finally:
-        pn.set_num_threads(before)
+    for _ in numbers_of_threads():
+        np.testing.assert_array_equal(net.predict(x), expected)
+
+
+def test_training_with_few_rows_shared_among_threads_has_the_bits_of_one(c_backend, dtype):
+    """Products with few rows are shared out if their weights are many."""
+    start = pn.Network([pn.Dense(3, 1200, "tanh"), pn.Dense(1200, 1100, "tanh"), pn.Dense(1100, 2)], seed=0, dtype=dtype)
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((24, 3)), rng.standard_normal((24, 2))
+    trained = []
+    for _ in numbers_of_threads():
+        net = start.copy(backend=c_backend)
+        net.fit(x, y, epochs=2, learning_rate=0.01)
+        trained.append(net.parameters.copy())
+    for parameters in trained[1:]:
+        np.testing.assert_array_equal(parameters, trained[0])
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu"])
+@pytest.mark.parametrize("n", [20_000, 40_001, 333_333])
+def test_elements_shared_among_threads_have_the_bits_of_elements_apart(c_backend, dtype, name, n):
+    rng = np.random.default_rng(2)
+    z, grad_a = rng.standard_normal((2, n + 1)).astype(dtype)[:, 1:] * 8
+    forward, backward = getattr(pn.kernels, name), getattr(pn.kernels, f"{name}_backward")
+    pieces = [slice(i, i + 5000) for i in range(0, n, 5000)]
+    a = np.concatenate([forward(z[piece]) for piece in pieces])
+    grad_z = np.concatenate([backward(a[piece], grad_a[piece]) for piece in pieces])
+    for _ in numbers_of_threads():
+        out = np.full(n, np.nan, dtype)
+        np.testing.assert_array_equal(forward(z, out), a)
+        np.testing.assert_array_equal(backward(out, grad_a, out), grad_z)
 
 
 def test_threads_may_ask_one_network_for_gradients(backend):

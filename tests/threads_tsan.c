@@ -18,10 +18,11 @@
 #include "kernels.h"
 #include "threads.h"
 
-/* One product, and one forward pass of many rows, large enough to be shared out. */
-enum { M = 96, K = 256, N = 544, ROWS = 6000, WIDTH = 32, ROUNDS = 50, USERS = 4 };
+/* One product, one forward pass of many rows, and one array of elements, large enough to be shared out. */
+enum { M = 96, K = 256, N = 544, ROWS = 6000, WIDTH = 32, ELEMENTS = 200003, ROUNDS = 50, USERS = 4 };
 static float x[M * K], weight[K * N], expected[M * N];
 static float rows[ROWS * WIDTH], parameters[WIDTH * WIDTH + WIDTH], expected_rows[ROWS];
+static float elements[ELEMENTS], expected_elements[ELEMENTS];
 static const pn_layer layers[2] = {{WIDTH, WIDTH - 1, PN_TANH, 1}, {WIDTH - 1, 1, PN_IDENTITY, 1}};
 static const pn_network network = {2, layers, PN_MEAN_SQUARED_ERROR};
 
@@ -48,7 +49,7 @@ static void fail(const char *what)
 
 static void *use(void *number)
 {
-    float *a = malloc(sizeof expected), *out = malloc(sizeof expected_rows);
+    float *a = malloc(sizeof expected), *out = malloc(sizeof expected_rows), *each = malloc(sizeof elements);
     float *workspace = malloc(sizeof(float) * pn_kernels_in_use()->f32.dense_workspace(M, K, N));
     for (int round = 0; round < ROUNDS; round++) {
         memset(a, 255, sizeof expected);
@@ -59,12 +60,15 @@ static void *use(void *number)
         pass(out);
         if (memcmp(out, expected_rows, sizeof expected_rows) != 0)
             fail("bits of rows with threads");
+        memset(each, 255, sizeof elements);
+        if (pn_sigmoid_f32(ELEMENTS, elements, each) != PN_OK || memcmp(each, expected_elements, sizeof elements) != 0)
+            fail("bits of elements with threads");
         if (number != NULL && round % 5 == 0 && pn_set_num_threads((size_t)(1 + round / 5 % 5)) != PN_OK)
             fail("pn_set_num_threads");
         if (round % 25 == 24)
             usleep(3000); /* the workers fall asleep */
     }
-    free(a), free(out), free(workspace);
+    free(a), free(out), free(each), free(workspace);
     return NULL;
 }
 
@@ -102,12 +106,15 @@ int main(void)
         rows[i] = (float)(i * 6211 % 997) / 997 - 0.5f;
     for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++)
         parameters[i] = (float)(i * 4001 % 991) / 991 - 0.5f;
+    for (size_t i = 0; i < ELEMENTS; i++)
+        elements[i] = (float)(i * 3001 % 983) / 98 - 5;
     if (pn_set_num_threads(0) != PN_BAD_THREADS || pn_set_num_threads(PN_MAX_THREADS + 1) != PN_BAD_THREADS ||
         pn_set_num_threads(1) != PN_OK || pn_num_threads() != 1)
         fail("pn_set_num_threads");
     float *workspace = malloc(sizeof(float) * pn_kernels_in_use()->f32.dense_workspace(M, K, N));
     multiply(expected, workspace);
     pass(expected_rows);
+    pn_sigmoid_f32(ELEMENTS, elements, expected_elements);
     free(workspace);
 
     pn_set_num_threads(4);

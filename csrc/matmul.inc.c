@@ -22,8 +22,9 @@
 #define PN_TRANSPOSED_M 64          /* rows of a batch up to which backward_x may be computed transposed */
 #define PN_TRANSPOSED_GAIN 3        /* transposing the weights costs so many times what transposing the others does */
 #define PN_KEEP_PACKED_ROWS 8       /* rows of a batch from which on weights are better kept packed */
-#define PN_SHARE_MICROSECONDS 50    /* of work, at least, for every thread; and the shortest side of what is shared: */
-#define PN_SHARE_SIDE 64            /* below, cores spend more time on fetching weights from each other than they win */
+#define PN_SHARE_MICROSECONDS 50    /* of work, at least, for every thread; */
+#define PN_SHARE_SIDE 64            /* if the shortest side is less than this, */
+#define PN_SHARE_THIN 100           /* so many microseconds, as cores then fetch from each other most of what they use */
 #endif
 
 #if PN_VECTOR_BYTES == 64 || defined(__aarch64__) /* 32 registers */
@@ -738,10 +739,11 @@ static void FN(multiply)(const FN(product) *s, real *workspace)
 {
     double flops = 2.0 * (double)s->m * (double)s->n * (double)s->k, microseconds = flops / (1.6e4 * PN_LANES);
     real *scratch = (real *)(((uintptr_t)workspace + 63) / 64 * 64);
-    if (microseconds >= 2 * PN_SHARE_MICROSECONDS && FN(least)(s->m, FN(least)(s->n, s->k)) >= PN_SHARE_SIDE) {
+    if (microseconds >= 2 * PN_SHARE_MICROSECONDS) {
+        int thin = FN(least)(s->m, FN(least)(s->n, s->k)) < PN_SHARE_SIDE;
+        double shares = microseconds / (thin ? PN_SHARE_THIN : PN_SHARE_MICROSECONDS);
         size_t threads = pn_num_threads();
-        if (microseconds < PN_SHARE_MICROSECONDS * (double)threads)
-            threads = (size_t)(microseconds / PN_SHARE_MICROSECONDS);
+        threads = shares < (double)threads ? (size_t)shares : threads;
         if (threads > 1) {
             FN(shares) shares = {s, threads, FN(share_by_columns)(s, threads)};
             pn_parallel_for(threads, FN(multiply_share), &shares, scratch, microseconds);

@@ -31,7 +31,7 @@ static volatile double seed = 0.1, sink;
     attribute static void name(void *context, size_t index, void *scratch)                                           \
     {                                                                                                                \
         typedef real vec __attribute__((vector_size(bytes)));                                                        \
-        vec c[CHAINS], a = (vec){0} + (real)0.999, b = (vec){0} + (real)0.001;                               \
+        vec c[CHAINS], a = (vec){0} + (real)0.999, b = (vec){0} + (real)0.001;                                       \
         (void)context, (void)index, (void)scratch;                                                                   \
         for (int i = 0; i < CHAINS; i++)                                                                             \
             c[i] = (vec){0} + (real)seed;                                                                            \
@@ -39,8 +39,9 @@ static volatile double seed = 0.1, sink;
             _Pragma("GCC unroll 16") for (int i = 0; i < CHAINS; i++)                                                \
                 for (size_t l = 0; l < (bytes) / sizeof(real); l++)                                                  \
                     c[i][l] = MUL_ADD(a[l], c[i][l], b[l]);                                                          \
-        for (int i = 0; i < CHAINS; i++)                                                                             \
-            sink += (double)c[i][0];                                                                                 \
+        for (int i = 0; i < CHAINS; i++) /* every lane, or half of them would not be computed */                     \
+            for (size_t l = 0; l < (bytes) / sizeof(real); l++)                                                      \
+                sink += (double)c[i][l];                                                                             \
     }
 #define TWO_STEPS(a, b, c) ((a) * (b) + (c))
 #if PN_HAVE_X86_ISAS

@@ -321,8 +321,22 @@ typedef struct FN(strip) {
     const real *end;            /* of B: nothing may be read from here on; NULL: whole vectors are there */
 } FN(strip);
 
-/* Tiles of whole vectors, for all `columns` of C or the last few: c[rows] from init[rows], as they stand in the job. */
-static void FN(run_tiles)(FN(tile_job) *job, size_t rows, size_t columns, int log_vectors, size_t depth,
+/* Tiles side by side: c[rows] from init[rows], as they stand in the job, which goes on by them. */
+static inline PN_INLINE void FN(run_tiles)(FN(tile_job) *job, size_t rows, size_t n_tiles, int log_vectors, int by_column)
+{
+    void (*tile)(const FN(tile_job) *) = FN(tiles)[by_column][log_vectors][rows - 1];
+    size_t panels = FN(pieces)((size_t)PN_LANES << log_vectors, PN_PANEL);
+    job->next_c = job->a_prev = job->c; /* which is near in any case */
+    for (; n_tiles > 0; n_tiles--) {
+        tile(job);
+        job->init += panels * job->init_panel;
+        job->b += panels * job->b_panel;
+        job->c += panels * job->c_panel;
+    }
+}
+
+/* The same for a sum of `depth` terms, for all `columns` of C or, where they are less than a tile, the last few. */
+static void FN(run_strip)(FN(tile_job) *job, size_t rows, size_t columns, int log_vectors, size_t depth,
                           const FN(strip) *a, const FN(strip) *b)
 {
     size_t width = (size_t)PN_LANES << log_vectors;
@@ -346,14 +360,7 @@ static void FN(run_tiles)(FN(tile_job) *job, size_t rows, size_t columns, int lo
         job->b_last_step = width;
         FN(copy_rows_padded)(job->last_depth, columns, width, b->data + job->depth * b->step, b->step, rest, width);
     }
-    job->next_c = job->a_prev = job->c; /* which is near in any case */
-    size_t panels = FN(pieces)(width, PN_PANEL);
-    for (size_t j = 0; j < columns; j += width) {
-        FN(tiles)[a->by_column][log_vectors][rows - 1](job);
-        job->init += panels * job->init_panel;
-        job->b += panels * job->b_panel;
-        job->c += panels * job->c_panel;
-    }
+    FN(run_tiles)(job, rows, FN(pieces)(columns, width), log_vectors, a->by_column);
 }
 
 static const real FN(zeros)[PN_WIDEST * PN_LANES];
@@ -364,11 +371,9 @@ static inline PN_INLINE real *FN(c_at)(const FN(product) *s, size_t i, size_t j)
     return s->c + j / PN_PANEL * s->c_panel + i * s->c_step;
 }
 
-/* The terms p... of the sums in C[i...][j...]: `columns` are whole tiles, or less than one. */
-static void FN(add_terms)(const FN(product) *s, size_t i, size_t rows, size_t j, size_t columns, int log_vectors,
-                          size_t p, size_t depth, const FN(strip) *a, const FN(strip) *b)
+/* A tile of C[i...][j...], whose sums have come to the term p. */
+static inline PN_INLINE FN(tile_job) FN(job_at)(const FN(product) *s, size_t i, size_t j, size_t p)
 {
-    size_t width = (size_t)PN_LANES << log_vectors;
     real *c = FN(c_at)(s, i, j);
     FN(tile_job) job = {.c = c, .c_step = s->c_step, .c_panel = s->c_panel, .rate = s->rate, .init = FN(zeros)};
     if (p > 0) {
@@ -379,8 +384,18 @@ static void FN(add_terms)(const FN(product) *s, size_t i, size_t rows, size_t j,
         job.init = s->bias + j;
         job.init_panel = PN_PANEL;
     }
+    return job;
+}
+
+/* The terms p... of the sums in C[i...][j...]: `columns` are whole tiles, or less than one. */
+static void FN(add_terms)(const FN(product) *s, size_t i, size_t rows, size_t j, size_t columns, int log_vectors,
+                          size_t p, size_t depth, const FN(strip) *a, const FN(strip) *b)
+{
+    size_t width = (size_t)PN_LANES << log_vectors;
+    real *c = FN(c_at)(s, i, j);
+    FN(tile_job) job = FN(job_at)(s, i, j, p);
     if (columns >= width) {
-        FN(run_tiles)(&job, rows, columns, log_vectors, depth, a, b);
+        FN(run_strip)(&job, rows, columns, log_vectors, depth, a, b);
         return;
     }
 
@@ -392,7 +407,7 @@ static void FN(add_terms)(const FN(product) *s, size_t i, size_t rows, size_t j,
     job.init_step = p > 0 ? width : 0;
     job.c = edge;
     job.c_step = width;
-    FN(run_tiles)(&job, rows, columns, log_vectors, depth, a, b);
+    FN(run_strip)(&job, rows, columns, log_vectors, depth, a, b);
     size_t r = 0;
     if (columns == s->c_step) /* what a whole vector writes into the next row is overwritten by it */
         for (; r * columns + width <= rows * columns; r++)
@@ -473,11 +488,29 @@ static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pac
                 for (size_t j = 0; j < columns; j += PN_PANEL)
                     FN(pack_b)(&s->b, p, depth, j_block + j, FN(least)(PN_PANEL, columns - j),
                                panels + j * depth);
+            FN(strip) first_b = FN(strip_of_b)(&s->b, p, j_block);
+            if (pack)
+                first_b = (FN(strip)){panels, PN_PANEL, panel, 0, NULL};
+            FN(tile_job) job = FN(job_at)(s, part.i, j_block, p); /* of whole panels: its rows differ little */
+            const real *init = job.init;
+            job.a_step = s->a.step;
+            job.b_step = first_b.step;
+            job.b_panel = first_b.panel;
+            job.last_depth = depth;
             for (size_t i = part.i, rows; i < i_end; i += rows) {
                 rows = FN(tile_rows)(i_end - i, mr);
                 FN(strip) a = {s->a.data + (s->a.by_column ? p * s->a.step + i : i * s->a.step + p), s->a.step,
                                PN_PANEL, s->a.by_column, NULL};
-                for (size_t j = 0, some; j < columns; j += some) {
+                size_t j = 0, some;
+                if (columns >= PN_PANEL && FN(tile_width)(rows, columns) == 1) {
+                    job.a = a.data;
+                    job.b = first_b.data;
+                    job.c = FN(c_at)(s, i, j_block);
+                    job.init = p > 0 ? job.c : init;
+                    FN(run_tiles)(&job, rows, columns / PN_PANEL, 1, a.by_column);
+                    j = columns / PN_PANEL * PN_PANEL;
+                }
+                for (; j < columns; j += some) {
                     int log_vectors = columns - j > PN_LANES;
                     if (s->c_panel == PN_PANEL)
                         log_vectors = FN(tile_width)(rows, columns - j);
@@ -485,9 +518,8 @@ static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pac
                         log_vectors--; /* behind the last panel there is nothing to read */
                     size_t width = (size_t)PN_LANES << log_vectors;
                     some = columns - j < width ? columns - j : (columns - j) & ~(width - 1);
-                    FN(strip) b = FN(strip_of_b)(&s->b, p, j_block + j);
-                    if (pack)
-                        b = (FN(strip)){panels + j * depth, PN_PANEL, panel, 0, NULL};
+                    FN(strip) b = first_b;
+                    b.data += j / PN_PANEL * b.panel;
                     FN(add_terms)(s, i, rows, j_block + j, some, log_vectors, p, depth, &a, &b);
                 }
                 if (p + depth == s->k)
@@ -561,7 +593,7 @@ static void FN(multiply_transposed)(const FN(product) *s, FN(part) part, real *p
             FN(tile_job) job = {
                 .c = edge, .c_step = width, .init = s->bias ? init : FN(zeros), .init_step = s->bias ? width : 0,
             };
-            FN(run_tiles)(&job, rows, columns, log_vectors, s->k, &a, &b);
+            FN(run_strip)(&job, rows, columns, log_vectors, s->k, &a, &b);
             if (s->c_step == 1)
                 FN(put)(s->rate, columns, edge, s->c + j);
             else

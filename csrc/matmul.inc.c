@@ -472,6 +472,42 @@ typedef struct FN(part) { size_t i, rows, j, columns; } FN(part); /* of C */
 
 static void FN(descend_by_blocks)(const FN(product) *s, FN(part) part, real *scratch);
 
+/* The whole vectors of a row of sums of a single term. */
+static inline PN_INLINE void FN(add_one_term)(const int has_bias, const int descend, size_t columns, FN(vec) factor,
+                                              const real *b, const real *bias, FN(vec) minus_rate, real *c)
+{
+    for (size_t j = 0; j + PN_LANES <= columns; j += PN_LANES) {
+        FN(vec) sum = FN(vec_fma)(factor, FN(load)(b + j), has_bias ? FN(load)(bias + j) : (FN(vec)){0});
+        FN(store)(c + j, descend ? FN(vec_fma)(minus_rate, sum, FN(load)(c + j)) : sum);
+    }
+}
+
+/* Sums of a single term, as behind a layer with one output: a row of B, times one number of A for each row of C. */
+static void FN(multiply_one_term)(const FN(product) *s, FN(part) part)
+{
+    size_t columns = part.columns, whole = columns / PN_LANES * PN_LANES, rest = columns - whole;
+    const real *a = s->a.data, *b = s->b.data + part.j, *bias = s->bias ? s->bias + part.j : NULL;
+    FN(vec) minus_rate = FN(broadcast)(-s->rate);
+    real last_b[PN_LANES], last[PN_LANES];
+    FN(copy_padded)(rest, PN_LANES, b + whole, last_b);
+    for (size_t i = part.i; i < part.i + part.rows; i++) {
+        real *c = FN(c_at)(s, i, 0) + part.j;
+        FN(vec) factor = FN(broadcast)(a[s->a.by_column ? i : i * s->a.step]);
+        if (bias)
+            FN(add_one_term)(1, 0, columns, factor, b, bias, minus_rate, c);
+        else if (s->rate > 0)
+            FN(add_one_term)(0, 1, columns, factor, b, NULL, minus_rate, c);
+        else
+            FN(add_one_term)(0, 0, columns, factor, b, NULL, minus_rate, c);
+        if (rest > 0) {
+            FN(copy_padded)(bias ? rest : 0, PN_LANES, bias ? bias + whole : last, last);
+            FN(store)(last, FN(vec_fma)(factor, FN(load)(last_b), FN(load)(last)));
+            FN(put)(s->rate, rest, last, c + whole);
+        }
+    }
+    FN(finish)(s, part.i, part.rows, part.j, columns);
+}
+
 /* A is used as it lies; B too, or packed by blocks. For few rows, few columns, or a small B. */
 static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pack, size_t kc, real *panels)
 {
@@ -682,6 +718,10 @@ static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch
 {
     if (s->transposed) {
         FN(multiply_transposed)(s, part, scratch);
+        return;
+    }
+    if (s->k == 1 && s->b.panel == PN_PANEL && s->c_panel == PN_PANEL && (!s->b.by_column || s->b.step == 1)) {
+        FN(multiply_one_term)(s, part);
         return;
     }
     int few_rows = part.rows <= PN_MR;

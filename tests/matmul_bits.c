@@ -38,11 +38,11 @@ static int fused;
 static const size_t sizes[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 128, 129, 257, 512, 1030};
 enum { N_SIZES = sizeof sizes / sizeof sizes[0] };
 
-/* Wide, blocked, deep and single-row shapes besides the random ones. */
+/* Wide, blocked, deep, single-row, single-term and thin but long shapes besides the random ones. */
 static const size_t shapes[][3] = {
     {1, 784, 128}, {128, 784, 10}, {1, 1030, 1030}, {1030, 1, 1030}, {1030, 1030, 1}, {257, 600, 512},
     {2000, 13, 64}, {1100, 64, 200}, {3, 2049, 700}, {12, 700, 600}, {13, 700, 600}, {1500, 100, 130}, {1200, 300, 5}, {520, 1024, 40},
-    {40, 1024, 530}, {300, 520, 520},
+    {40, 1024, 530}, {300, 520, 520}, {32, 65, 1}, {33, 1, 65}, {1, 65, 33}, {24, 1200, 1100},
 };
 enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
 

@@ -13,10 +13,12 @@
 /* Crossovers, measured with benchmarks/matmul.c. */
 #ifndef PN_KC
 #define PN_KC (3072 / sizeof(real)) /* terms of the sum between two visits to C */
-#define PN_KC_FEW_ROWS 32           /* the same where B is read in place, once: so many streams from memory */
+#define PN_KC_FEW_ROWS 8            /* the same for up to so many rows where B is read in place, once: as many streams */
 #define PN_IN_PLACE_BYTES 40960     /* B up to this size is not packed */
-#define PN_NARROW 512               /* columns: up to this width of C, A is not packed */
+#define PN_NARROW 512               /* columns: up to this width of C, A is not packed, */
+#define PN_NARROW_BYTES (2 << 20)   /* and a B up to this size is read in one go, though it lies in place */
 #define PN_ROWS_IN_PLACE 4032       /* bytes: nor if its rows are no longer and B is packed; from 4096 on they collide */
+#define PN_WAYS 8                   /* rows or terms of A that may share a place in the cache */
 #define PN_NC 512                   /* columns of B packed at a time where A is not */
 #define PN_DESCEND_BLOCK 96         /* rows and columns of C whose sum needs several blocks before it updates C */
 #define PN_TRANSPOSED_M 64          /* rows of a batch up to which backward_x may be computed transposed */
@@ -726,18 +728,23 @@ static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch
     }
     int few_rows = part.rows <= PN_MR;
     int short_rows = s->k * sizeof(real) <= PN_ROWS_IN_PLACE;
-    int aliased = s->a.by_column && s->a.step * sizeof(real) % 4096 == 0; /* terms that share cache lines */
+    int aliased = s->a.step * sizeof(real) % 4096 == 0 && (s->a.by_column || part.rows > PN_WAYS);
     int narrow = part.columns <= PN_NARROW && !aliased;
-    int small_b = s->k * part.columns * sizeof(real) <= PN_IN_PLACE_BYTES, ready = FN(is_ready)(&s->b);
+    size_t b_bytes = s->k * part.columns * sizeof(real);
+    int small_b = b_bytes <= PN_IN_PLACE_BYTES, ready = FN(is_ready)(&s->b);
     int b_in_place = !s->b.by_column && (few_rows || small_b || (ready && (narrow || short_rows)));
     int packed = !b_in_place && !few_rows && !narrow;
 
     size_t kc = PN_KC;
-    if (b_in_place)
-        kc = small_b || narrow || ready || s->rate > 0 ? s->k : PN_KC_FEW_ROWS;
+    if (b_in_place && (small_b || ready || s->rate > 0 || (narrow && b_bytes <= PN_NARROW_BYTES)))
+        kc = s->k;
+    else if (b_in_place)
+        kc = FN(whole)(part.rows, PN_KC_FEW_ROWS);
     else if (!packed)
         kc = FN(least)(kc, PN_SCRATCH / FN(whole)(part.columns, PN_PANEL) / 2);
-    kc = kc < s->k ? FN(whole)(FN(even)(s->k, kc), PN_PANEL) : s->k;
+    kc = FN(even)(s->k, kc);
+    if (kc < s->k && !b_in_place)
+        kc = FN(whole)(kc, PN_PANEL);
 
     if (s->rate > 0 && kc < s->k)
         FN(descend_by_blocks)(s, part, scratch);

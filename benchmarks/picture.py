@@ -33,7 +33,10 @@ COLOURS = {
     "ONNX Runtime": "#388e3c",
     "FANN": "#6d4c41",
 }
-BARS = ["xor", "xor-loop", "tabular", "digits", "wide", "row-tabular", "rows-tabular", "row-digits", "rows-digits"]
+BARS = [
+    "xor", "xor-loop", "tabular", "digits", "wide",
+    "row-tabular", "rows-tabular", "row-digits", "rows-digits", "row-wide",
+]  # fmt: skip
 
 
 def contenders_of(races: list[Race]) -> list[str]:

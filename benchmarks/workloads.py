@@ -108,6 +108,7 @@ _ALL = [
     Workload("row-tabular", "predict 1 row, 13-64-64-1", "forward", (13, 64, 64, 1), "mean_squared_error",
              output="identity"),
     Workload("row-digits", "predict 1 row, 784-128-10", "forward", (784, 128, 10)),
+    Workload("row-wide", "predict 1 row, 1024-2048-2048-10", "forward", (1024, 2048, 2048, 10)),
     Workload("rows-tabular", "predict 10 000 rows, 13-64-64-1", "forward", (13, 64, 64, 1), "mean_squared_error",
              n_rows=10_000, output="identity"),
     Workload("rows-digits", "predict 10 000 rows, 784-128-10", "forward", (784, 128, 10), n_rows=10_000),

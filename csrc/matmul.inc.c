@@ -510,6 +510,40 @@ static void FN(multiply_one_term)(const FN(product) *s, FN(part) part)
     FN(finish)(s, part.i, part.rows, part.j, columns);
 }
 
+/* The terms p... of the sums of a row, `terms` at a time: as many rows of B pass by from their first to their last. */
+static inline PN_INLINE void FN(stream_terms)(const int terms, size_t columns, const real *a, const real *b, size_t step,
+                                              real *c)
+{
+    size_t j = 0;
+    for (; j + PN_LANES <= columns; j += PN_LANES) {
+        FN(vec) sum = FN(load)(c + j);
+        PN_UNROLL
+        for (int q = 0; q < terms; q++)
+            sum = FN(vec_fma)(FN(broadcast)(a[q]), FN(load)(b + (size_t)q * step + j), sum);
+        FN(store)(c + j, sum);
+    }
+    for (; j < columns; j++)
+        for (int q = 0; q < terms; q++)
+            c[j] = FN(fma)(a[q], b[(size_t)q * step + j], c[j]);
+}
+
+/* A single row, and a B that comes from far away: machines fetch ahead of what they read from end to end. */
+static void FN(multiply_streaming)(const FN(product) *s, FN(part) part)
+{
+    real *c = FN(c_at)(s, part.i, 0) + part.j;
+    const real *a = s->a.data + part.i * s->a.step, *b = s->b.data + part.j;
+    if (s->bias)
+        memcpy(c, s->bias + part.j, part.columns * sizeof(real));
+    else
+        memset(c, 0, part.columns * sizeof(real));
+    size_t p = 0;
+    for (; p + PN_KC_FEW_ROWS <= s->k; p += PN_KC_FEW_ROWS)
+        FN(stream_terms)(PN_KC_FEW_ROWS, part.columns, a + p, b + p * s->b.step, s->b.step, c);
+    for (; p < s->k; p++)
+        FN(stream_terms)(1, part.columns, a + p, b + p * s->b.step, s->b.step, c);
+    FN(finish)(s, part.i, 1, part.j, part.columns);
+}
+
 /* A is used as it lies; B too, or packed by blocks. For few rows, few columns, or a small B. */
 static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pack, size_t kc, real *panels)
 {
@@ -748,6 +782,8 @@ static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch
 
     if (s->rate > 0 && kc < s->k)
         FN(descend_by_blocks)(s, part, scratch);
+    else if (part.rows == 1 && !s->a.by_column && b_in_place && kc < s->k)
+        FN(multiply_streaming)(s, part);
     else if (packed)
         FN(multiply_packed)(s, part, kc, scratch);
     else

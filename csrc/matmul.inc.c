@@ -13,12 +13,12 @@
 /* Crossovers, measured with benchmarks/matmul.c. */
 #ifndef PN_KC
 #define PN_KC (3072 / sizeof(real)) /* terms of the sum between two visits to C */
-#define PN_KC_FEW_ROWS 8            /* the same for up to so many rows where B is read in place, once: as many streams */
+#define PN_KC_FEW_ROWS 8            /* the same for up to so many rows where B is read in place: as many streams */
 #define PN_IN_PLACE_BYTES 40960     /* B up to this size is not packed */
 #define PN_NARROW 512               /* columns: up to this width of C, A is not packed, */
 #define PN_NARROW_BYTES (2 << 20)   /* and a B up to this size is read in one go, though it lies in place */
 #define PN_ROWS_IN_PLACE 4032       /* bytes: nor if its rows are no longer and B is packed; from 4096 on they collide */
-#define PN_WAYS 8                   /* rows or terms of A that may share a place in the cache */
+#define PN_WAYS 8                   /* rows of A that may have the same places in the nearest cache */
 #define PN_NC 512                   /* columns of B packed at a time where A is not */
 #define PN_DESCEND_BLOCK 96         /* rows and columns of C whose sum needs several blocks before it updates C */
 #define PN_TRANSPOSED_M 64          /* rows of a batch up to which backward_x may be computed transposed */
@@ -26,7 +26,7 @@
 #define PN_KEEP_PACKED_ROWS 8       /* rows of a batch from which on weights are better kept packed */
 #define PN_SHARE_MICROSECONDS 50    /* of work, at least, for every thread; */
 #define PN_SHARE_SIDE 64            /* if the shortest side is less than this, */
-#define PN_SHARE_THIN 100           /* so many microseconds, as cores then fetch from each other most of what they use */
+#define PN_SHARE_THIN 100           /* so many microseconds: cores then fetch most of what they use from each other */
 #endif
 
 #if PN_VECTOR_BYTES == 64 || defined(__aarch64__) /* 32 registers */
@@ -128,7 +128,7 @@ static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, cons
     size_t a_step = t->a_step, three_steps = 3 * a_step, b_step = t->b_step, b_panel = t->b_panel;
     PN_OPAQUE(three_steps);
     PN_UNROLL
-    for (int i = 0; i < rows; i += 4)
+    for (int i = 0; i < rows && !by_column; i += 4)
         four_rows[i / 4] = a + (size_t)i * a_step;
     for (size_t part = 0; part <= t->parts; part++) {
         PN_OPAQUE(t); /* what is needed once a part shall not occupy registers */
@@ -158,12 +158,12 @@ static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, cons
             }
             a += a_step;
             PN_UNROLL
-            for (int i = 0; i < rows; i += 4)
+            for (int i = 0; i < rows && !by_column; i += 4)
                 four_rows[i / 4]++;
             b += b_step;
         }
         PN_UNROLL
-        for (int i = 0; i < rows; i += 4)
+        for (int i = 0; i < rows && !by_column; i += 4)
             four_rows[i / 4] += t->a_jump;
     }
 
@@ -324,7 +324,8 @@ typedef struct FN(strip) {
 } FN(strip);
 
 /* Tiles side by side: c[rows] from init[rows], as they stand in the job, which goes on by them. */
-static inline PN_INLINE void FN(run_tiles)(FN(tile_job) *job, size_t rows, size_t n_tiles, int log_vectors, int by_column)
+static inline PN_INLINE void FN(run_tiles)(FN(tile_job) *job, size_t rows, size_t n_tiles, int log_vectors,
+                                           int by_column)
 {
     void (*tile)(const FN(tile_job) *) = FN(tiles)[by_column][log_vectors][rows - 1];
     size_t panels = FN(pieces)((size_t)PN_LANES << log_vectors, PN_PANEL);
@@ -511,8 +512,8 @@ static void FN(multiply_one_term)(const FN(product) *s, FN(part) part)
 }
 
 /* The terms p... of the sums of a row, `terms` at a time: as many rows of B pass by from their first to their last. */
-static inline PN_INLINE void FN(stream_terms)(const int terms, size_t columns, const real *a, const real *b, size_t step,
-                                              real *c)
+static inline PN_INLINE void FN(stream_terms)(const int terms, size_t columns, const real *a, const real *b,
+                                              size_t step, real *c)
 {
     size_t j = 0;
     for (; j + PN_LANES <= columns; j += PN_LANES) {

@@ -60,7 +60,8 @@ def test_rows_shared_among_threads_have_the_bits_of_rows_apart(c_backend, dtype,
 
 def test_training_with_few_rows_shared_among_threads_has_the_bits_of_one(c_backend, dtype):
     """Products with few rows are shared out if their weights are many."""
-    start = pn.Network([pn.Dense(3, 1200, "tanh"), pn.Dense(1200, 1100, "tanh"), pn.Dense(1100, 2)], seed=0, dtype=dtype)
+    layers = [pn.Dense(3, 1200, "tanh"), pn.Dense(1200, 1100, "tanh"), pn.Dense(1100, 2)]
+    start = pn.Network(layers, seed=0, dtype=dtype)
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((24, 3)), rng.standard_normal((24, 2))
     trained = []

@@ -99,7 +99,7 @@ def set_isa(name: str) -> None:
 
 def num_threads() -> int:
     """
-    How many threads large products are shared out over; results do not depend on it.
+    How many threads large products, many rows and large arrays are shared out over; results do not depend on it.
 
     PLAINNET_NUM_THREADS, else OMP_NUM_THREADS, else the number of CPUs that the process may use.
 

@@ -20,7 +20,8 @@
 #define PN_ROWS_IN_PLACE 4032       /* bytes: nor if its rows are no longer and B is packed; from 4096 on they collide */
 #define PN_WAYS 8                   /* rows of A that may have the same places in the nearest cache */
 #define PN_NC 512                   /* columns of B packed at a time where A is not */
-#define PN_DESCEND_BLOCK 96         /* rows and columns of C whose sum needs several blocks before it updates C */
+#define PN_KC_BY_COLUMN 192         /* terms, if A lies by columns and is not packed: each is a line of the cache */
+#define PN_FETCH_BYTES 262144       /* from this size on A is fetched ahead where it is not packed */
 #define PN_TRANSPOSED_M 64          /* rows of a batch up to which backward_x may be computed transposed */
 #define PN_TRANSPOSED_GAIN 3        /* transposing the weights costs so many times what transposing the others does */
 #define PN_KEEP_PACKED_ROWS 8       /* rows of a batch from which on weights are better kept packed */
@@ -89,19 +90,32 @@ typedef struct FN(tile_job) {
     size_t c_step, c_panel;
     real rate;
     /* Wanted soon, and fetched while tiles compute, a little with each part of the sum: */
-    const real *next_c, *a_prev; /* laid out as C */
+    const real *next_c, *a_prev; /* laid out as C; NULL: no a_prev */
+    const real *next_a;         /* of rows that lie by columns the end, otherwise PN_PANEL numbers each; */
+    size_t lines_a_part, next_part; /* so many, a_step apart, with every part, the next part's so much further on */
     const real *next_b;         /* rows of PN_PANEL numbers, one `next_step` after the other in squares of PN_PANEL */
     size_t next_rows, rows_a_part, next_step, next_square;
 } FN(tile_job);
 
 /* In bursts, between two tiles, these would hold up what the next tile loads first. */
-static inline PN_INLINE void FN(fetch)(size_t part, size_t rows, int vectors, const FN(tile_job) *t)
+static inline PN_INLINE void FN(fetch)(size_t part, size_t rows, int vectors, int by_column, const FN(tile_job) *t)
 {
+    const real *line = t->next_a + part * t->next_part;
+    for (size_t r = 0; r < t->lines_a_part; r++, line += t->a_step) {
+        __builtin_prefetch(line, 0, 3);
+        if (!by_column && PN_PANEL * sizeof(real) > 64)
+            __builtin_prefetch(line + PN_LANES, 0, 3);
+    }
+    if (!by_column)
+        return;
     if (part < rows) {
         PN_UNROLL
-        for (int v = 0; v < vectors; v++) {
+        for (int v = 0; v < vectors; v++)
             __builtin_prefetch(t->next_c + part * t->c_step + v * PN_LANES, 1, 3);
-            __builtin_prefetch(t->a_prev + part * t->c_step + v * PN_LANES, 0, 3);
+        if (t->a_prev) {
+            PN_UNROLL
+            for (int v = 0; v < vectors; v++)
+                __builtin_prefetch(t->a_prev + part * t->c_step + v * PN_LANES, 0, 3);
         }
     }
     size_t begin = part * t->rows_a_part, end = begin + t->rows_a_part;
@@ -138,8 +152,8 @@ static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, cons
             b = t->b_last;
             b_step = t->b_last_step;
         }
-        if (by_column && part < t->parts)
-            FN(fetch)(part, (size_t)rows, vectors, t);
+        if (part < t->parts)
+            FN(fetch)(part, (size_t)rows, vectors, by_column, t);
         for (size_t p = 0; p < depth; p++) {
             FN(vec) row[PN_WIDEST];
             PN_UNROLL
@@ -330,7 +344,7 @@ static inline PN_INLINE void FN(run_tiles)(FN(tile_job) *job, size_t rows, size_
 {
     void (*tile)(const FN(tile_job) *) = FN(tiles)[by_column][log_vectors][rows - 1];
     size_t panels = FN(pieces)((size_t)PN_LANES << log_vectors, PN_PANEL);
-    job->next_c = job->a_prev = job->c; /* which is near in any case */
+    job->next_c = job->c; /* which is near in any case */
     for (; n_tiles > 0; n_tiles--) {
         tile(job);
         job->init += panels * job->init_panel;
@@ -546,6 +560,35 @@ static void FN(multiply_streaming)(const FN(product) *s, FN(part) part)
     FN(finish)(s, part.i, 1, part.j, part.columns);
 }
 
+/*
+ * Tiles of whole panels side by side. Between them they fetch the `next_rows` rows of A after their own, and each the
+ * C of the next one.
+ */
+static void FN(run_fetching_tiles)(FN(tile_job) *job, size_t rows, size_t n_tiles, int by_column, size_t depth,
+                                   size_t next_rows)
+{
+    job->parts = by_column ? rows : depth / PN_PANEL;
+    job->depth = by_column ? depth / rows : PN_PANEL;
+    job->last_depth = depth - job->parts * job->depth;
+    job->next_a = job->a + (by_column ? rows + next_rows - 1 : rows * job->a_step);
+    size_t lines = next_rows == 0 ? 0 : by_column ? depth : next_rows, times = by_column ? rows : 1;
+    job->lines_a_part = FN(pieces)(lines, n_tiles * times);
+    job->next_part = by_column ? job->lines_a_part * job->a_step : PN_PANEL;
+    size_t lines_a_tile = job->lines_a_part * times;
+    for (; n_tiles > 0; n_tiles--) {
+        job->next_c = job->c + (n_tiles > 1 ? job->c_panel : 0);
+        FN(tiles)[by_column][1][rows - 1](job);
+        job->init += job->init_panel;
+        job->b += job->b_panel;
+        job->c += job->c_panel;
+        job->next_a += lines_a_tile * job->a_step;
+        lines -= FN(least)(lines, lines_a_tile);
+        job->lines_a_part = FN(least)(job->lines_a_part, lines);
+    }
+    job->parts = 0;
+    job->last_depth = depth;
+}
+
 /* A is used as it lies; B too, or packed by blocks. For few rows, few columns, or a small B. */
 static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pack, size_t kc, real *panels)
 {
@@ -554,6 +597,7 @@ static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pac
     size_t nc = pack ? FN(even)(part.columns, PN_NC) : part.columns;
     nc = FN(whole)(nc, PN_PANEL);
     size_t mr = FN(even)(part.rows, PN_MR);
+    int fetch = part.rows * s->k * sizeof(real) >= PN_FETCH_BYTES;
     for (size_t j_block = part.j; j_block < j_end; j_block += nc) {
         size_t columns = FN(least)(nc, j_end - j_block);
         for (size_t p = 0; p < s->k; p += kc) {
@@ -581,8 +625,13 @@ static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pac
                     job.b = first_b.data;
                     job.c = FN(c_at)(s, i, j_block);
                     job.init = p > 0 ? job.c : init;
-                    FN(run_tiles)(&job, rows, columns / PN_PANEL, 1, a.by_column);
-                    j = columns / PN_PANEL * PN_PANEL;
+                    size_t n_tiles = columns / PN_PANEL;
+                    if (fetch)
+                        FN(run_fetching_tiles)(&job, rows, n_tiles, a.by_column, depth,
+                                               FN(tile_rows)(i_end - i - rows, mr));
+                    else
+                        FN(run_tiles)(&job, rows, n_tiles, 1, a.by_column);
+                    j = n_tiles * PN_PANEL;
                 }
                 for (; j < columns; j += some) {
                     int log_vectors = columns - j > PN_LANES;
@@ -693,13 +742,12 @@ static FN(tile_job) FN(panel_job)(const FN(product) *s, size_t mr, size_t j, siz
  * A block of A is packed; panels of B pass by. Tiles fetch the next panel piece by piece while they compute; if B is
  * not packed already, each piece is packed then.
  */
-static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, real *scratch)
+static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, real *scratch, size_t room)
 {
     size_t i_end = part.i + part.rows, j_end = part.j + part.columns;
     size_t mr = FN(even)(part.rows, PN_MR), tiles = FN(pieces)(part.rows, mr);
     real *panel = scratch, *next_panel = scratch + PN_PANEL * kc, *block = scratch + 2 * PN_PANEL * kc;
-    size_t room = (PN_SCRATCH - 2 * PN_PANEL * kc - PN_LANES) / (mr * kc);
-    size_t mc = mr * FN(even)(tiles, room);
+    size_t mc = mr * FN(even)(tiles, (room - 2 * PN_PANEL * kc - PN_LANES) / (mr * kc));
     int ready = FN(is_ready)(&s->b);
     for (size_t p = 0; p < s->k; p += kc) {
         size_t depth = FN(least)(kc, s->k - p);
@@ -732,7 +780,7 @@ static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, 
                         job.c = FN(c_at)(s, i, j);
                         job.init = p > 0 ? job.c : job.init;
                         job.next_c = i + rows < i_block_end ? FN(c_at)(s, i + rows, j) : after_panel;
-                        job.a_prev = s->a_prev && p + depth == s->k ? s->a_prev + (job.c - s->c) : job.next_c;
+                        job.a_prev = s->a_prev && p + depth == s->k ? s->a_prev + (job.c - s->c) : NULL;
                         job.next_b = FN(b_at)(&s->b, p + done, next);
                         job.next_rows = some;
                         FN(tiles)[1][1][rows - 1](&job);
@@ -751,8 +799,8 @@ static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, 
     }
 }
 
-/* Chooses the way, by what was measured. */
-static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch)
+/* Chooses the way, by what was measured. room: elements of scratch, at least half of PN_SCRATCH. */
+static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch, size_t room)
 {
     if (s->transposed) {
         FN(multiply_transposed)(s, part, scratch);
@@ -778,6 +826,8 @@ static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch
         kc = FN(whole)(part.rows, PN_KC_FEW_ROWS);
     else if (!packed)
         kc = FN(least)(kc, PN_SCRATCH / FN(whole)(part.columns, PN_PANEL) / 2);
+    if (s->a.by_column && !packed && !b_in_place)
+        kc = FN(least)(kc, PN_KC_BY_COLUMN);
     kc = FN(even)(s->k, kc);
     if (kc < s->k && !b_in_place)
         kc = FN(whole)(kc, PN_PANEL);
@@ -787,27 +837,29 @@ static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch
     else if (part.rows == 1 && !s->a.by_column && b_in_place && kc < s->k)
         FN(multiply_streaming)(s, part);
     else if (packed)
-        FN(multiply_packed)(s, part, kc, scratch);
+        FN(multiply_packed)(s, part, kc, scratch, room);
     else
         FN(multiply_a_in_place)(s, part, !b_in_place, kc, scratch);
 }
 
-/* c -= rate * sum where the sum takes several blocks: those of a part of C meet in the scratch memory. */
+/* c -= rate * sum where the sum takes several blocks: those of a part of C meet in half of the scratch memory. */
 static void FN(descend_by_blocks)(const FN(product) *s, FN(part) part, real *scratch)
 {
     FN(product) sums = *s;
     sums.rate = 0;
     sums.c = scratch;
-    sums.c_step = PN_DESCEND_BLOCK;
     sums.c_panel = PN_PANEL;
-    scratch += PN_DESCEND_BLOCK * PN_DESCEND_BLOCK;
-    for (size_t i = 0; i < part.rows; i += PN_DESCEND_BLOCK)
-        for (size_t j = 0; j < part.columns; j += PN_DESCEND_BLOCK) {
-            FN(part) block = {0, FN(least)(part.rows - i, PN_DESCEND_BLOCK),
-                              0, FN(least)(part.columns - j, PN_DESCEND_BLOCK)};
+    size_t columns = FN(even)(part.columns, PN_NARROW);
+    sums.c_step = (FN(pieces)(columns, PN_PANEL) | 1) * PN_PANEL; /* odd, as rows would else share cache lines */
+    size_t most_rows = (PN_SCRATCH / 2 - 64) / sums.c_step / PN_MR * PN_MR;
+    size_t rows = FN(whole)(FN(even)(part.rows, most_rows), PN_MR);
+    real *rest = scratch + FN(whole)(rows * sums.c_step, 64);
+    for (size_t i = 0; i < part.rows; i += rows)
+        for (size_t j = 0; j < part.columns; j += columns) {
+            FN(part) block = {0, FN(least)(part.rows - i, rows), 0, FN(least)(part.columns - j, columns)};
             sums.a.data = s->a.data + (part.i + i) * (s->a.by_column ? 1 : s->a.step);
             sums.b.data = s->b.data + (part.j + j) * (s->b.by_column ? s->b.step : 1);
-            FN(multiply_part)(&sums, block, scratch);
+            FN(multiply_part)(&sums, block, rest, (size_t)(scratch + PN_SCRATCH - rest));
             for (size_t r = 0; r < block.rows; r++)
                 for (size_t l = 0; l < block.columns; l += PN_PANEL)
                     FN(put)(s->rate, FN(least)(PN_PANEL, block.columns - l), sums.c + r * sums.c_step + l,
@@ -837,7 +889,7 @@ static void FN(multiply_share)(void *context, size_t index, void *scratch)
     FN(part) part = {begin, end - begin, 0, s->n};
     if (shares->by_columns)
         part = (FN(part)){0, s->m, begin, end - begin};
-    FN(multiply_part)(s, part, scratch);
+    FN(multiply_part)(s, part, scratch, PN_SCRATCH);
 }
 
 /*
@@ -870,7 +922,7 @@ static void FN(multiply)(const FN(product) *s, real *workspace)
             return;
         }
     }
-    FN(multiply_part)(s, (FN(part)){0, s->m, 0, s->n}, scratch);
+    FN(multiply_part)(s, (FN(part)){0, s->m, 0, s->n}, scratch, PN_SCRATCH);
 }
 
 /* Elements of workspace for one product. */
@@ -880,7 +932,9 @@ static size_t FN(multiply_workspace)(size_t m, size_t k, size_t n)
     if (m > most || n > most)
         return most;
     need += depth * (n + 8 * PN_PANEL + PN_MR_WHOLE * (FN(pieces)(m, PN_MR) + 1));
-    need += FN(least)(k * PN_WIDEST / 2, PN_TRANSPOSED_K) * PN_PANEL + PN_DESCEND_BLOCK * PN_DESCEND_BLOCK;
+    need += FN(least)(k * PN_WIDEST / 2, PN_TRANSPOSED_K) * PN_PANEL;
+    if (k > PN_KC_BY_COLUMN) /* sums of several blocks */
+        need += FN(least)(FN(whole)(m, PN_MR) * (n + 2 * PN_PANEL) + 64, PN_SCRATCH / 2);
     return FN(least)(need, most);
 }
 

@@ -168,7 +168,13 @@ static inline PN_INLINE real FN(tanh_limit)(void)
 }
 
 /* |z|, or the limit if that is less. NaN stays. */
-static inline PN_INLINE real FN(limited)(real z, real limit) { return limit < PN_FABS(z) ? limit : PN_FABS(z); }
+static inline PN_INLINE FN(vec) FN(limited)(FN(vec) z, real limit)
+{
+    FN(vec) size;
+    for (int l = 0; l < PN_LANES; l++)
+        size[l] = PN_FABS(z[l]);
+    return FN(vec_min)(FN(broadcast)(limit), size);
+}
 
 #if REAL_IS_DOUBLE
 
@@ -184,9 +190,7 @@ static inline PN_INLINE FN(vec) FN(tanh_vector)(FN(vec) z, real limit)
         0x1p-1, 0x1.f72b83c7d517bp-2, 0x1.f06fe0a31b716p-2, 0x1.ebfdad5362a27p-2,
         0x1.ea09e667f3bcdp-2, 0x1.eace5422aa0dcp-2, 0x1.ee89f995ad3aep-2, 0x1.f5818dcfba488p-2,
     };
-    FN(vec) x;
-    for (int l = 0; l < PN_LANES; l++)
-        x[l] = FN(limited)(z[l], limit);
+    FN(vec) x = FN(limited)(z, limit);
     FN(vec) x2 = x * x, x3 = x2 * x;
     FN(vec) c = FN(vec_fma)(FN(broadcast)(1.98940953418302733e-4), x2, FN(broadcast)(2.04934430875400072e-2));
     FN(vec) a = FN(vec_fma)(FN(broadcast)(2.06279836230390156e-4), x2, FN(broadcast)(2.32841926610776992e-2));
@@ -229,9 +233,7 @@ static inline PN_INLINE FN(vec) FN(tanh_vector)(FN(vec) z, real limit)
  */
 static inline PN_INLINE FN(vec) FN(tanh_piece)(FN(vec) z, real limit, FN(vec_bits) *piece)
 {
-    FN(vec) x;
-    for (int l = 0; l < PN_LANES; l++)
-        x[l] = FN(limited)(z[l], limit);
+    FN(vec) x = FN(limited)(z, limit);
     *piece = (FN(vec_bits))FN(vec_fma)(x, FN(broadcast)(3.325f), FN(broadcast)(2)) >> 22;
     return x;
 }
@@ -259,9 +261,8 @@ static inline PN_INLINE FN(vec) FN(tanh_in_piece)(FN(vec) z, FN(vec) x, FN(vec_b
          1.17805234e-6f, 9.63058433e-9f},
     };
     FN(vec_bits) sign = (FN(vec_bits))z & (FN(vec_bits))FN(broadcast)((real)-0.0);
-    FN(vec) y = x - FN(lookup)(pieces[0], piece), c0 = FN(lookup)(pieces[1], piece), base;
-    for (int l = 0; l < PN_LANES; l++)
-        base[l] = c0[l] < y[l] ? y[l] : c0[l]; /* y in the first piece, whose c0 is 0, and c0 in the others */
+    FN(vec) y = x - FN(lookup)(pieces[0], piece), c0 = FN(lookup)(pieces[1], piece);
+    FN(vec) base = FN(vec_max)(y, c0); /* y in the first piece, whose c0 is 0, and c0 in the others */
     FN(vec) y2 = y * y;
     FN(vec) c12 = FN(vec_fma)(FN(lookup)(pieces[3], piece), y, FN(lookup)(pieces[2], piece));
     FN(vec) c34 = FN(vec_fma)(FN(lookup)(pieces[5], piece), y, FN(lookup)(pieces[4], piece));

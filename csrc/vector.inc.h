@@ -189,6 +189,32 @@ static inline PN_INLINE FN(vec) FN(choose)(FN(vec_signed) mask, FN(vec) a, FN(ve
 #endif
 }
 
+/* a[l] < b[l] ? a[l] : b[l]. */
+static inline PN_INLINE FN(vec) FN(vec_min)(FN(vec) a, FN(vec) b)
+{
+#if PN_VECTOR_BYTES == 32 && !REAL_IS_DOUBLE /* gcc takes lanes one by one where lookup hides something from it */
+    return __builtin_ia32_minps256(a, b);
+#else
+    FN(vec) r;
+    for (int l = 0; l < PN_LANES; l++)
+        r[l] = a[l] < b[l] ? a[l] : b[l];
+    return r;
+#endif
+}
+
+/* a[l] > b[l] ? a[l] : b[l]. */
+static inline PN_INLINE FN(vec) FN(vec_max)(FN(vec) a, FN(vec) b)
+{
+#if PN_VECTOR_BYTES == 32 && !REAL_IS_DOUBLE
+    return __builtin_ia32_maxps256(a, b);
+#else
+    FN(vec) r;
+    for (int l = 0; l < PN_LANES; l++)
+        r[l] = a[l] > b[l] ? a[l] : b[l];
+    return r;
+#endif
+}
+
 #if REAL_IS_DOUBLE
 /* The two 32-bit halves of numbers. Without AVX-512 registers can be permuted by them alone. */
 typedef int32_t FN(vec_halves) __attribute__((vector_size(PN_VECTOR_BYTES)));
@@ -207,7 +233,9 @@ static inline PN_INLINE FN(vec) FN(lookup)(const real *table, FN(vec_bits) index
 #elif PN_VECTOR_BYTES == 64
     return __builtin_shuffle(FN(load)(table), index);
 #elif PN_LANES == 8
-    return __builtin_ia32_permvarsf256(FN(load)(table), (FN(vec_signed))index);
+    FN(vec) numbers = FN(load)(table);
+    __asm__("" : "+x"(numbers)); /* into a register: a permutation of memory takes a Zen 3 twice the time */
+    return __builtin_ia32_permvarsf256(numbers, (FN(vec_signed))index);
 #elif REAL_IS_DOUBLE && PN_LANES == 4
     FN(vec_halves) a = (FN(vec_halves))FN(load)(table), b = (FN(vec_halves))FN(load)(table + 4);
     FN(vec_halves) low = {a[0], a[2], a[4], a[6], b[0], b[2], b[4], b[6]};

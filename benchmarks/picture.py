@@ -34,7 +34,7 @@ COLOURS = {
     "FANN": "#6d4c41",
 }
 BARS = [
-    "xor", "xor-loop", "tabular", "digits", "wide",
+    "xor", "xor-loop", "tabular", "digits", "digits-all", "wide",
     "row-tabular", "rows-tabular", "row-digits", "rows-digits", "row-wide",
 ]  # fmt: skip
 

@@ -101,6 +101,7 @@ _ALL = [
     ),
     _tabular("tabular", "13-64-64-1, batch 32", (13, 64, 64, 1), 1024),
     Workload("digits", "784-128-10, batch 128", "train", (784, 128, 10), n_rows=1280, batch_size=128),
+    Workload("digits-all", "784-128-10, batch 8192", "train", (784, 128, 10), n_rows=8192, batch_size=8192),
     Workload(
         "wide", "1024-2048-2048-10, batch 256", "train", (1024, 2048, 2048, 10), n_rows=1024, batch_size=256,
         learning_rate=0.02,

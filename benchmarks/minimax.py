@@ -141,9 +141,9 @@ def show(name, result, digits, suffix):
 
 
 if __name__ == "__main__":
-    for bits, digits, suffix, exp_degree, log1p_degree in ((32, 10, "f", 6, 8), (64, 18, "", 11, 20)):
-        show(f"EXP f{bits}", exp_tail(exp_degree), digits, suffix)
-        show(f"LOG1P f{bits}", log1p_tail(log1p_degree), digits, suffix)
+    for width, digits, suffix, exp_degree, log1p_degree in ((32, 10, "f", 6, 8), (64, 18, "", 11, 20)):
+        show(f"EXP f{width}", exp_tail(exp_degree), digits, suffix)
+        show(f"LOG1P f{width}", log1p_tail(log1p_degree), digits, suffix)
     show("TANH f64, ratio", tanh_ratio(3, 3), 18, "")
     show("TANH f64, exp", tanh_exp(7), 18, "")
     print("TANH f64, powers:", ", ".join(p.hex() for p in tanh_powers()))

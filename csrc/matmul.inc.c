@@ -389,20 +389,16 @@ static inline PN_INLINE real *FN(c_at)(const FN(product) *s, size_t i, size_t j)
     return s->c + j / PN_PANEL * s->c_panel + i * s->c_step;
 }
 
-/* A tile of C[i...][j...], whose sums have come to the term p. */
-static inline PN_INLINE FN(tile_job) FN(job_at)(const FN(product) *s, size_t i, size_t j, size_t p)
+/* A tile of C[i...][j...], whose sums have come to the term p; `job` is all 0 before. */
+static inline PN_INLINE void FN(place)(const FN(product) *s, size_t i, size_t j, size_t p, FN(tile_job) *job)
 {
-    real *c = FN(c_at)(s, i, j);
-    FN(tile_job) job = {.c = c, .c_step = s->c_step, .c_panel = s->c_panel, .rate = s->rate, .init = FN(zeros)};
-    if (p > 0) {
-        job.init = c;
-        job.init_step = s->c_step;
-        job.init_panel = s->c_panel;
-    } else if (s->bias) {
-        job.init = s->bias + j;
-        job.init_panel = PN_PANEL;
-    }
-    return job;
+    job->c = FN(c_at)(s, i, j);
+    job->c_step = s->c_step;
+    job->c_panel = s->c_panel;
+    job->rate = s->rate;
+    job->init = p > 0 ? job->c : s->bias ? s->bias + j : FN(zeros);
+    job->init_step = p > 0 ? s->c_step : 0;
+    job->init_panel = p > 0 ? s->c_panel : s->bias ? PN_PANEL : 0;
 }
 
 /* The terms p... of the sums in C[i...][j...]: `columns` are whole tiles, or less than one. */
@@ -411,7 +407,8 @@ static void FN(add_terms)(const FN(product) *s, size_t i, size_t rows, size_t j,
 {
     size_t width = (size_t)PN_LANES << log_vectors;
     real *c = FN(c_at)(s, i, j);
-    FN(tile_job) job = FN(job_at)(s, i, j, p);
+    FN(tile_job) job = {0};
+    FN(place)(s, i, j, p, &job);
     if (columns >= width) {
         FN(run_strip)(&job, rows, columns, log_vectors, depth, a, b);
         return;
@@ -488,7 +485,7 @@ static inline PN_INLINE int FN(tile_width)(size_t rows, size_t columns)
 
 typedef struct FN(part) { size_t i, rows, j, columns; } FN(part); /* of C */
 
-static void FN(descend_by_blocks)(const FN(product) *s, FN(part) part, real *scratch);
+static void FN(descend_by_blocks)(const FN(product) *s, const FN(part) *part, real *scratch);
 
 /* The whole vectors of a row of sums of a single term. */
 static inline PN_INLINE void FN(add_one_term)(const int has_bias, const int descend, size_t columns, FN(vec) factor,
@@ -501,15 +498,15 @@ static inline PN_INLINE void FN(add_one_term)(const int has_bias, const int desc
 }
 
 /* Sums of a single term, as behind a layer with one output: a row of B, times one number of A for each row of C. */
-static void FN(multiply_one_term)(const FN(product) *s, FN(part) part)
+static void FN(multiply_one_term)(const FN(product) *s, const FN(part) *part)
 {
-    size_t columns = part.columns, whole = columns / PN_LANES * PN_LANES, rest = columns - whole;
-    const real *a = s->a.data, *b = s->b.data + part.j, *bias = s->bias ? s->bias + part.j : NULL;
+    size_t columns = part->columns, whole = columns / PN_LANES * PN_LANES, rest = columns - whole;
+    const real *a = s->a.data, *b = s->b.data + part->j, *bias = s->bias ? s->bias + part->j : NULL;
     FN(vec) minus_rate = FN(broadcast)(-s->rate);
     real last_b[PN_LANES], last[PN_LANES];
     FN(copy_padded)(rest, PN_LANES, b + whole, last_b);
-    for (size_t i = part.i; i < part.i + part.rows; i++) {
-        real *c = FN(c_at)(s, i, 0) + part.j;
+    for (size_t i = part->i; i < part->i + part->rows; i++) {
+        real *c = FN(c_at)(s, i, 0) + part->j;
         FN(vec) factor = FN(broadcast)(a[s->a.by_column ? i : i * s->a.step]);
         if (bias)
             FN(add_one_term)(1, 0, columns, factor, b, bias, minus_rate, c);
@@ -523,7 +520,7 @@ static void FN(multiply_one_term)(const FN(product) *s, FN(part) part)
             FN(put)(s->rate, rest, last, c + whole);
         }
     }
-    FN(finish)(s, part.i, part.rows, part.j, columns);
+    FN(finish)(s, part->i, part->rows, part->j, columns);
 }
 
 /* The terms p... of the sums of a row, `terms` at a time: as many rows of B pass by from their first to their last. */
@@ -544,20 +541,20 @@ static inline PN_INLINE void FN(stream_terms)(const int terms, size_t columns, c
 }
 
 /* A single row, and a B that comes from far away: machines fetch ahead of what they read from end to end. */
-static void FN(multiply_streaming)(const FN(product) *s, FN(part) part)
+static void FN(multiply_streaming)(const FN(product) *s, const FN(part) *part)
 {
-    real *c = FN(c_at)(s, part.i, 0) + part.j;
-    const real *a = s->a.data + part.i * s->a.step, *b = s->b.data + part.j;
+    real *c = FN(c_at)(s, part->i, 0) + part->j;
+    const real *a = s->a.data + part->i * s->a.step, *b = s->b.data + part->j;
     if (s->bias)
-        memcpy(c, s->bias + part.j, part.columns * sizeof(real));
+        memcpy(c, s->bias + part->j, part->columns * sizeof(real));
     else
-        memset(c, 0, part.columns * sizeof(real));
+        memset(c, 0, part->columns * sizeof(real));
     size_t p = 0;
     for (; p + PN_KC_FEW_ROWS <= s->k; p += PN_KC_FEW_ROWS)
-        FN(stream_terms)(PN_KC_FEW_ROWS, part.columns, a + p, b + p * s->b.step, s->b.step, c);
+        FN(stream_terms)(PN_KC_FEW_ROWS, part->columns, a + p, b + p * s->b.step, s->b.step, c);
     for (; p < s->k; p++)
-        FN(stream_terms)(1, part.columns, a + p, b + p * s->b.step, s->b.step, c);
-    FN(finish)(s, part.i, 1, part.j, part.columns);
+        FN(stream_terms)(1, part->columns, a + p, b + p * s->b.step, s->b.step, c);
+    FN(finish)(s, part->i, 1, part->j, part->columns);
 }
 
 /*
@@ -590,15 +587,15 @@ static void FN(run_fetching_tiles)(FN(tile_job) *job, size_t rows, size_t n_tile
 }
 
 /* A is used as it lies; B too, or packed by blocks. For few rows, few columns, or a small B. */
-static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pack, size_t kc, real *panels)
+static void FN(multiply_a_in_place)(const FN(product) *s, const FN(part) *part, int pack, size_t kc, real *panels)
 {
-    size_t i_end = part.i + part.rows, j_end = part.j + part.columns;
+    size_t i_end = part->i + part->rows, j_end = part->j + part->columns;
     int ready = FN(is_ready)(&s->b);
-    size_t nc = pack ? FN(even)(part.columns, PN_NC) : part.columns;
+    size_t nc = pack ? FN(even)(part->columns, PN_NC) : part->columns;
     nc = FN(whole)(nc, PN_PANEL);
-    size_t mr = FN(even)(part.rows, PN_MR);
-    int fetch = part.rows * s->k * sizeof(real) >= PN_FETCH_BYTES;
-    for (size_t j_block = part.j; j_block < j_end; j_block += nc) {
+    size_t mr = FN(even)(part->rows, PN_MR);
+    int fetch = part->rows * s->k * sizeof(real) >= PN_FETCH_BYTES;
+    for (size_t j_block = part->j; j_block < j_end; j_block += nc) {
         size_t columns = FN(least)(nc, j_end - j_block);
         for (size_t p = 0; p < s->k; p += kc) {
             size_t depth = FN(least)(kc, s->k - p), panel = depth * PN_PANEL;
@@ -609,13 +606,14 @@ static void FN(multiply_a_in_place)(const FN(product) *s, FN(part) part, int pac
             FN(strip) first_b = FN(strip_of_b)(&s->b, p, j_block);
             if (pack)
                 first_b = (FN(strip)){panels, PN_PANEL, panel, 0, NULL};
-            FN(tile_job) job = FN(job_at)(s, part.i, j_block, p); /* of whole panels: its rows differ little */
+            FN(tile_job) job = {0}; /* of whole panels: its rows differ little */
+            FN(place)(s, part->i, j_block, p, &job);
             const real *init = job.init;
             job.a_step = s->a.step;
             job.b_step = first_b.step;
             job.b_panel = first_b.panel;
             job.last_depth = depth;
-            for (size_t i = part.i, rows; i < i_end; i += rows) {
+            for (size_t i = part->i, rows; i < i_end; i += rows) {
                 rows = FN(tile_rows)(i_end - i, mr);
                 FN(strip) a = {s->a.data + (s->a.by_column ? p * s->a.step + i : i * s->a.step + p), s->a.step,
                                PN_PANEL, s->a.by_column, NULL};
@@ -689,10 +687,10 @@ static void FN(put_transposed)(const FN(product) *s, size_t i, size_t rows, size
  * The same product where C lies transposed: C[m][n] is c[n][c_step], and bias[m]. A is used as it lies; B is packed, as
  * many columns at a time as a tile has, unless its rows are contiguous.
  */
-static void FN(multiply_transposed)(const FN(product) *s, FN(part) part, real *panels)
+static void FN(multiply_transposed)(const FN(product) *s, const FN(part) *part, real *panels)
 {
-    size_t i_end = part.i + part.rows, j_end = part.j + part.columns, mr = FN(even)(part.rows, PN_MR);
-    for (size_t j = part.j, columns; j < j_end; j += columns) {
+    size_t i_end = part->i + part->rows, j_end = part->j + part->columns, mr = FN(even)(part->rows, PN_MR);
+    for (size_t j = part->j, columns; j < j_end; j += columns) {
         int log_vectors = FN(tile_width)(mr, j_end - j);
         while (log_vectors > 1 && s->k * PN_LANES << log_vectors > PN_SCRATCH)
             log_vectors--;
@@ -704,7 +702,7 @@ static void FN(multiply_transposed)(const FN(product) *s, FN(part) part, real *p
             for (size_t l = 0; l < columns; l += PN_PANEL)
                 FN(pack_b)(&s->b, 0, s->k, j + l, FN(least)(columns - l, PN_PANEL), panels + l * s->k);
         }
-        for (size_t i = part.i, rows; i < i_end; i += rows) {
+        for (size_t i = part->i, rows; i < i_end; i += rows) {
             rows = FN(tile_rows)(i_end - i, mr);
             const real *from = s->a.data + i * (s->a.by_column ? 1 : s->a.step);
             FN(strip) a = {from, s->a.step, s->a.panel, s->a.by_column, NULL};
@@ -722,7 +720,7 @@ static void FN(multiply_transposed)(const FN(product) *s, FN(part) part, real *p
             else
                 FN(put_transposed)(s, i, rows, i_end, j, columns, edge, width);
         }
-        FN(finish)(s, j, columns, part.i, part.rows);
+        FN(finish)(s, j, columns, part->i, part->rows);
     }
 }
 
@@ -742,16 +740,16 @@ static FN(tile_job) FN(panel_job)(const FN(product) *s, size_t mr, size_t j, siz
  * A block of A is packed; panels of B pass by. Tiles fetch the next panel piece by piece while they compute; if B is
  * not packed already, each piece is packed then.
  */
-static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, real *scratch, size_t room)
+static void FN(multiply_packed)(const FN(product) *s, const FN(part) *part, size_t kc, real *scratch, size_t room)
 {
-    size_t i_end = part.i + part.rows, j_end = part.j + part.columns;
-    size_t mr = FN(even)(part.rows, PN_MR), tiles = FN(pieces)(part.rows, mr);
+    size_t i_end = part->i + part->rows, j_end = part->j + part->columns;
+    size_t mr = FN(even)(part->rows, PN_MR), tiles = FN(pieces)(part->rows, mr);
     real *panel = scratch, *next_panel = scratch + PN_PANEL * kc, *block = scratch + 2 * PN_PANEL * kc;
     size_t mc = mr * FN(even)(tiles, (room - 2 * PN_PANEL * kc - PN_LANES) / (mr * kc));
     int ready = FN(is_ready)(&s->b);
     for (size_t p = 0; p < s->k; p += kc) {
         size_t depth = FN(least)(kc, s->k - p);
-        for (size_t i_block = part.i; i_block < i_end; i_block += mc) {
+        for (size_t i_block = part->i; i_block < i_end; i_block += mc) {
             size_t i_block_end = FN(least)(i_block + mc, i_end);
             real *to = block;
             for (size_t i = i_block, rows; i < i_block_end; i += rows, to += depth * mr) {
@@ -760,8 +758,8 @@ static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, 
             }
             size_t piece = FN(whole)(FN(pieces)(depth, FN(pieces)(i_block_end - i_block, mr)), PN_PANEL);
             if (!ready)
-                FN(pack_b)(&s->b, p, depth, part.j, FN(least)(PN_PANEL, part.columns), panel);
-            for (size_t j = part.j; j < j_end; j += PN_PANEL) {
+                FN(pack_b)(&s->b, p, depth, part->j, FN(least)(PN_PANEL, part->columns), panel);
+            for (size_t j = part->j; j < j_end; j += PN_PANEL) {
                 size_t columns = FN(least)(PN_PANEL, j_end - j), next = j + columns;
                 size_t next_columns = FN(least)(PN_PANEL, j_end - next), done = next < j_end ? 0 : depth;
                 FN(strip) a = {block, mr, 0, 1, NULL}, b = {panel, PN_PANEL, 0, 0, NULL};
@@ -800,7 +798,7 @@ static void FN(multiply_packed)(const FN(product) *s, FN(part) part, size_t kc, 
 }
 
 /* Chooses the way, by what was measured. room: elements of scratch, at least half of PN_SCRATCH. */
-static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch, size_t room)
+static void FN(multiply_part)(const FN(product) *s, const FN(part) *part, real *scratch, size_t room)
 {
     if (s->transposed) {
         FN(multiply_transposed)(s, part, scratch);
@@ -810,11 +808,11 @@ static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch
         FN(multiply_one_term)(s, part);
         return;
     }
-    int few_rows = part.rows <= PN_MR;
+    int few_rows = part->rows <= PN_MR;
     int short_rows = s->k * sizeof(real) <= PN_ROWS_IN_PLACE;
-    int aliased = s->a.step * sizeof(real) % 4096 == 0 && (s->a.by_column || part.rows > PN_WAYS);
-    int narrow = part.columns <= PN_NARROW && !aliased;
-    size_t b_bytes = s->k * part.columns * sizeof(real);
+    int aliased = s->a.step * sizeof(real) % 4096 == 0 && (s->a.by_column || part->rows > PN_WAYS);
+    int narrow = part->columns <= PN_NARROW && !aliased;
+    size_t b_bytes = s->k * part->columns * sizeof(real);
     int small_b = b_bytes <= PN_IN_PLACE_BYTES, ready = FN(is_ready)(&s->b);
     int b_in_place = !s->b.by_column && (few_rows || small_b || (ready && (narrow || short_rows)));
     int packed = !b_in_place && !few_rows && !narrow;
@@ -823,9 +821,9 @@ static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch
     if (b_in_place && (small_b || ready || s->rate > 0 || (narrow && b_bytes <= PN_NARROW_BYTES)))
         kc = s->k;
     else if (b_in_place)
-        kc = FN(whole)(part.rows, PN_KC_FEW_ROWS);
+        kc = FN(whole)(part->rows, PN_KC_FEW_ROWS);
     else if (!packed)
-        kc = FN(least)(kc, PN_SCRATCH / FN(whole)(part.columns, PN_PANEL) / 2);
+        kc = FN(least)(kc, PN_SCRATCH / FN(whole)(part->columns, PN_PANEL) / 2);
     if (s->a.by_column && !packed && !b_in_place)
         kc = FN(least)(kc, PN_KC_BY_COLUMN);
     kc = FN(even)(s->k, kc);
@@ -834,7 +832,7 @@ static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch
 
     if (s->rate > 0 && kc < s->k)
         FN(descend_by_blocks)(s, part, scratch);
-    else if (part.rows == 1 && !s->a.by_column && b_in_place && kc < s->k)
+    else if (part->rows == 1 && !s->a.by_column && b_in_place && kc < s->k)
         FN(multiply_streaming)(s, part);
     else if (packed)
         FN(multiply_packed)(s, part, kc, scratch, room);
@@ -843,27 +841,27 @@ static void FN(multiply_part)(const FN(product) *s, FN(part) part, real *scratch
 }
 
 /* c -= rate * sum where the sum takes several blocks: those of a part of C meet in half of the scratch memory. */
-static void FN(descend_by_blocks)(const FN(product) *s, FN(part) part, real *scratch)
+static void FN(descend_by_blocks)(const FN(product) *s, const FN(part) *part, real *scratch)
 {
     FN(product) sums = *s;
     sums.rate = 0;
     sums.c = scratch;
     sums.c_panel = PN_PANEL;
-    size_t columns = FN(even)(part.columns, PN_NARROW);
+    size_t columns = FN(even)(part->columns, PN_NARROW);
     sums.c_step = (FN(pieces)(columns, PN_PANEL) | 1) * PN_PANEL; /* odd, as rows would else share cache lines */
     size_t most_rows = (PN_SCRATCH / 2 - 64) / sums.c_step / PN_MR * PN_MR;
-    size_t rows = FN(whole)(FN(even)(part.rows, most_rows), PN_MR);
+    size_t rows = FN(whole)(FN(even)(part->rows, most_rows), PN_MR);
     real *rest = scratch + FN(whole)(rows * sums.c_step, 64);
-    for (size_t i = 0; i < part.rows; i += rows)
-        for (size_t j = 0; j < part.columns; j += columns) {
-            FN(part) block = {0, FN(least)(part.rows - i, rows), 0, FN(least)(part.columns - j, columns)};
-            sums.a.data = s->a.data + (part.i + i) * (s->a.by_column ? 1 : s->a.step);
-            sums.b.data = s->b.data + (part.j + j) * (s->b.by_column ? s->b.step : 1);
-            FN(multiply_part)(&sums, block, rest, (size_t)(scratch + PN_SCRATCH - rest));
+    for (size_t i = 0; i < part->rows; i += rows)
+        for (size_t j = 0; j < part->columns; j += columns) {
+            FN(part) block = {0, FN(least)(part->rows - i, rows), 0, FN(least)(part->columns - j, columns)};
+            sums.a.data = s->a.data + (part->i + i) * (s->a.by_column ? 1 : s->a.step);
+            sums.b.data = s->b.data + (part->j + j) * (s->b.by_column ? s->b.step : 1);
+            FN(multiply_part)(&sums, &block, rest, (size_t)(scratch + PN_SCRATCH - rest));
             for (size_t r = 0; r < block.rows; r++)
                 for (size_t l = 0; l < block.columns; l += PN_PANEL)
                     FN(put)(s->rate, FN(least)(PN_PANEL, block.columns - l), sums.c + r * sums.c_step + l,
-                            FN(c_at)(s, part.i + i + r, part.j + j + l));
+                            FN(c_at)(s, part->i + i + r, part->j + j + l));
         }
 }
 
@@ -889,7 +887,7 @@ static void FN(multiply_share)(void *context, size_t index, void *scratch)
     FN(part) part = {begin, end - begin, 0, s->n};
     if (shares->by_columns)
         part = (FN(part)){0, s->m, begin, end - begin};
-    FN(multiply_part)(s, part, scratch, PN_SCRATCH);
+    FN(multiply_part)(s, &part, scratch, PN_SCRATCH);
 }
 
 /*
@@ -922,7 +920,8 @@ static void FN(multiply)(const FN(product) *s, real *workspace)
             return;
         }
     }
-    FN(multiply_part)(s, (FN(part)){0, s->m, 0, s->n}, scratch, PN_SCRATCH);
+    const FN(part) whole = {0, s->m, 0, s->n};
+    FN(multiply_part)(s, &whole, scratch, PN_SCRATCH);
 }
 
 /* Elements of workspace for one product. */

@@ -7,13 +7,21 @@
 
 #ifdef PN_ISA
 
+#if PN_LANES >= 4 /* a row of a block, at least */
+static int FN(tiny4_fits)(size_t m, const pn_network *network)
+{
+    const pn_layer *layer = network->layers;
+    return m <= 4 && network->n_layers == 2 && layer[0].n_in <= 4 && layer[0].n_out <= 4 && layer[1].n_out <= 4;
+}
+#endif
+
 /* -O3 would take loops over lanes apart before it came to vectorise them. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC push_options
 #pragma GCC optimize("O2", "tree-vectorize", "vect-cost-model=dynamic")
 #endif
 
-#if PN_LANES >= 4 /* a row of a block, at least */
+#if PN_LANES == 4 || PN_LANES == 8
 
 #define PN_BLOCK_VECTORS (16 / PN_LANES)
 
@@ -25,10 +33,7 @@ typedef struct FN(block) {
 /* The vector whose lane l is number PN_AT(l) of a and, behind it, b: a permutation, as compilers see. */
 #define PN_PICK(a, b, l) (PN_AT(l) < PN_LANES ? (a)[PN_AT(l) % PN_LANES] : (b)[PN_AT(l) % PN_LANES])
 #define PN_PICK_4(a, b, l) PN_PICK(a, b, l), PN_PICK(a, b, (l) + 1), PN_PICK(a, b, (l) + 2), PN_PICK(a, b, (l) + 3)
-#if PN_LANES == 16
-#define PN_PERMUTED(a, b)                                                                                            \
-    (FN(vec)){PN_PICK_4(a, b, 0), PN_PICK_4(a, b, 4), PN_PICK_4(a, b, 8), PN_PICK_4(a, b, 12)}
-#elif PN_LANES == 8
+#if PN_LANES == 8
 #define PN_PERMUTED(a, b) (FN(vec)){PN_PICK_4(a, b, 0), PN_PICK_4(a, b, 4)}
 #else
 #define PN_PERMUTED(a, b) (FN(vec)){PN_PICK_4(a, b, 0)}
@@ -60,11 +65,7 @@ static inline PN_INLINE FN(block) FN(column)(const int c, FN(block) b)
 
 static inline PN_INLINE FN(block) FN(turned)(FN(block) b)
 {
-#if PN_LANES == 16
-#define PN_AT(l) ((l) % 4 * 4 + (l) / 4)
-    b.v[0] = PN_PERMUTED(b.v[0], b.v[0]);
-#undef PN_AT
-#elif PN_LANES == 8
+#if PN_LANES == 8
     FN(block) from = b;
 #define PN_AT(l) ((l) % 4 * 4 + (l) / 4)
     b.v[0] = PN_PERMUTED(from.v[0], from.v[1]);
@@ -167,12 +168,6 @@ static void FN(block_to)(size_t m, size_t n, FN(block) block, real *rows)
         memcpy(rows + i * n, (const real *)block.v + 4 * i, n * sizeof(real));
 }
 
-static int FN(tiny4_fits)(size_t m, const pn_network *network)
-{
-    const pn_layer *layer = network->layers;
-    return m <= 4 && network->n_layers == 2 && layer[0].n_in <= 4 && layer[0].n_out <= 4 && layer[1].n_out <= 4;
-}
-
 /* As tiny_train. What stands outside the corners of the blocks is never added to what stands inside. */
 static size_t FN(tiny4_train)(size_t m, const pn_network *network, size_t n_steps, real *parameters, const real *x,
                               const real *y, real rate, double denominator, double *losses)
@@ -237,6 +232,15 @@ static size_t FN(tiny4_train)(size_t m, const pn_network *network, size_t n_step
 #undef PN_PICK_4
 #undef PN_PERMUTED
 #undef PN_USED_VECTORS
+
+#elif PN_LANES == 16
+
+/* A step is one long chain of operations, and those of registers half as wide are done sooner. */
+static size_t FN(tiny4_train)(size_t m, const pn_network *network, size_t n_steps, real *parameters, const real *x,
+                              const real *y, real rate, double denominator, double *losses)
+{
+    return pn_isa_avx2.f32.tiny_train(m, network, n_steps, parameters, x, y, rate, denominator, losses);
+}
 
 #endif
 

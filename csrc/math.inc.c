@@ -155,8 +155,9 @@ static inline PN_INLINE real FN(sigmoid1)(real z)
     real rounder = PN_ROUNDER + (PN_BIAS - (REAL_IS_DOUBLE ? 60 : 30));
     real x = REAL_IS_DOUBLE ? FN(clamp)(z, -750, 40) : FN(clamp)(z, -108, 20);
     real r = FN(reduce)(-x, rounder, &shifted), power = FN(power_of_two)(shifted);
-    real a = one / FN(fma)(power, FN(expm1_reduced)(r), power + one);
-    return z == z ? a : z;
+    real sum = power + one;
+    sum = z == z ? sum : z; /* here and not last, as the sum has time until the polynomial is there */
+    return one / FN(fma)(power, FN(expm1_reduced)(r), sum);
 }
 
 /* From here on tanh is 1. Hidden, as of a comparison with a number that it knows gcc makes no minimum instruction. */

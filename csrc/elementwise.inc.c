@@ -31,22 +31,21 @@ static __attribute__((noinline)) void FN(tanh_some)(size_t n, const real *z, rea
     FN(vec) rest; /* not copied to memory in parts: reading the whole would wait for them */
     for (size_t l = 0; l < PN_LANES; l++)
         rest[l] = l < n ? z[l] : 0;
-    FN(store)(some, FN(tanh_vector)(rest, FN(tanh_limit)()));
+    FN(store)(some, FN(tanh_vector)(rest));
     FN(copy_some)(n, some, a);
 }
 
 static inline PN_INLINE void FN(tanh)(size_t n, const real *z, real *a)
 {
-    const real limit = FN(tanh_limit)();
 #if REAL_IS_DOUBLE
     for (; n >= PN_LANES; n -= PN_LANES, z += PN_LANES, a += PN_LANES)
-        FN(store)(a, FN(tanh_vector)(FN(load)(z), limit));
+        FN(store)(a, FN(tanh_vector)(FN(load)(z)));
 #else
     if (n >= PN_LANES) { /* the next register begins early, as the chain of steps is longer than machines overlap */
         FN(vec_bits) piece, next_piece;
-        FN(vec) x = FN(tanh_piece)(FN(load)(z), limit, &piece);
+        FN(vec) x = FN(tanh_piece)(FN(load)(z), &piece);
         for (; n >= 2 * PN_LANES; n -= PN_LANES, z += PN_LANES, a += PN_LANES) {
-            FN(vec) next = FN(tanh_piece)(FN(load)(z + PN_LANES), limit, &next_piece);
+            FN(vec) next = FN(tanh_piece)(FN(load)(z + PN_LANES), &next_piece);
             FN(store)(a, FN(tanh_in_piece)(FN(load)(z), x, piece));
             x = next;
             piece = next_piece;

@@ -20,6 +20,7 @@
 
 /* x86-64 with a compiler that can switch instruction sets on for a part of a file. */
 #if defined(__GNUC__) && defined(__x86_64__)
+#include <immintrin.h>
 #define PN_HAVE_X86_ISAS 1
 #else
 #define PN_HAVE_X86_ISAS 0

@@ -21,6 +21,26 @@
 typedef real FN(vec) __attribute__((vector_size(PN_VECTOR_BYTES)));
 typedef real FN(vec_anywhere) __attribute__((vector_size(PN_VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 
+/*
+ * PN_INTRINSIC(add)(a, b) is _mm512_add_ps(a, b), or what else suits the register. For what a loop over lanes would say
+ * as well: compilers make one instruction of it, but now and then, in the midst of a large function, many.
+ */
+#if PN_HAVE_X86_ISAS
+#define PN_INTRINSIC(name) PN_JOIN(PN_MM, name, PN_PS)
+#if PN_VECTOR_BYTES == 64
+#define PN_MM _mm512
+#elif PN_VECTOR_BYTES == 32
+#define PN_MM _mm256
+#else
+#define PN_MM _mm
+#endif
+#if REAL_IS_DOUBLE
+#define PN_PS pd
+#else
+#define PN_PS ps
+#endif
+#endif
+
 static inline PN_INLINE FN(vec) FN(load)(const real *from) { return *(const FN(vec_anywhere) *)from; }
 static inline PN_INLINE void FN(store)(real *to, FN(vec) value) { *(FN(vec_anywhere) *)to = value; }
 static inline PN_INLINE FN(vec) FN(broadcast)(real value) { return value - (FN(vec)){0}; }
@@ -39,7 +59,9 @@ static inline PN_INLINE real FN(fma)(real a, real b, real c)
 
 static inline PN_INLINE FN(vec) FN(vec_fma)(FN(vec) a, FN(vec) b, FN(vec) c)
 {
-#if PN_HAVE_FMA
+#if PN_HAVE_FMA && defined(PN_INTRINSIC)
+    return PN_INTRINSIC(fmadd)(a, b, c);
+#elif PN_HAVE_FMA
     FN(vec) r;
     for (int l = 0; l < PN_LANES; l++)
         r[l] = FN(fma)(a[l], b[l], c[l]);
@@ -192,8 +214,8 @@ static inline PN_INLINE FN(vec) FN(choose)(FN(vec_signed) mask, FN(vec) a, FN(ve
 /* a[l] < b[l] ? a[l] : b[l]. */
 static inline PN_INLINE FN(vec) FN(vec_min)(FN(vec) a, FN(vec) b)
 {
-#if PN_VECTOR_BYTES == 32 && !REAL_IS_DOUBLE /* gcc takes lanes one by one where lookup hides something from it */
-    return __builtin_ia32_minps256(a, b);
+#ifdef PN_INTRINSIC
+    return PN_INTRINSIC(min)(a, b);
 #else
     FN(vec) r;
     for (int l = 0; l < PN_LANES; l++)
@@ -205,8 +227,8 @@ static inline PN_INLINE FN(vec) FN(vec_min)(FN(vec) a, FN(vec) b)
 /* a[l] > b[l] ? a[l] : b[l]. */
 static inline PN_INLINE FN(vec) FN(vec_max)(FN(vec) a, FN(vec) b)
 {
-#if PN_VECTOR_BYTES == 32 && !REAL_IS_DOUBLE
-    return __builtin_ia32_maxps256(a, b);
+#ifdef PN_INTRINSIC
+    return PN_INTRINSIC(max)(a, b);
 #else
     FN(vec) r;
     for (int l = 0; l < PN_LANES; l++)
@@ -226,27 +248,19 @@ typedef int32_t FN(vec_halves) __attribute__((vector_size(PN_VECTOR_BYTES)));
  */
 static inline PN_INLINE FN(vec) FN(lookup)(const real *table, FN(vec_bits) index)
 {
-#if REAL_IS_DOUBLE && PN_LANES == 8 && defined(__clang__)
-    return __builtin_ia32_permvardf512(FN(load)(table), (FN(vec_signed))index);
-#elif PN_LANES == 16 && defined(__clang__)
-    return __builtin_ia32_permvarsf512(FN(load)(table), (FN(vec_signed))index);
-#elif PN_VECTOR_BYTES == 64
-    return __builtin_shuffle(FN(load)(table), index);
+#if PN_VECTOR_BYTES == 64
+    return PN_INTRINSIC(permutexvar)((__m512i)index, FN(load)(table));
 #elif PN_LANES == 8
     FN(vec) numbers = FN(load)(table);
     __asm__("" : "+x"(numbers)); /* into a register: a permutation of memory takes a Zen 3 twice the time */
-    return __builtin_ia32_permvarsf256(numbers, (FN(vec_signed))index);
+    return _mm256_permutevar8x32_ps(numbers, (__m256i)index);
 #elif REAL_IS_DOUBLE && PN_LANES == 4
     FN(vec_halves) a = (FN(vec_halves))FN(load)(table), b = (FN(vec_halves))FN(load)(table + 4);
     FN(vec_halves) low = {a[0], a[2], a[4], a[6], b[0], b[2], b[4], b[6]};
-    FN(vec_halves) high = {a[1], a[3], a[5], a[7], b[1], b[3], b[5], b[7]}, twice = (FN(vec_halves))index;
-#if defined(__clang__)
-    twice = __builtin_shufflevector(twice, twice, 0, 0, 2, 2, 4, 4, 6, 6);
-#else
-    twice = __builtin_shuffle(twice, (FN(vec_halves)){0, 0, 2, 2, 4, 4, 6, 6});
-#endif
-    low = __builtin_ia32_permvarsi256(low, twice);
-    high = __builtin_ia32_permvarsi256(high, twice);
+    FN(vec_halves) high = {a[1], a[3], a[5], a[7], b[1], b[3], b[5], b[7]};
+    __m256i twice = _mm256_shuffle_epi32((__m256i)index, 0xa0); /* lanes 0, 0, 2, 2 of each half */
+    low = (FN(vec_halves))_mm256_permutevar8x32_epi32((__m256i)low, twice);
+    high = (FN(vec_halves))_mm256_permutevar8x32_epi32((__m256i)high, twice);
     return (FN(vec))(FN(vec_halves)){low[0], high[1], low[2], high[3], low[4], high[5], low[6], high[7]};
 #elif REAL_IS_DOUBLE
     /* Not index[1]: gcc would move it by an instruction that waits for the last round of a loop. */
@@ -257,3 +271,9 @@ static inline PN_INLINE FN(vec) FN(lookup)(const real *table, FN(vec_bits) index
     return (FN(vec)){table[index[0] & 7], table[index[1] & 7], table[index[2] & 7], table[index[3] & 7]};
 #endif
 }
+
+#ifdef PN_INTRINSIC
+#undef PN_INTRINSIC
+#undef PN_MM
+#undef PN_PS
+#endif

@@ -11,7 +11,7 @@
 #if defined(__SANITIZE_ADDRESS__)
 #define PN_UNROLL _Pragma("GCC unroll 1")
 #elif defined(__clang__)
-#define PN_UNROLL _Pragma("unroll")
+#define PN_UNROLL _Pragma("clang loop unroll(full)")
 #elif defined(__GNUC__)
 #define PN_UNROLL _Pragma("GCC unroll 16")
 #else

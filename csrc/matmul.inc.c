@@ -847,8 +847,8 @@ static void FN(descend_by_blocks)(const FN(product) *s, const FN(part) *part, re
     sums.rate = 0;
     sums.c = scratch;
     sums.c_panel = PN_PANEL;
-    size_t columns = FN(even)(part->columns, PN_NARROW);
-    sums.c_step = (FN(pieces)(columns, PN_PANEL) | 1) * PN_PANEL; /* odd, as rows would else share cache lines */
+    size_t columns = FN(whole)(FN(even)(part->columns, PN_NARROW), PN_PANEL);
+    sums.c_step = (columns / PN_PANEL | 1) * PN_PANEL; /* odd, as rows would else share cache lines */
     size_t most_rows = (PN_SCRATCH / 2 - 64) / sums.c_step / PN_MR * PN_MR;
     size_t rows = FN(whole)(FN(even)(part->rows, most_rows), PN_MR);
     real *rest = scratch + FN(whole)(rows * sums.c_step, 64);

@@ -26,13 +26,12 @@ static void NAME(compare)(const char *what, const pn_isa_kernels *isa, size_t m,
         }
 }
 
-static void NAME(check)(const pn_isa_kernels *isa, size_t m, size_t k, size_t n)
+static void NAME(check)(const pn_isa_kernels *isa, size_t m, size_t k, size_t n, real rate)
 {
     real *x = NAME(numbers)(m * k, 0), *weight = NAME(numbers)(k * n, 0), *bias = NAME(numbers)(n, 0);
     real *grad_z = NAME(numbers)(m * n, 0);
     real *workspace = malloc((isa->KERNELS.dense_workspace(m, k, n) + 1) * sizeof(real));
     int with_bias = random_bits() % 2, f = (int)(random_bits() % PN_N_ACTIVATIONS);
-    real rate = random_bits() % 2 ? 0 : (real)0.1;
 
     real *a = NAME(numbers)(m * n, 1), *expected = NAME(numbers)(m * n, 0);
     for (size_t i = 0; i < m; i++)

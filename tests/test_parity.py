@@ -117,6 +117,20 @@ def test_single_steps_agree_from_identical_weights(c_backend, dtype, shape, loss
         assert step_difference(c.parameters, numpy.parameters) <= STEP_TOLERANCE[dtype.name]
 
 
+def test_large_batches_through_a_wide_layer_agree(c_backend, dtype):
+    """The sums of its gradient have so many terms that they take several blocks, and so many columns several parts."""
+    layers = [(70, 1030, "tanh"), (1030, 3, "sigmoid")]
+    rng = np.random.default_rng(6)
+    x, y = rng.standard_normal((1000, 70)).astype(dtype), rng.random((1000, 3)).astype(dtype)
+    nets = [textbook.network(layers, "log_loss", seed=2, dtype=dtype, backend=name) for name in ("numpy", c_backend)]
+    before = nets[0].parameters.copy()
+    for net in nets:
+        net.train_on_batch(x, y, 0.5)
+    steps = [net.parameters - before for net in nets]
+    tolerance = 1e-10 if dtype == "float64" else 1e-3  # of a difference of parameters
+    np.testing.assert_allclose(steps[1], steps[0], rtol=0, atol=tolerance * np.abs(steps[0]).max())
+
+
 @pytest.mark.parametrize("shape", ["5-7-3", "17-33-2"])
 def test_mini_batches_agree(c_backend, dtype, shape):
     """Shuffled alike by both, with a smaller last batch: 13 rows in fours."""

@@ -22,6 +22,7 @@
 #include "elementwise.inc.c"
 #include "loss.inc.c"
 #include "dense.inc.c"
+#include "thin.inc.c"
 #include "tiny4.inc.c"
 #include "tiny.inc.c"
 #undef real
@@ -38,6 +39,7 @@
 #include "elementwise.inc.c"
 #include "loss.inc.c"
 #include "dense.inc.c"
+#include "thin.inc.c"
 #include "tiny4.inc.c"
 #include "tiny.inc.c"
 #undef real
@@ -54,6 +56,8 @@
         .loss = PN_JOIN(loss, PN_ISA, suffix),                                                                       \
         .tiny_fits = PN_JOIN(tiny_fits, PN_ISA, suffix),                                                             \
         .tiny_train = PN_JOIN(tiny_train, PN_ISA, suffix),                                                           \
+        .thin_fits = PN_JOIN(thin_fits, PN_ISA, suffix),                                                             \
+        .thin_forward = PN_JOIN(thin_forward, PN_ISA, suffix),                                                       \
         .dense_workspace = PN_JOIN(dense_workspace, PN_ISA, suffix),                                                 \
         .dense_forward_workspace = PN_JOIN(dense_forward_workspace, PN_ISA, suffix),                                 \
         .dense_forward = PN_JOIN(dense_forward, PN_ISA, suffix),                                                     \

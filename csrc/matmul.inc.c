@@ -224,6 +224,12 @@ static void (*const FN(tiles)[2][4][PN_MR])(const FN(tile_job) *) = {PN_TILE_ROW
 
 /* ---- Packing ------------------------------------------------------------------------------------------------ */
 
+static inline PN_INLINE size_t FN(pieces)(size_t size, size_t most) { return (size + most - 1) / most; }
+
+static inline PN_INLINE size_t FN(whole)(size_t size, size_t unit) { return FN(pieces)(size, unit) * unit; }
+
+static inline PN_INLINE size_t FN(least)(size_t a, size_t b) { return a < b ? a : b; }
+
 /* How many of `depth` rows can be read `width` wide without leaving the array, though they may be narrower. */
 static size_t FN(readable_rows)(size_t depth, size_t width, const real *from, size_t step, const real *end)
 {
@@ -251,11 +257,45 @@ static void FN(pack)(size_t depth, size_t width, const real *from, size_t step, 
             to[p * to_step + j] = j < width ? from[p * step + j] : 0;
 }
 
+/* pack_transposed for rows shorter than a vector, of which each is read as the end of one. */
+static void FN(pack_short_rows)(size_t depth, size_t width, const real *from, size_t step, real *to, size_t to_step)
+{
+    for (size_t r = FN(whole)(width, PN_LANES); r > 0;) {
+        r -= PN_LANES;
+        FN(vec) block[PN_LANES];
+        PN_UNROLL
+        for (size_t l = 0; l < PN_LANES; l++) {
+            size_t begin = FN(least)(r + l, width - 1) * step;
+            if (begin + depth >= PN_LANES)
+                block[l] = FN(load)(from + begin + depth - PN_LANES);
+            else { /* of the first rows, before which there may be nothing */
+                real row[PN_LANES] = {0};
+                memcpy(row + PN_LANES - depth, from + begin, depth * sizeof(real));
+                block[l] = FN(load)(row);
+            }
+        }
+        FN(transpose)(block);
+        PN_UNROLL
+        for (size_t l = 0; l < PN_LANES; l++)
+            if (l + depth >= PN_LANES)
+                FN(store)(to + (l + depth - PN_LANES) * to_step + r, block[l]);
+    }
+}
+
 /* to[p][to_step] = from[][step] transposed; likewise, so that the last vectors of rows come first. */
 static void FN(pack_transposed)(size_t depth, size_t width, const real *from, size_t step, real *to, size_t to_step)
 {
-    size_t whole = depth < PN_LANES ? 0 : depth, padded = (width + PN_LANES - 1) / PN_LANES * PN_LANES;
-    for (size_t start = 0; start < whole; start += PN_LANES) {
+    size_t padded = FN(whole)(width, PN_LANES);
+    if (depth == 1) {
+        for (size_t r = 0; r < padded; r++)
+            to[r] = from[FN(least)(r, width - 1) * step];
+        return;
+    }
+    if (depth < PN_LANES) {
+        FN(pack_short_rows)(depth, width, from, step, to, to_step);
+        return;
+    }
+    for (size_t start = 0; start < depth; start += PN_LANES) {
         size_t p = start < depth - PN_LANES ? start : depth - PN_LANES;
         for (size_t r = padded; r > 0;) {
             r -= PN_LANES;
@@ -274,9 +314,6 @@ static void FN(pack_transposed)(size_t depth, size_t width, const real *from, si
                 FN(store)(to + (p + l) * to_step + r, block[l]);
         }
     }
-    for (size_t p = whole; p < depth; p++)
-        for (size_t r = 0; r < padded; r++)
-            to[p * to_step + r] = from[(r < width ? r : width - 1) * step + p];
 }
 
 /* Rows i... of A as a panel by columns. */
@@ -326,8 +363,6 @@ static inline PN_INLINE void FN(put)(real rate, size_t n, const real *sum, real 
     else
         FN(copy_some)(n, sum, c);
 }
-
-static inline PN_INLINE size_t FN(pieces)(size_t size, size_t most) { return (size + most - 1) / most; }
 
 /* A strip of A or B from the first term of a sum on: in place or packed. */
 typedef struct FN(strip) {
@@ -457,15 +492,11 @@ static void FN(finish)(const FN(product) *s, size_t i, size_t rows, size_t j, si
 
 /* ---- Blocks ------------------------------------------------------------------------------------------------- */
 
-static inline PN_INLINE size_t FN(whole)(size_t size, size_t unit) { return FN(pieces)(size, unit) * unit; }
-
 /* Shares `size` out evenly over as few pieces of at most `most` as will do. */
 static inline PN_INLINE size_t FN(even)(size_t size, size_t most)
 {
     return FN(pieces)(size, FN(pieces)(size, most));
 }
-
-static inline PN_INLINE size_t FN(least)(size_t a, size_t b) { return a < b ? a : b; }
 
 /* Rows of the next tile: the last two share what is left, as a tile of few rows keeps too few chains in flight. */
 static inline PN_INLINE size_t FN(tile_rows)(size_t left, size_t mr)
@@ -665,9 +696,17 @@ static void FN(put_transposed)(const FN(product) *s, size_t i, size_t rows, size
             size_t some = FN(least)(rows - r, PN_LANES), count = FN(least)(columns - l, PN_LANES), whole = 0;
             if (some == PN_LANES || (s->rate == 0 && i + r + PN_LANES <= i_end))
                 whole = count;
-            else if (some == s->c_step) /* what a whole vector writes into the next row is overwritten by it */
-                while (whole * some + PN_LANES <= count * some)
+            else if (some == s->c_step) { /* what a whole vector writes into the next row is overwritten by it */
+                size_t reach = s->rate > 0 ? count : columns - l;
+                while (whole < count && whole * some + PN_LANES <= reach * some)
                     whole++;
+            }
+            if (s->rate == 0 && whole == PN_LANES) {
+                PN_UNROLL
+                for (size_t q = 0; q < PN_LANES; q++)
+                    FN(store)(c + q * s->c_step, block[q]);
+                continue;
+            }
             if (s->rate > 0)
                 for (size_t q = 0; q < count; q++) {
                     real old[PN_LANES];

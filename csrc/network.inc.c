@@ -201,12 +201,15 @@ typedef struct FN(forward_plan) {
     size_t products;   /* elements */
     size_t bytes;      /* of these three */
     size_t packed;     /* bytes of packed weights; 0: for so few rows it does not pay */
+    int thin;          /* the kernels have a way of their own for all layers, and need nothing of the above */
 } FN(forward_plan);
 
 static FN(forward_plan) FN(plan_forward)(size_t n_rows, const pn_network *network, const FN(pn_kernels) *kernels,
                                          const FN(extent) *e)
 {
-    FN(forward_plan) plan = {.rows = FN(forward_rows)(n_rows, e)};
+    FN(forward_plan) plan = {.rows = FN(forward_rows)(n_rows, e), .thin = kernels->thin_fits(n_rows, network)};
+    if (plan.thin)
+        return plan;
     plan.hidden = network->n_layers == 1 ? 0 : plan.rows * e->max_width;
     plan.products = FN(products)(plan.rows, network, kernels->dense_forward_workspace);
     plan.bytes = 2 * FN(taken)(plan.hidden) + FN(taken)(plan.products);
@@ -229,6 +232,11 @@ static void FN(forward_part)(void *context, size_t part, void *scratch)
     const FN(model) *model = &pass->model;
     const size_t row = part * pass->plan.rows, left = pass->n_rows - row, n_layers = model->network->n_layers;
     const size_t m = left < pass->plan.rows ? left : pass->plan.rows;
+    if (pass->plan.thin) {
+        model->kernels->thin_forward(m, model->network, model->parameters, pass->x + row * model->e.n_in,
+                                     pass->out + row * model->e.n_out);
+        return;
+    }
     char *space = scratch;
     real *products = FN(take)(&space, pass->plan.products);
     real *hidden[2] = {FN(take)(&space, pass->plan.hidden), FN(take)(&space, pass->plan.hidden)};

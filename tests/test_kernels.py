@@ -1,5 +1,7 @@
 """Single kernels against formulas in extended precision, at the edges of the range, and around `out`."""
 
+import itertools
+
 import mpmath
 import numpy as np
 import pytest
@@ -212,6 +214,21 @@ def test_single_row_has_the_bits_of_a_row_among_many(c_backend, dtype):
         np.testing.assert_array_equal(pn.kernels.dense_forward(x[rows], weight, bias, "tanh"), whole[rows])
         grad_x, _, _ = pn.kernels.dense_backward(x[rows], weight, whole[rows], grad_a[rows], "tanh")
         np.testing.assert_array_equal(grad_x, whole_grad_x[rows])
+
+
+@pytest.mark.parametrize("widths", [(2, 8, 1), (10, 10), (3, 5, 7, 2), (32, 20, 31), (1, 1), (17, 12)])
+@pytest.mark.parametrize("n_rows", [8, 31, 33, 127, 128, 300])
+def test_narrow_networks_have_the_bits_of_their_layers(c_backend, dtype, widths, n_rows):
+    rng = np.random.default_rng(n_rows)
+    layers = [pn.Dense(k, n, "tanh", bias=n != 7) for k, n in itertools.pairwise(widths)]
+    net = pn.Network(layers, dtype=dtype, seed=4, backend=c_backend)
+    net.parameters += 0.1
+    x = rng.standard_normal((n_rows, widths[0])).astype(dtype)
+    together, a = net.predict(x), x
+    for layer in net.layers:
+        a = pn.kernels.dense_forward(a, layer.weight, layer.bias, layer.activation)
+    assert together.tobytes() == a.tobytes()
+    assert together.tobytes() == b"".join(net.predict(row[np.newaxis]).tobytes() for row in x)
 
 
 def test_nan_in_one_row_stays_in_that_row(kernels, dtype):

@@ -1,0 +1,86 @@
+/*
+ * Forward pass of many rows through narrow layers. Rows run along the lanes through all of them: a layer's activations
+ * lie a neuron a row, as the next layer wants them, and are turned over at the two ends only. Sums keep their order:
+ * the results are those of dense.inc.c, bit for bit.
+ */
+#include "kernels.h"
+
+#ifdef PN_ISA
+
+/* Measured with networks of one to four layers of 1 to 32 neurons. */
+enum {
+    FN(THIN_WIDTH) = 32,            /* neurons of the widest layer, and inputs; */
+    FN(THIN_ANY_WIDTH) = 8,         /* so few do better even where they are whole vectors; */
+    FN(THIN_SINGLE) = 12,           /* of a single layer, which gains less from it */
+    FN(THIN_ROWS) = 8 * PN_LANES    /* rows at a time */
+};
+
+static int FN(thin_fits)(size_t m, const pn_network *network)
+{
+    const size_t n_layers = network->n_layers;
+    size_t widest = network->layers[0].n_in, uneven = 0;
+    if (m < PN_PANEL)
+        return 0;
+    for (size_t l = 0; l < n_layers; l++) {
+        size_t n = network->layers[l].n_out;
+        widest = n > widest ? n : widest;
+        uneven += n > 1 && n % PN_LANES > 0;
+    }
+    if (widest > (size_t)FN(THIN_WIDTH))
+        return 0;
+    if (n_layers == 1)
+        return uneven > 0 && network->layers[0].n_out <= (size_t)FN(THIN_SINGLE);
+    return uneven > 0 || widest <= (size_t)FN(THIN_ANY_WIDTH);
+}
+
+/* next[n_out][THIN_ROWS] = f(bias + weight^T a), from a[n_in][THIN_ROWS]; of a row, as many panels as wanted. */
+static void FN(thin_layer)(const pn_layer *layer, const real *weight, size_t panels, const real *a, real *next)
+{
+    const size_t k = layer->n_in, n = layer->n_out, mr = FN(even)(n, PN_MR);
+    const real *bias = layer->has_bias ? weight + k * n : NULL;
+    for (size_t j = 0, neurons; j < n; j += neurons) {
+        real init[PN_MR * PN_PANEL];
+        neurons = FN(tile_rows)(n - j, mr);
+        for (size_t i = 0; i < neurons; i++)
+            for (size_t l = 0; l < PN_PANEL; l += PN_LANES)
+                FN(store)(init + i * PN_PANEL + l, FN(broadcast)(bias ? bias[j + i] : 0));
+        FN(tile_job) job = {
+            .a = weight + j, .a_step = n, .b = a, .b_step = FN(THIN_ROWS), .b_panel = PN_PANEL, .last_depth = k,
+            .init = init, .init_step = PN_PANEL, .c = next + j * FN(THIN_ROWS), .c_step = FN(THIN_ROWS),
+            .c_panel = PN_PANEL,
+        };
+        FN(run_tiles)(&job, neurons, panels, 1, 1);
+    }
+    size_t length = panels * PN_PANEL == (size_t)FN(THIN_ROWS) ? n * FN(THIN_ROWS) : panels * PN_PANEL;
+    for (size_t i = 0; i < n * FN(THIN_ROWS); i += length < FN(THIN_ROWS) ? FN(THIN_ROWS) : length)
+        FN(activate)(length, layer->activation, next + i, next + i);
+}
+
+static void FN(thin_forward)(size_t m, const pn_network *network, const real *parameters, const real *x, real *out)
+{
+    enum { ROWS = FN(THIN_ROWS) };
+    _Alignas(64) real activations[2][FN(THIN_WIDTH) * FN(THIN_ROWS)]; /* what is not written has no part in the result */
+    const size_t n_layers = network->n_layers, n_in = network->layers[0].n_in, n_out = network->layers[n_layers - 1].n_out;
+    for (size_t row = 0; row < m; row += ROWS) {
+        const size_t rows = FN(least)(m - row, ROWS);
+        real *a = activations[0], *next = activations[1];
+        const real *weight = parameters;
+        FN(pack_transposed)(n_in, rows, x + row * n_in, n_in, a, ROWS);
+        for (size_t l = 0; l < n_layers; l++) {
+            const pn_layer *layer = &network->layers[l];
+            FN(thin_layer)(layer, weight, FN(pieces)(rows, PN_PANEL), a, next);
+            weight += layer->n_in * layer->n_out + (layer->has_bias ? layer->n_out : 0);
+            real *used = a;
+            a = next;
+            next = used;
+        }
+        if (n_out == 1)
+            memcpy(out + row, a, rows * sizeof(real));
+        else {
+            const FN(product) turned = {.c = out + row * n_out, .c_step = n_out};
+            FN(put_transposed)(&turned, 0, n_out, n_out, 0, rows, a, ROWS);
+        }
+    }
+}
+
+#endif

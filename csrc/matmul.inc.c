@@ -689,8 +689,8 @@ static void FN(put_transposed)(const FN(product) *s, size_t i, size_t rows, size
         for (size_t l = 0; l < columns; l += PN_LANES) {
             FN(vec) block[PN_LANES];
             PN_UNROLL
-            for (size_t q = 0; q < PN_LANES; q++)
-                block[q] = FN(load)(edge + (r + q) * width + l);
+            for (size_t q = 0; q < PN_LANES; q++) /* no stray numbers: those below normal ones stall arithmetic */
+                block[q] = r + q < rows ? FN(load)(edge + (r + q) * width + l) : (FN(vec)){0};
             FN(transpose)(block);
             real *c = s->c + (j + l) * s->c_step + i + r;
             size_t some = FN(least)(rows - r, PN_LANES), count = FN(least)(columns - l, PN_LANES), whole = 0;

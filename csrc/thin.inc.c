@@ -59,17 +59,20 @@ static void FN(thin_layer)(const pn_layer *layer, const real *weight, size_t pan
 static void FN(thin_forward)(size_t m, const pn_network *network, const real *parameters, const real *x, real *out)
 {
     enum { ROWS = FN(THIN_ROWS) };
-    _Alignas(64) real activations[2][FN(THIN_WIDTH) * FN(THIN_ROWS)]; /* what is not written has no part in the result */
-    const size_t n_layers = network->n_layers, n_in = network->layers[0].n_in, n_out = network->layers[n_layers - 1].n_out;
+    _Alignas(64) real activations[2][FN(THIN_WIDTH) * FN(THIN_ROWS)];
+    const pn_layer *layers = network->layers;
+    const size_t n_layers = network->n_layers, n_in = layers[0].n_in, n_out = layers[n_layers - 1].n_out;
     for (size_t row = 0; row < m; row += ROWS) {
         const size_t rows = FN(least)(m - row, ROWS);
         real *a = activations[0], *next = activations[1];
         const real *weight = parameters;
         FN(pack_transposed)(n_in, rows, x + row * n_in, n_in, a, ROWS);
+        for (size_t r = FN(whole)(rows, PN_LANES); r < FN(whole)(rows, PN_PANEL); r += PN_LANES)
+            for (size_t p = 0; p < n_in; p++)
+                FN(store)(a + p * ROWS + r, (FN(vec)){0});
         for (size_t l = 0; l < n_layers; l++) {
-            const pn_layer *layer = &network->layers[l];
-            FN(thin_layer)(layer, weight, FN(pieces)(rows, PN_PANEL), a, next);
-            weight += layer->n_in * layer->n_out + (layer->has_bias ? layer->n_out : 0);
+            FN(thin_layer)(&layers[l], weight, FN(pieces)(rows, PN_PANEL), a, next);
+            weight += layers[l].n_in * layers[l].n_out + (layers[l].has_bias ? layers[l].n_out : 0);
             real *used = a;
             a = next;
             next = used;

@@ -249,20 +249,22 @@ static void FN(check_runs)(void)
 
     /* Forward with more activations than fit on the stack */
     {
-        enum { MANY = 1000 };
-        static REAL x[MANY * 3], out[MANY * 2];
+        enum { MANY = 60, HIDDEN = 40 };
+        static REAL x[MANY * 3], out[MANY * 2], parameters[3 * HIDDEN + HIDDEN + HIDDEN * 2 + 2];
+        const pn_layer layers[] = {{3, HIDDEN, PN_TANH, 1}, {HIDDEN, 2, PN_SIGMOID, 1}};
+        const pn_network wider = {2, layers, PN_LOG_LOSS};
         size_t n_bytes = 0;
-        CHECK(FN(pn_forward_workspace)(MANY, n, &n_bytes) == PN_OK && n_bytes > 0 && n_bytes < sizeof w->workspace);
+        CHECK(FN(pn_forward_workspace)(MANY, &wider, &n_bytes) == PN_OK && n_bytes > 0 && n_bytes < sizeof w->workspace);
         out[0] = (REAL)NAN;
-        REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_forward)(MANY, n, w->parameters, x, out, w->workspace, n_bytes - 1));
-        REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_forward)(MANY, n, w->parameters, x, out, NULL, 0));
-        REFUSES(PN_NULL_POINTER, FN(pn_forward)(MANY, n, w->parameters, x, out, NULL, n_bytes));
-        REFUSES(PN_OVERLAP, FN(pn_forward)(MANY, n, w->parameters, x, (REAL *)(void *)w->workspace, w->workspace,
+        REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_forward)(MANY, &wider, parameters, x, out, w->workspace, n_bytes - 1));
+        REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_forward)(MANY, &wider, parameters, x, out, NULL, 0));
+        REFUSES(PN_NULL_POINTER, FN(pn_forward)(MANY, &wider, parameters, x, out, NULL, n_bytes));
+        REFUSES(PN_OVERLAP, FN(pn_forward)(MANY, &wider, parameters, x, (REAL *)(void *)w->workspace, w->workspace,
                                            sizeof w->workspace));
-        REFUSES(PN_OVERLAP, FN(pn_forward)(MANY, n, w->parameters, (REAL *)(void *)w->workspace, out, w->workspace,
+        REFUSES(PN_OVERLAP, FN(pn_forward)(MANY, &wider, parameters, (REAL *)(void *)w->workspace, out, w->workspace,
                                            sizeof w->workspace));
         CHECK(isnan(out[0]));
-        CHECK(FN(pn_forward)(MANY, n, w->parameters, x, out, ODD(w->workspace), n_bytes) == PN_OK); /* any alignment */
+        CHECK(FN(pn_forward)(MANY, &wider, parameters, x, out, ODD(w->workspace), n_bytes) == PN_OK); /* any alignment */
         CHECK(out[0] > 0 && out[MANY * 2 - 1] == out[1]);
         FN(reset)();
     }

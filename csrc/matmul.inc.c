@@ -247,7 +247,7 @@ static size_t FN(readable_rows)(size_t depth, size_t width, const real *from, si
 static void FN(pack)(size_t depth, size_t width, const real *from, size_t step, const real *end, real *to,
                      size_t to_step)
 {
-    size_t vectors = (width + PN_LANES - 1) / PN_LANES;
+    size_t vectors = FN(pieces)(width, PN_LANES);
     size_t fast = FN(readable_rows)(depth, vectors * PN_LANES, from, step, end);
     for (size_t p = 0; p < fast; p++)
         for (size_t v = 0; v < vectors; v++)
@@ -722,6 +722,14 @@ static void FN(put_transposed)(const FN(product) *s, size_t i, size_t rows, size
         }
 }
 
+/* to[rows][width] = from[rows] in every column; whole vectors. */
+static void FN(spread)(size_t rows, size_t width, const real *from, real *to)
+{
+    for (size_t r = 0; r < rows; r++)
+        for (size_t l = 0; l < width; l += PN_LANES)
+            FN(store)(to + r * width + l, FN(broadcast)(from[r]));
+}
+
 /*
  * The same product where C lies transposed: C[m][n] is c[n][c_step], and bias[m]. A is used as it lies; B is packed, as
  * many columns at a time as a tile has, unless its rows are contiguous.
@@ -747,9 +755,7 @@ static void FN(multiply_transposed)(const FN(product) *s, const FN(part) *part, 
             FN(strip) a = {from, s->a.step, s->a.panel, s->a.by_column, NULL};
             real edge[PN_MR_WHOLE * PN_PANEL + PN_WIDEST * PN_LANES * PN_LANES], init[PN_MR * PN_PANEL + PN_PANEL * 2];
             if (s->bias)
-                for (size_t r = 0; r < rows; r++)
-                    for (size_t l = 0; l < width; l++)
-                        init[r * width + l] = s->bias[i + r];
+                FN(spread)(rows, width, s->bias + i, init);
             FN(tile_job) job = {
                 .c = edge, .c_step = width, .init = s->bias ? init : FN(zeros), .init_step = s->bias ? width : 0,
             };

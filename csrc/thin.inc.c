@@ -41,19 +41,20 @@ static void FN(thin_layer)(const pn_layer *layer, const real *weight, size_t pan
     for (size_t j = 0, neurons; j < n; j += neurons) {
         real init[PN_MR * PN_PANEL];
         neurons = FN(tile_rows)(n - j, mr);
-        for (size_t i = 0; i < neurons; i++)
-            for (size_t l = 0; l < PN_PANEL; l += PN_LANES)
-                FN(store)(init + i * PN_PANEL + l, FN(broadcast)(bias ? bias[j + i] : 0));
+        if (bias)
+            FN(spread)(neurons, PN_PANEL, bias + j, init);
         FN(tile_job) job = {
             .a = weight + j, .a_step = n, .b = a, .b_step = FN(THIN_ROWS), .b_panel = PN_PANEL, .last_depth = k,
-            .init = init, .init_step = PN_PANEL, .c = next + j * FN(THIN_ROWS), .c_step = FN(THIN_ROWS),
-            .c_panel = PN_PANEL,
+            .init = bias ? init : FN(zeros), .init_step = bias ? PN_PANEL : 0,
+            .c = next + j * FN(THIN_ROWS), .c_step = FN(THIN_ROWS), .c_panel = PN_PANEL,
         };
         FN(run_tiles)(&job, neurons, panels, 1, 1);
     }
-    size_t length = panels * PN_PANEL == (size_t)FN(THIN_ROWS) ? n * FN(THIN_ROWS) : panels * PN_PANEL;
-    for (size_t i = 0; i < n * FN(THIN_ROWS); i += length < FN(THIN_ROWS) ? FN(THIN_ROWS) : length)
-        FN(activate)(length, layer->activation, next + i, next + i);
+    if (panels * PN_PANEL == (size_t)FN(THIN_ROWS))
+        FN(activate)(n * FN(THIN_ROWS), layer->activation, next, next);
+    else
+        for (size_t j = 0; j < n; j++, next += FN(THIN_ROWS))
+            FN(activate)(panels * PN_PANEL, layer->activation, next, next);
 }
 
 static void FN(thin_forward)(size_t m, const pn_network *network, const real *parameters, const real *x, real *out)

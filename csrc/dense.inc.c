@@ -57,7 +57,7 @@ static size_t FN(dense_forward_workspace)(size_t m, size_t k, size_t n)
         return 0;
     if (FN(is_thin)(n, m) && k <= PN_TRANSPOSED_K)
         return FN(multiply_workspace)(n, k, m);
-    return m <= PN_MR || k * n * sizeof(real) <= PN_IN_PLACE_BYTES ? 0 : FN(multiply_workspace)(m, k, n);
+    return m <= PN_ROWS_B_BY_BLOCKS || k * n * sizeof(real) <= PN_IN_PLACE_BYTES ? 0 : FN(multiply_workspace)(m, k, n);
 }
 
 /*

@@ -15,8 +15,10 @@
 #define PN_KC (3072 / sizeof(real)) /* terms of the sum between two visits to C */
 #define PN_KC_FEW_ROWS 8            /* the same for up to so many rows where B is read in place: as many streams */
 #define PN_IN_PLACE_BYTES 40960     /* B up to this size is not packed */
+#define PN_ROWS_B_IN_PLACE (PN_MR == 12 ? 64 : 48) /* nor is any B for up to so many rows of A if it is read in one go, */
+#define PN_ROWS_B_BY_BLOCKS (4 * PN_MR) /* or up to so many if it is not */
 #define PN_NARROW 512               /* columns: up to this width of C, A is not packed, */
-#define PN_NARROW_BYTES (2 << 20)   /* and a B up to this size is read in one go, though it lies in place */
+#define PN_NARROW_BYTES (1 << 20)   /* and a B up to this size is read in one go, though it lies in place */
 #define PN_ROWS_IN_PLACE 4032       /* bytes: nor if its rows are no longer and B is packed; from 4096 on they collide */
 #define PN_WAYS 8                   /* rows of A that may have the same places in the nearest cache */
 #define PN_NC 512                   /* columns of B packed at a time where A is not */
@@ -859,11 +861,13 @@ static void FN(multiply_part)(const FN(product) *s, const FN(part) *part, real *
     int narrow = part->columns <= PN_NARROW && !aliased;
     size_t b_bytes = s->k * part->columns * sizeof(real);
     int small_b = b_bytes <= PN_IN_PLACE_BYTES, ready = FN(is_ready)(&s->b);
-    int b_in_place = !s->b.by_column && (few_rows || small_b || (ready && (narrow || short_rows)));
+    int in_one_go = narrow && b_bytes <= (few_rows ? 2 : 1) * PN_NARROW_BYTES;
+    size_t most_rows = in_one_go ? PN_ROWS_B_IN_PLACE : s->rate > 0 ? PN_MR : PN_ROWS_B_BY_BLOCKS;
+    int b_in_place = !s->b.by_column && (part->rows <= most_rows || small_b || (ready && (narrow || short_rows)));
     int packed = !b_in_place && !few_rows && !narrow;
 
     size_t kc = PN_KC;
-    if (b_in_place && (small_b || ready || s->rate > 0 || (narrow && b_bytes <= PN_NARROW_BYTES)))
+    if (b_in_place && (small_b || ready || s->rate > 0 || in_one_go))
         kc = s->k;
     else if (b_in_place)
         kc = FN(whole)(part->rows, PN_KC_FEW_ROWS);

@@ -44,6 +44,7 @@ static const size_t shapes[][3] = {
     {2000, 13, 64}, {1100, 64, 200}, {3, 2049, 700}, {12, 700, 600}, {13, 700, 600}, {1500, 100, 130}, {1200, 300, 5}, {520, 1024, 40},
     {40, 1024, 530}, {300, 520, 520}, {32, 65, 1}, {33, 1, 65}, {1, 65, 33}, {24, 1200, 1100},
     {1500, 8, 600}, {1000, 70, 1030}, {900, 130, 1500},
+    {33, 900, 140}, {48, 300, 201}, {64, 513, 129}, {17, 520, 1030},
 };
 enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
 
@@ -59,19 +60,15 @@ int main(int argc, char **argv)
             continue;
         const pn_isa_kernels *isa = pn_kernels_in_use();
         fused = isa != &pn_isa_baseline;
-        time_t end = time(NULL) + (time_t)seconds;
-        for (size_t s = 0; s < 2 * N_SHAPES; s++) {
-            const size_t *shape = shapes[s / 2];
-            check_f32(isa, shape[0], shape[1], shape[2], s % 2 ? 0.1f : 0);
-            check_f64(isa, shape[0], shape[1], shape[2], s % 2 ? 0.1 : 0);
-            checked++;
+        for (size_t s = 0; s < N_SHAPES; s++, checked++) {
+            check_f32(isa, shapes[s][0], shapes[s][1], shapes[s][2]);
+            check_f64(isa, shapes[s][0], shapes[s][1], shapes[s][2]);
         }
-        while (time(NULL) < end) {
+        for (time_t end = time(NULL) + (time_t)seconds; time(NULL) < end; checked++) {
             size_t m = sizes[random_bits() % N_SIZES], k = sizes[random_bits() % N_SIZES];
-            size_t n = sizes[random_bits() % N_SIZES], descends = random_bits() % 2;
-            check_f32(isa, m, k, n, descends ? 0.1f : 0);
-            check_f64(isa, m, k, n, descends ? 0.1 : 0);
-            checked++;
+            size_t n = sizes[random_bits() % N_SIZES];
+            check_f32(isa, m, k, n);
+            check_f64(isa, m, k, n);
         }
     }
     printf("%zu shapes: the bits agree\n", checked);

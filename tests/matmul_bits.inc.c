@@ -26,7 +26,36 @@ static void NAME(compare)(const char *what, const pn_isa_kernels *isa, size_t m,
         }
 }
 
-static void NAME(check)(const pn_isa_kernels *isa, size_t m, size_t k, size_t n, real rate)
+/* The gradients of weight and bias for rate 0, or a step of descent; `packed` has room for packed weights, if any are. */
+static void NAME(check_gradients)(const pn_isa_kernels *isa, size_t m, size_t k, size_t n, const real *x,
+                                  const real *grad_z, real rate, const real *grad_weight, const real *grad_bias,
+                                  real *workspace, real *packed)
+{
+    real *target = NAME(numbers)(k * n, rate == 0), *expected = NAME(numbers)(k * n, 0);
+    for (size_t e = 0; e < k * n; e++)
+        expected[e] = rate > 0 ? NAME(mul_add)(-rate, grad_weight[e], target[e]) : grad_weight[e];
+    int is_packed = rate > 0 && isa->KERNELS.packed_size(m, k, n) > 0;
+    if (is_packed)
+        isa->KERNELS.pack(k, n, target, packed);
+    isa->KERNELS.dense_backward_weight(m, k, n, x, grad_z, rate, target, workspace);
+    NAME(compare)("backward_weight", isa, m, k, n, k * n, expected, target);
+    if (is_packed) {
+        isa->KERNELS.dense_backward_weight_packed(m, k, n, x, grad_z, rate, packed, workspace);
+        isa->KERNELS.unpack(k, n, packed, target);
+        NAME(compare)("backward_weight_packed", isa, m, k, n, k * n, expected, target);
+    }
+    free(target), free(expected);
+
+    target = NAME(numbers)(n, rate == 0);
+    expected = NAME(numbers)(n, 0);
+    for (size_t j = 0; j < n; j++)
+        expected[j] = rate > 0 ? NAME(mul_add)(-rate, grad_bias[j], target[j]) : grad_bias[j];
+    isa->KERNELS.dense_backward_bias(m, n, grad_z, rate, target);
+    NAME(compare)("backward_bias", isa, m, k, n, n, expected, target);
+    free(target), free(expected);
+}
+
+static void NAME(check)(const pn_isa_kernels *isa, size_t m, size_t k, size_t n)
 {
     real *x = NAME(numbers)(m * k, 0), *weight = NAME(numbers)(k * n, 0), *bias = NAME(numbers)(n, 0);
     real *grad_z = NAME(numbers)(m * n, 0);
@@ -73,35 +102,21 @@ static void NAME(check)(const pn_isa_kernels *isa, size_t m, size_t k, size_t n,
     }
     free(grad_x), free(expected);
 
-    real *target = NAME(numbers)(k * n, rate == 0);
-    expected = NAME(numbers)(k * n, 0);
+    real *grad_weight = NAME(numbers)(k * n, 0), *grad_bias = NAME(numbers)(n, 0);
     for (size_t p = 0; p < k; p++)
         for (size_t j = 0; j < n; j++) {
             real sum = 0;
             for (size_t i = 0; i < m; i++)
                 sum = NAME(mul_add)(x[i * k + p], grad_z[i * n + j], sum);
-            expected[p * n + j] = rate > 0 ? NAME(mul_add)(-rate, sum, target[p * n + j]) : sum;
+            grad_weight[p * n + j] = sum;
         }
-    if (packed_size > 0)
-        isa->KERNELS.pack(k, n, target, packed);
-    isa->KERNELS.dense_backward_weight(m, k, n, x, grad_z, rate, target, workspace);
-    NAME(compare)("backward_weight", isa, m, k, n, k * n, expected, target);
-    if (packed_size > 0 && rate > 0) {
-        isa->KERNELS.dense_backward_weight_packed(m, k, n, x, grad_z, rate, packed, workspace);
-        isa->KERNELS.unpack(k, n, packed, target);
-        NAME(compare)("backward_weight_packed", isa, m, k, n, k * n, expected, target);
-    }
-    free(target), free(expected);
-
-    target = NAME(numbers)(n, rate == 0);
-    expected = NAME(numbers)(n, 0);
     for (size_t j = 0; j < n; j++) {
         real sum = 0;
         for (size_t i = 0; i < m; i++)
             sum += grad_z[i * n + j];
-        expected[j] = rate > 0 ? NAME(mul_add)(-rate, sum, target[j]) : sum;
+        grad_bias[j] = sum;
     }
-    isa->KERNELS.dense_backward_bias(m, n, grad_z, rate, target);
-    NAME(compare)("backward_bias", isa, m, k, n, n, expected, target);
-    free(target), free(expected), free(x), free(weight), free(bias), free(grad_z), free(workspace), free(packed);
+    NAME(check_gradients)(isa, m, k, n, x, grad_z, 0, grad_weight, grad_bias, workspace, packed);
+    NAME(check_gradients)(isa, m, k, n, x, grad_z, (real)0.1, grad_weight, grad_bias, workspace, packed);
+    free(grad_weight), free(grad_bias), free(x), free(weight), free(bias), free(grad_z), free(workspace), free(packed);
 }

@@ -1,12 +1,12 @@
 /*
- * plainnet._small: predict and train_on_batch for arrays so small that what happens around the arithmetic counts.
+ * plainnet._small: predict, train_on_batch and fit for arrays so small that what happens around the arithmetic counts.
  *
- * It has no arithmetic of its own: the library is in the extension that cffi builds, and two functions of it come as
+ * It has no arithmetic of its own: the library is in the extension that cffi builds, and three functions of it come as
  * addresses. Nor has a call errors of its own: where it is not plain, or the library refuses it, the result is None,
  * and the caller goes the general way, through cffi, which finds out what is wrong and says so.
  *
- * The GIL is held throughout. So a call has to be short (max_rows); and as no Python code runs between a call's first
- * use of the workspace and its last, the calls of a network may share one, whatever thread they come from.
+ * The GIL is held throughout. So a call has to be short (max_rows, max_row_steps); and as no Python code runs between a
+ * call's first use of the workspace and its last, the calls of a network may share one, whatever thread they come from.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -18,7 +18,7 @@
 
 #include "plainnet.h"
 
-typedef void (*function)(void); /* any of the four below */
+typedef void (*function)(void); /* any of the six below */
 
 #define DEFINE_FUNCTION_TYPES(real, suffix)                                                                          \
     typedef pn_status (*forward_##suffix)(size_t n_rows, const pn_network *, const real *parameters, const real *x,  \
@@ -26,8 +26,12 @@ typedef void (*function)(void); /* any of the four below */
     typedef pn_status (*train_on_batch_##suffix)(size_t n_rows, const pn_network *, double learning_rate,            \
                                                  real *parameters, const real *x, const real *y, double *loss,       \
                                                  void *workspace, size_t workspace_bytes);                           \
+    typedef pn_status (*train_##suffix)(size_t n_rows, const pn_network *, const pn_training *, real *parameters,    \
+                                        const real *x, const real *y, size_t max_steps, double *losses,              \
+                                        pn_progress *, void *workspace, size_t workspace_bytes);                     \
     _Static_assert(_Generic(pn_forward_##suffix, forward_##suffix: 1, default: 0), "as in plainnet.h");              \
-    _Static_assert(_Generic(pn_train_on_batch_##suffix, train_on_batch_##suffix: 1, default: 0), "as in plainnet.h");
+    _Static_assert(_Generic(pn_train_on_batch_##suffix, train_on_batch_##suffix: 1, default: 0), "as in plainnet.h"); \
+    _Static_assert(_Generic(pn_train_##suffix, train_##suffix: 1, default: 0), "as in plainnet.h");
 
 DEFINE_FUNCTION_TYPES(double, f64)
 DEFINE_FUNCTION_TYPES(float, f32)
@@ -37,10 +41,13 @@ typedef struct SmallCalls {
     const pn_network *network;
     npy_intp n_in, n_out;      /* of the network */
     void *parameters;
+    size_t parameters_bytes;
     int type_number;           /* NumPy's, of their dtype */
     char busy;                 /* they are being trained by a call that releases the GIL */
-    function forward, train_on_batch;
-    npy_intp max_rows, max_train_rows; /* the most that predict and train_on_batch take */
+    npy_intp epochs_trained;
+    function forward, train_on_batch, train;
+    npy_intp max_rows, max_train_rows; /* the most that predict, and that train_on_batch and fit take */
+    npy_intp max_row_steps;    /* the most rows times epochs that fit takes */
     void *workspace;           /* NULL until a call needs one */
     size_t workspace_bytes;    /* its size, and the one that so many rows need */
     size_t max_workspace_bytes;
@@ -96,18 +103,24 @@ static PyObject *predict(PyObject *object, PyObject *x_object)
     Py_RETURN_NONE;
 }
 
+/* The rows of plain x and y to train with at a plain rate; 0 if one is not plain, or another call trains already. */
+static size_t rows_to_train(const SmallCalls *self, PyObject *x, PyObject *y, PyObject *rate, double *learning_rate)
+{
+    size_t n_rows = self->busy ? 0 : plain_rows(self, x, self->n_in, self->max_train_rows);
+    if (n_rows == 0 || plain_rows(self, y, self->n_out, self->max_train_rows) != n_rows || !PyFloat_CheckExact(rate))
+        return 0;
+    *learning_rate = PyFloat_AsDouble(rate);
+    return 1e-30 < *learning_rate && *learning_rate < 1e30 ? n_rows : 0; /* well within float32 */
+}
+
 static PyObject *train_on_batch(PyObject *object, PyObject *const *arguments, Py_ssize_t n_arguments)
 {
     SmallCalls *self = (SmallCalls *)object;
     if (n_arguments != 3)
         return PyErr_Format(PyExc_TypeError, "train_on_batch takes 3 arguments, not %zd", n_arguments);
-    size_t n_rows = self->busy ? 0 : plain_rows(self, arguments[0], self->n_in, self->max_train_rows);
-    if (n_rows == 0 || plain_rows(self, arguments[1], self->n_out, self->max_train_rows) != n_rows)
-        Py_RETURN_NONE;
-    if (!PyFloat_CheckExact(arguments[2]))
-        Py_RETURN_NONE;
-    double learning_rate = PyFloat_AsDouble(arguments[2]), loss;
-    if (!(1e-30 < learning_rate && learning_rate < 1e30)) /* well within float32 */
+    double learning_rate, loss;
+    size_t n_rows = rows_to_train(self, arguments[0], arguments[1], arguments[2], &learning_rate);
+    if (n_rows == 0)
         Py_RETURN_NONE;
     const void *x = PyArray_DATA((PyArrayObject *)arguments[0]), *y = PyArray_DATA((PyArrayObject *)arguments[1]);
     pn_status status;
@@ -118,6 +131,47 @@ static PyObject *train_on_batch(PyObject *object, PyObject *const *arguments, Py
     if (status == PN_OK)
         return PyFloat_FromDouble(loss);
     Py_RETURN_NONE; /* on error nothing has changed: the call may be repeated */
+}
+
+static PyObject *fit(PyObject *object, PyObject *const *arguments, Py_ssize_t n_arguments)
+{
+    SmallCalls *self = (SmallCalls *)object;
+    if (n_arguments != 4)
+        return PyErr_Format(PyExc_TypeError, "fit takes 4 arguments, not %zd", n_arguments);
+    double learning_rate;
+    size_t n_rows = rows_to_train(self, arguments[0], arguments[1], arguments[3], &learning_rate);
+    if (n_rows == 0 || !PyLong_CheckExact(arguments[2]))
+        Py_RETURN_NONE;
+    npy_intp epochs = PyLong_AsSsize_t(arguments[2]);
+    if (epochs < 1 || epochs > self->max_row_steps / (npy_intp)n_rows) {
+        PyErr_Clear(); /* of a number too large for the type */
+        Py_RETURN_NONE;
+    }
+    PyObject *losses_object = PyArray_SimpleNew(1, &epochs, NPY_DOUBLE);
+    void *before = losses_object == NULL ? NULL : PyMem_Malloc(self->parameters_bytes);
+    if (before == NULL) {
+        Py_XDECREF(losses_object);
+        return losses_object == NULL ? NULL : PyErr_NoMemory();
+    }
+    memcpy(before, self->parameters, self->parameters_bytes);
+    const void *x = PyArray_DATA((PyArrayObject *)arguments[0]), *y = PyArray_DATA((PyArrayObject *)arguments[1]);
+    double *losses = PyArray_DATA((PyArrayObject *)losses_object);
+    const pn_training training = {.epochs = (size_t)epochs, .learning_rate = learning_rate};
+    pn_progress progress = {0};
+    pn_status status;
+    do
+        status = CALL(train, n_rows, self->network, &training, self->parameters, x, y, 0, losses, &progress,
+                      self->workspace, self->workspace_bytes);
+    while (status == PN_WORKSPACE_TOO_SMALL && make_workspace(self));
+    if (status != PN_OK)
+        memcpy(self->parameters, before, self->parameters_bytes); /* a run that diverges has come some way */
+    PyMem_Free(before);
+    if (status == PN_OK) {
+        self->epochs_trained += epochs;
+        return losses_object;
+    }
+    Py_DECREF(losses_object);
+    Py_RETURN_NONE;
 }
 
 /* ---- The type ----------------------------------------------------------------------------------------- */
@@ -134,20 +188,21 @@ static int as_address(PyObject *number, void *address)
 static PyObject *new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
     PyObject *array, *owner;
-    uintptr_t network_address, forward, train_on_batch;
-    Py_ssize_t max_rows, max_train_rows, max_workspace_bytes;
+    uintptr_t network_address, forward, train_on_batch, train;
+    Py_ssize_t max_rows, max_train_rows, max_row_steps, max_workspace_bytes;
     if (keywords != NULL && PyDict_Size(keywords) > 0)
         return PyErr_Format(PyExc_TypeError, "SmallCalls takes no keyword arguments");
-    if (!PyArg_ParseTuple(arguments, "O!O&O&O&nnnO:SmallCalls", &PyArray_Type, &array, as_address, &network_address,
-                          as_address, &forward, as_address, &train_on_batch, &max_rows, &max_train_rows,
-                          &max_workspace_bytes, &owner))
+    if (!PyArg_ParseTuple(arguments, "O!O&O&O&O&nnnnO:SmallCalls", &PyArray_Type, &array, as_address, &network_address,
+                          as_address, &forward, as_address, &train_on_batch, as_address, &train, &max_rows,
+                          &max_train_rows, &max_row_steps, &max_workspace_bytes, &owner))
         return NULL;
     PyArrayObject *parameters = (PyArrayObject *)array;
     int type_number = PyArray_TYPE(parameters);
     if ((type_number != NPY_FLOAT64 && type_number != NPY_FLOAT32) || !PyArray_ISCARRAY(parameters))
         return PyErr_Format(PyExc_TypeError, "parameters must be a plain array of float64 or float32");
-    if (max_rows < 0 || max_train_rows < 0 || max_workspace_bytes < 0)
-        return PyErr_Format(PyExc_ValueError, "max_rows, max_train_rows or max_workspace_bytes is below 0");
+    if (max_rows < 0 || max_train_rows < 0 || max_row_steps < 0 || max_workspace_bytes < 0)
+        return PyErr_Format(PyExc_ValueError,
+                            "max_rows, max_train_rows, max_row_steps or max_workspace_bytes is below 0");
 
     SmallCalls *self = PyObject_New(SmallCalls, type);
     if (self == NULL)
@@ -157,12 +212,16 @@ static PyObject *new(PyTypeObject *type, PyObject *arguments, PyObject *keywords
     self->n_in = (npy_intp)network->layers[0].n_in;
     self->n_out = (npy_intp)network->layers[network->n_layers - 1].n_out;
     self->parameters = PyArray_DATA(parameters);
+    self->parameters_bytes = (size_t)PyArray_NBYTES(parameters);
     self->type_number = type_number;
     self->busy = 0;
+    self->epochs_trained = 0;
     self->forward = (function)forward;
     self->train_on_batch = (function)train_on_batch;
+    self->train = (function)train;
     self->max_rows = max_rows;
     self->max_train_rows = max_train_rows;
+    self->max_row_steps = max_row_steps;
     self->workspace = NULL;
     self->workspace_bytes = 0;
     self->max_workspace_bytes = (size_t)max_workspace_bytes;
@@ -192,19 +251,24 @@ static PyMethodDef methods[] = {
     {"train_on_batch", (PyCFunction)(function)train_on_batch, METH_FASTCALL,
      "train_on_batch($self, x, y, learning_rate, /)\n--\n\n"
      "One step of gradient descent, the loss from before it; or None, and no step."},
+    {"fit", (PyCFunction)(function)fit, METH_FASTCALL,
+     "fit($self, x, y, epochs, learning_rate, /)\n--\n\n"
+     "So many steps with all rows, each of which is an epoch, the losses from before them; or None, and no step."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyMemberDef members[] = {
-    {"busy", T_BOOL, offsetof(SmallCalls, busy), 0, "Whether train_on_batch has to keep out of the way."},
+    {"busy", T_BOOL, offsetof(SmallCalls, busy), 0, "Whether train_on_batch and fit have to keep out of the way."},
+    {"epochs_trained", T_PYSSIZET, offsetof(SmallCalls, epochs_trained), 0, "Epochs that the network has finished."},
     {NULL, 0, 0, 0, NULL},
 };
 
 static const char type_doc[] =
-    "SmallCalls(parameters, network, forward, train_on_batch, max_rows, max_train_rows, max_workspace_bytes, owner)\n"
+    "SmallCalls(parameters, network, forward, train_on_batch, train, max_rows, max_train_rows, max_row_steps, "
+    "max_workspace_bytes, owner)\n"
     "--\n\n"
     "The calls of one network for small arrays; see plainnet.backend.SmallCalls.\n\n"
-    "`network` (pn_network), `forward` and `train_on_batch` (for the dtype of `parameters`) are addresses;\n"
+    "`network` (pn_network), `forward`, `train_on_batch` and `train` (for the dtype of `parameters`) are addresses;\n"
     "`max_workspace_bytes` is what so many rows need; `owner` keeps alive what `network` points to.";
 
 static PyType_Slot type_slots[] = {

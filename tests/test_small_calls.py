@@ -68,6 +68,35 @@ def test_train_on_batch_has_the_bits_of_the_general_way(backend, dtype, n_rows, 
     assert net.parameters.tobytes() == twin.parameters.tobytes() == fitted.parameters.tobytes()
 
 
+@pytest.mark.parametrize("n_rows", ROWS)
+@pytest.mark.parametrize("loss", ["log_loss", "sum_of_squares", "mean_squared_error"])
+@pytest.mark.parametrize("hidden", [1, 5, 33])
+def test_fit_has_the_bits_of_the_general_way(backend, dtype, n_rows, loss, hidden):
+    layers = [(3, hidden, "tanh", True), (hidden, 2, "sigmoid", True)]
+    net, twin = (network(dtype, backend, layers, loss) for _ in range(2))
+    x, y = data(n_rows, dtype)
+    for epochs in (1, 2, 9):
+        history, expected = net.fit(x, y, epochs, 0.01), twin.fit(x, y, epochs, 0.01, batch_size=n_rows)
+        assert history.loss.tobytes() == expected.loss.tobytes()
+        assert (history.loss.shape, history.loss.dtype, type(history.loss)) == ((epochs,), np.float64, np.ndarray)
+        assert net.parameters.tobytes() == twin.parameters.tobytes()
+        assert net.epochs_trained == twin.epochs_trained
+    assert net.epochs_trained == 12
+
+
+def test_runs_of_both_kinds_in_turn(backend, dtype):
+    """Mini-batches draw their order by the number of the epoch."""
+    net, twin = (network(dtype, backend) for _ in range(2))
+    x, y = data(7, dtype)
+    for fitted, full_batch in ((net, {}), (twin, {"batch_size": 7})):
+        fitted.fit(x, y, 3, **full_batch)
+        fitted.fit(x, y, 2, batch_size=3)
+        fitted.fit(x, y, 4, shuffle=False, **full_batch)
+        fitted.fit(x, y, 2, batch_size=3)
+    assert net.parameters.tobytes() == twin.parameters.tobytes()
+    assert net.epochs_trained == twin.epochs_trained == net.copy().epochs_trained == 11
+
+
 def test_one_layer_and_one_neuron(backend, dtype):
     net, twin = (network(dtype, backend, [(1, 1, "identity", False)], "mean_squared_error") for _ in range(2))
     x = np.array([[2.0]], dtype)
@@ -104,6 +133,9 @@ def test_small_plain_arrays_take_the_quick_way(c_backend, dtype, n_rows):
     for array in (x, read_only(x), x.view(), pickle.loads(pickle.dumps(x)), np.vstack([x, x])[:n_rows]):
         assert net._small.predict(array) is not None
         assert net._small.train_on_batch(array, read_only(y), 0.1) is not None
+        assert net._small.fit(array, read_only(y), 3, 0.1) is not None
+        net._model.train = None  # not to be called
+        net.fit(array, y, 10)
 
 
 def test_a_row_of_a_network_of_a_hundred_thousand_parameters_is_small(c_backend, dtype):
@@ -120,8 +152,21 @@ def test_what_would_keep_the_gil_for_long_goes_the_general_way(c_backend, dtype,
     x, y = data(n_rows, dtype, 3, layers[-1][1])
     assert net._small.predict(x) is None
     assert net._small.train_on_batch(x, y, 0.1) is None
+    assert net._small.fit(x, y, 1, 0.1) is None
     np.testing.assert_array_equal(net.predict(x), general_predict(net, x))
     assert net.copy().train_on_batch(x.tolist(), y.tolist()) == net.train_on_batch(x, y)
+
+
+@pytest.mark.parametrize("epochs", [0, -1, 10**6, 2**63, 10**30, True, 2.0, "2", None, np.int64(2)])
+def test_other_numbers_of_epochs_are_left_to_the_general_way(c_backend, dtype, epochs):
+    net, (x, y) = network(dtype, c_backend), data(3, dtype)
+    before = net.parameters.copy()
+    assert net._small.fit(x, y, epochs, 0.1) is None
+    np.testing.assert_array_equal(net.parameters, before)
+    if epochs != 10**6 and epochs not in (2**63, 10**30):  # which would take their time
+        twin = net.copy()
+        assert outcome(net.fit, x, y, epochs) == outcome(twin.fit, x, y, epochs, 0.1, 3)
+        np.testing.assert_array_equal(net.parameters, twin.parameters)
 
 
 OTHER = {
@@ -154,6 +199,7 @@ def outcome(function, *arguments):
         result = function(*arguments)
     except Exception as error:
         return type(error), str(error)
+    result = result.loss if isinstance(result, pn.History) else result
     return result.tobytes() if isinstance(result, np.ndarray) else result
 
 
@@ -166,6 +212,7 @@ def test_other_arguments_are_left_to_the_general_way(c_backend, dtype, kind):
     assert net._small.predict(other_x) is None
     for arguments in ((other_x, y), (x, other_y), (other_x, other_y)):
         assert net._small.train_on_batch(*arguments, 0.1) is None
+        assert net._small.fit(*arguments, 2, 0.1) is None
     np.testing.assert_array_equal(net.parameters, before)
 
     twin = net.copy()  # without quick calls
@@ -173,6 +220,8 @@ def test_other_arguments_are_left_to_the_general_way(c_backend, dtype, kind):
     assert outcome(net.predict, other_x) == outcome(twin.predict, other_x)
     assert outcome(net.train_on_batch, other_x, y) == outcome(twin.train_on_batch, other_x, y)
     assert outcome(net.train_on_batch, x, other_y) == outcome(twin.train_on_batch, x, other_y)
+    for arguments in ((other_x, y), (x, other_y)):
+        assert outcome(net.fit, *arguments) == outcome(twin.fit, *arguments)
     np.testing.assert_array_equal(net.parameters, twin.parameters)
 
 
@@ -183,8 +232,10 @@ def test_other_learning_rates_are_left_to_the_general_way(c_backend, dtype, rate
     x, y = data(3, dtype)
     before = net.parameters.copy()
     assert net._small.train_on_batch(x, y, rate) is None
+    assert net._small.fit(x, y, 2, rate) is None
     np.testing.assert_array_equal(net.parameters, before)
     twin = net.copy()
+    assert outcome(net.fit, x, y, 2, rate) == outcome(twin.fit, x, y, 2, rate, 3)
     assert outcome(net.train_on_batch, x, y, rate) == outcome(twin.train_on_batch, x.tolist(), y.tolist(), rate)
     np.testing.assert_array_equal(net.parameters, twin.parameters)
 
@@ -192,8 +243,9 @@ def test_other_learning_rates_are_left_to_the_general_way(c_backend, dtype, rate
 def test_numbers_of_rows_that_differ_are_refused(backend, dtype):
     net, (x, y) = network(dtype, backend), data(3, dtype)
     before = net.parameters.copy()
-    with pytest.raises(ValueError, match="as many rows"):
-        net.train_on_batch(x, y[:2])
+    for function in (net.train_on_batch, net.fit):
+        with pytest.raises(ValueError, match="as many rows"):
+            function(x, y[:2])
     np.testing.assert_array_equal(net.parameters, before)
 
 
@@ -211,6 +263,8 @@ def test_values_that_are_not_finite(backend, dtype, value):
         net.train_on_batch(x, y)
     with pytest.raises(ValueError, match="y holds"):
         net.train_on_batch(np.zeros_like(x), np.full_like(y, value))
+    with pytest.raises(ValueError, match="x holds"):
+        net.fit(x, y, 3)
     np.testing.assert_array_equal(net.parameters, before)
 
 
@@ -228,6 +282,20 @@ def test_divergence_is_reported_and_leaves_the_parameters(backend, dtype):
         with pytest.raises(pn.DivergedError):
             net.train_on_batch(x, -x, 1.0)
         np.testing.assert_array_equal(net.parameters, before)
+
+
+def test_divergence_amid_a_run_is_reported_as_the_general_way_does(backend, dtype):
+    net = network(dtype, backend, [(1, 1, "identity", True)], "sum_of_squares")
+    twin = net.copy()
+    x = np.array([[1.0], [2.0], [3.0]], dtype)
+    outcomes = []
+    for fitted, full_batch in ((net, None), (twin, 3)):
+        with pytest.raises(pn.DivergedError) as caught:
+            fitted.fit(x, -x, 2000, 1.0, full_batch)
+        outcomes.append((caught.value.epoch, fitted.epochs_trained, fitted.parameters.tobytes()))
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0][0] > 5
+    assert np.isfinite(net.parameters).all()
 
 
 # ---- Memory ----------------------------------------------------------------------------------------------------------
@@ -255,6 +323,7 @@ def test_calls_outlive_the_network(c_backend, dtype):
     del net
     gc.collect()
     assert small.train_on_batch(x, y, 0.1) == twin.train_on_batch(x, y, 0.1)
+    assert small.fit(x, y, 4, 0.1).tolist() == twin.fit(x, y, 4, 0.1).loss.tolist()
     np.testing.assert_array_equal(small.predict(x), twin.predict(x))
 
 
@@ -267,6 +336,8 @@ def test_the_networks_own_weights_as_data_count_as_they_were(backend, dtype):
     assert net.train_on_batch(weight, y) == twin.train_on_batch(kept, y)
     kept = weight.copy()
     assert net.train_on_batch(y, weight) == twin.train_on_batch(y, kept)
+    kept = weight.copy()
+    np.testing.assert_array_equal(net.fit(weight, y, 3).loss, twin.fit(kept, y, 3).loss)
     np.testing.assert_array_equal(net.parameters, twin.parameters)
 
 
@@ -279,9 +350,12 @@ def test_calls_leave_nothing_behind(c_backend, dtype):
         for _ in range(n):
             net.predict(x)
             net.train_on_batch(x, y, 0.1)
+            net.fit(x, y, 2)
             net._small.predict(wrong)
-            net._small.train_on_batch(bad, y, 0.1)
-            net._small.train_on_batch(x, y, 1)
+            for rest in ((0.1,), (2, 0.1)):
+                call = net._small.fit if len(rest) == 2 else net._small.train_on_batch
+                call(bad, y, *rest)
+                call(x, y, *rest[:-1], 1)
 
     def references():
         return [sys.getrefcount(value) for value in (x, y, wrong, bad, net._small, net.parameters, x.dtype, None)]
@@ -357,10 +431,15 @@ def test_small_batches_keep_out_of_the_way_of_a_run(c_backend, dtype):
     net, (x, y) = network(dtype, c_backend), data(3, dtype)
     seen = []
     train = net._model.train
-    net._model.train = lambda *arguments: seen.append(net._small.train_on_batch(x, y, 0.1)) or train(*arguments)
+
+    def train_while_others_try(*arguments):
+        seen.extend([net._small.train_on_batch(x, y, 0.1), net._small.fit(x, y, 3, 0.1)])
+        train(*arguments)
+
+    net._model.train = train_while_others_try
     twin = net.copy()
-    assert net.fit(x, y, epochs=3).loss.tolist() == twin.fit(x, y, epochs=3).loss.tolist()
-    assert seen == [None]
+    assert net.fit(x, y, epochs=3, batch_size=3).loss.tolist() == twin.fit(x, y, epochs=3).loss.tolist()
+    assert seen == [None, None]
     np.testing.assert_array_equal(net.parameters, twin.parameters)
     assert net.train_on_batch(x, y) == twin.train_on_batch(x.tolist(), y.tolist())
 
@@ -372,8 +451,11 @@ def test_training_goes_on_after_an_error(backend, dtype, error):
         with pytest.raises(ValueError, match="finite"):
             net.fit(np.full_like(x, np.nan), y)
     else:
-        with net._training, pytest.raises(RuntimeError, match="another thread"):
-            net.fit(x, y)
+        net._begin_training()
+        for function in (net.fit, net.train_on_batch):
+            with pytest.raises(RuntimeError, match="another thread"):
+                function(x, y)
+        net._end_training()
     assert not net._small.busy
     assert type(net.train_on_batch(x, y)) is float
 
@@ -384,13 +466,13 @@ def test_training_goes_on_after_an_error(backend, dtype, error):
 def test_wrong_arguments_of_the_type_are_refused():
     net = network()
     small_calls = pn.native.SmallCalls
-    good = (net.parameters, 1 << 40, 1 << 40, 1 << 40, 1, 1, 0, None)
+    good = (net.parameters, 1 << 40, 1 << 40, 1 << 40, 1 << 40, 1, 1, 1, 0, None)
     for position, value, error in [
         (0, None, TypeError), (0, net.parameters.astype(int), TypeError), (0, net.parameters[::2], TypeError),
         (0, read_only(net.parameters), TypeError), (0, misaligned(net.parameters), TypeError),
-        (1, 0, ValueError), (2, 0, ValueError), (3, 0, ValueError), (1, -1, OverflowError), (1, 2**64, OverflowError),
-        (1, 1.0, TypeError), (4, -1, ValueError), (4, 2**64, OverflowError), (5, -1, ValueError),
-        (6, -1, ValueError), (6, "1", TypeError),
+        (1, 0, ValueError), (2, 0, ValueError), (3, 0, ValueError), (4, 0, ValueError), (1, -1, OverflowError),
+        (1, 2**64, OverflowError), (1, 1.0, TypeError), (5, -1, ValueError), (5, 2**64, OverflowError),
+        (6, -1, ValueError), (7, -1, ValueError), (8, -1, ValueError), (8, "1", TypeError),
     ]:  # fmt: skip
         with pytest.raises(error):
             small_calls(*good[:position], value, *good[position + 1 :])
@@ -404,3 +486,5 @@ def test_wrong_arguments_of_the_type_are_refused():
     for arguments in ((), (1, 2), (1, 2, 3, 4)):
         with pytest.raises(TypeError):
             net._small.train_on_batch(*arguments)
+        with pytest.raises(TypeError):
+            net._small.fit(0, *arguments)

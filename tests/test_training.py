@@ -475,6 +475,34 @@ def test_ctrl_c_stops_at_a_step_and_continuing_gives_the_same_bits(backend, dtyp
     pytest.fail(f"the last of four tries stopped after {delay:.2f} s, {place}")
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer that sends signals")
+def test_an_exception_from_a_signal_handler_amid_short_runs_loses_no_count(c_backend, dtype):
+    """A short run ends before Python sees the signal, and its caller may then never reach the next line."""
+    layers, loss, x, y, *_ = textbook.SYSTEMS["layered"]
+    net, twin = (textbook.network(layers, loss, seed=1, dtype=dtype, backend=c_backend) for _ in range(2))
+    x, y = x.astype(dtype), y.astype(dtype)
+
+    def handler(number, frame):
+        raise TimeoutError
+
+    def fit_until_alarm(seconds):
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        while True:
+            net.fit(x, y, 100)
+
+    previous = signal.signal(signal.SIGALRM, handler)
+    try:
+        for k in range(20):
+            with pytest.raises(TimeoutError):
+                fit_until_alarm(0.001 + 0.00007 * k)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert net.epochs_trained > 0
+    twin.fit(x, y, net.epochs_trained)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+
+
 def test_ctrl_c_reaches_a_handler_of_the_programs_own(backend):
     """It is called between steps, the run goes on if it returns, and it is in place afterwards."""
     x, y = data(13)
@@ -495,7 +523,7 @@ def test_ctrl_c_reaches_a_handler_of_the_programs_own(backend):
             original(*arguments)
 
         net._model.train = train
-        net.fit(x, y, epochs=50)
+        net.fit(x, y, epochs=50, batch_size=len(x))
         twin.fit(x, y, epochs=50)
         assert [number for number, _ in seen] == [signal.SIGINT]
         np.testing.assert_array_equal(net.parameters, twin.parameters)

@@ -32,7 +32,9 @@ class SmallCalls:
     always says so; a backend that has quick calls puts its own in its place.
     """
 
-    busy = False  #: True while any other call trains the network: then train_on_batch says None
+    busy = False  #: True while any other call trains the network: then train_on_batch and fit say None
+    #: Epochs that the network has finished. It stands here, as a signal may come before the caller of fit has counted.
+    epochs_trained = 0
 
     def predict(self, x: object, /) -> Array | None:
         """A new array, the network's output for `x`; or None."""
@@ -40,6 +42,10 @@ class SmallCalls:
 
     def train_on_batch(self, x: object, y: object, learning_rate: object, /) -> float | None:
         """One step of gradient descent, the loss from before it; or None, and no step."""
+        return None
+
+    def fit(self, x: object, y: object, epochs: object, learning_rate: object, /) -> Array | None:
+        """So many steps with all rows, each of which is an epoch, the losses from before them; or None, and no step."""
         return None
 
 

@@ -27,7 +27,7 @@ from .arrays import (
     dense_forward_arguments,
 )
 from .backend import Layer
-from .training import DivergedError, Progress, Training
+from .training import DivergedError, Progress, Training, operations_a_row
 
 #: name: number in plainnet.h
 ACTIVATIONS: dict[str, int] = {
@@ -53,6 +53,8 @@ _from_buffer, _new, _NULL = ffi.from_buffer, ffi.new, ffi.NULL
 _SMALL_ROWS, _SMALL_OPERATIONS = 128, 2**18
 #: For a row through a network that is small to train: a step goes over its parameters several times.
 _SMALL_TO_TRAIN = 2**15
+#: For a whole run, in operations as pn_train counts them (0.2 ms to 1 ms).
+_SMALL_RUN = 2e6
 #: What an activation costs, in multiply-adds.
 _ACTIVATION_OPERATIONS = 16
 _NO_STEPS = 2 ** (8 * ffi.sizeof("size_t")) - 1
@@ -167,11 +169,13 @@ class Model:
         train_rows = rows if operations <= _SMALL_TO_TRAIN else 0
         n_bytes = _bytes_needed(self._forward_workspace, rows, self._network) if rows else 0
         if train_rows:
-            training = _c_training(Training(1, rows, 1.0))
+            training = _c_training(Training(100, rows, 1.0))  # more than one: it may keep weights packed
             n_bytes = max(n_bytes, _bytes_needed(self._train_workspace, rows, self._network, training))
-        functions = (ffi.addressof(lib, f"pn_{name}_{suffix}") for name in ("forward", "train_on_batch"))
+        functions = (ffi.addressof(lib, f"pn_{name}_{suffix}") for name in ("forward", "train_on_batch", "train"))
         addresses = (int(ffi.cast(_ADDRESS, pointer)) for pointer in (self._network, *functions))
-        return SmallCalls(self.parameters, *addresses, rows, train_rows, n_bytes, (self._network, self._c_layers))
+        row_steps = int(_SMALL_RUN / operations_a_row(self.parameters.size, self.layers[-1].weight.shape[1]))
+        owner = self._network, self._c_layers
+        return SmallCalls(self.parameters, *addresses, rows, train_rows, row_steps, n_bytes, owner)
 
     def forward(self, x: Array, out: Array) -> None:
         """`out` (n_samples, n_out) = the network's output for `x` (n_samples, n_in)."""

@@ -19,7 +19,7 @@ from .backend import Backend
 from .initializers import INITIALIZERS, initialize
 from .interrupt import DeferredInterrupt
 from .layers import Dense, as_count, bind, check_chain
-from .training import Progress, Training
+from .training import Progress, Training, operations_a_row
 
 BACKENDS: dict[str, Callable[[Sequence[Dense], str, Array], Backend]] = {"c": native.Model, "numpy": reference.Model}
 
@@ -125,7 +125,6 @@ class Network:
             if not np.isfinite(self._parameters).all():
                 raise ValueError("init holds NaN or infinity")
         self._shuffle_seed = int(rng.integers(2**64, dtype=np.uint64))
-        self.epochs_trained = 0
         self._begun: tuple[Any, Progress] | None = None  # an epoch that was interrupted, and with what
         self._attach()
 
@@ -134,6 +133,14 @@ class Network:
         self._n_in, self._n_out = self.layers[0].n_in, self.layers[-1].n_out
         self._model = BACKENDS[self.backend](self.layers, self.loss, self._parameters)
         self._small = self._model.small
+
+    @property
+    def epochs_trained(self) -> int:
+        return self._small.epochs_trained
+
+    @epochs_trained.setter
+    def epochs_trained(self, value: int) -> None:
+        self._small.epochs_trained = value
 
     @property
     def parameters(self) -> Array:
@@ -178,6 +185,7 @@ class Network:
             check_name("backend", backend, BACKENDS)
             twin._backend = backend
             twin._attach()
+            twin.epochs_trained = self.epochs_trained
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
@@ -195,9 +203,9 @@ class Network:
         self._parameters[:] = state["parameters"]
         self._loss, self._backend = state["loss"], state["backend"]
         self._layers = bind([Dense(*layer) for layer in state["layers"]], self._parameters)
-        self._shuffle_seed, self.epochs_trained = state["shuffle_seed"], state["epochs_trained"]
-        self._begun = state["begun"]
+        self._shuffle_seed, self._begun = state["shuffle_seed"], state["begun"]
         self._attach()
+        self.epochs_trained = state["epochs_trained"]
 
     # ---- Use -------------------------------------------------------------------------------------------------------
 
@@ -326,6 +334,10 @@ class Network:
         RuntimeError
             If another thread is training this network.
         """
+        if batch_size is None and type(shuffle) is bool and self._begun is None:
+            losses = self._small.fit(x, y, epochs, learning_rate)
+            if losses is not None:
+                return History(losses)
         native_x, native_y = self._pair(x, y)
         epochs = as_count("epochs", epochs, 0)
         learning_rate = _as_learning_rate(learning_rate, self._dtype)
@@ -358,7 +370,7 @@ class Network:
         epochs, batch_size = training.epochs, training.batch_size
         losses = np.empty(epochs)
         progress = self._take_up(x, y, training)
-        operations = batch_size * (6 * self._parameters.size + 50 * self._n_out)
+        operations = batch_size * operations_a_row(self._parameters.size, self._n_out)
         max_steps = max(1, int(FIRST_SLICE_OPERATIONS[self.backend] / operations))
         try:
             with DeferredInterrupt() as interrupt:

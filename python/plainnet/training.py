@@ -17,6 +17,11 @@ class Training:
     first_epoch: int = 0
 
 
+def operations_a_row(n_parameters: int, n_out: int) -> int:
+    """What a row costs in a step, roughly: as ``pn_train`` counts."""
+    return 6 * n_parameters + 50 * n_out
+
+
 @dataclass
 class Progress:
     """Where a run stands; see ``pn_progress`` in plainnet.h. All zero begins one."""

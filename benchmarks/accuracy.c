@@ -1,28 +1,55 @@
 /*
  * Helper of accuracy.py, compiled by it once for each instruction set: exp, log1p, sigmoid and tanh as the kernels
- * inline them, and errors in units of the last place against the C library in a wider type (double for float, long
+ * compute them, and errors in units of the last place against the C library in a wider type (double for float, long
  * double for double, which must be wider: on x86-64 it is).
  */
 #include "../csrc/region_begin.inc.h"
-#include "../csrc/isa.inc.c"
+#include "../csrc/kernels.h"
+#pragma GCC diagnostic ignored "-Wunused-function"
 
-#define LOOP(name, suffix, real)                                                                                      \
+#define FN(name) PN_JOIN(name, PN_ISA, f32)
+#define real float
+#define REAL_IS_DOUBLE 0
+#include "../csrc/vector.inc.h"
+#include "../csrc/math.inc.c"
+#include "../csrc/elementwise.inc.c"
+#undef FN
+#undef real
+#undef REAL_IS_DOUBLE
+#undef PN_LANES
+#define FN(name) PN_JOIN(name, PN_ISA, f64)
+#define real double
+#define REAL_IS_DOUBLE 1
+#include "../csrc/vector.inc.h"
+#include "../csrc/math.inc.c"
+#include "../csrc/elementwise.inc.c"
+#undef FN
+#undef real
+
+#define FN(name, suffix) PN_JOIN(name, PN_ISA, suffix)
+#define LOOP(name, suffix, real, lanes, result)                                                                       \
     void name##_##suffix(size_t n, const real *x, real *y)                                                            \
     {                                                                                                                 \
-        for (size_t i = 0; i < n; i++)                                                                                \
-            y[i] = PN_JOIN(name##1, PN_ISA, suffix)(x[i]);                                                            \
+        for (size_t i = 0; i < n; i += lanes) {                                                                       \
+            size_t some = n - i < lanes ? n - i : lanes;                                                              \
+            FN(vec, suffix) e, sigmoid = FN(sigmoid_and_exp, suffix)(FN(load_some, suffix)(some, x + i), &e);         \
+            real values[lanes];                                                                                       \
+            (void)sigmoid;                                                                                            \
+            FN(store, suffix)(values, result);                                                                        \
+            FN(copy_some, suffix)(some, values, y + i);                                                               \
+        }                                                                                                             \
     }
-LOOP(exp, f32, float)
-LOOP(log1p, f32, float)
-LOOP(sigmoid, f32, float)
-LOOP(exp, f64, double)
-LOOP(log1p, f64, double)
-LOOP(sigmoid, f64, double)
-void tanh_f32(size_t n, const float *x, float *y) { PN_JOIN(tanh, PN_ISA, f32)(n, x, y); }
-void tanh_f64(size_t n, const double *x, double *y) { PN_JOIN(tanh, PN_ISA, f64)(n, x, y); }
+#define LOOPS(suffix, real, lanes)                                                                                    \
+    LOOP(exp, suffix, real, lanes, e)                                                                                 \
+    LOOP(loss_sigmoid, suffix, real, lanes, sigmoid)                                                                  \
+    LOOP(log1p, suffix, real, lanes, FN(log1p_vector, suffix)(FN(load_some, suffix)(some, x + i)))                    \
+    void sigmoid_##suffix(size_t n, const real *x, real *y) { FN(sigmoid, suffix)(n, x, y); }                         \
+    void tanh_##suffix(size_t n, const real *x, real *y) { FN(tanh, suffix)(n, x, y); }
+LOOPS(f32, float, (PN_VECTOR_BYTES / 4))
+LOOPS(f64, double, (PN_VECTOR_BYTES / 8))
 #include "../csrc/region_end.inc.h"
 
-enum { EXP, LOG1P, SIGMOID, TANH };
+enum { EXP, LOG1P, SIGMOID, LOSS_SIGMOID, TANH };
 
 static double reference_f32(int function, double x)
 {

@@ -17,21 +17,26 @@ static inline PN_INLINE void FN(identity)(size_t n, const real *z, real *a)
         memcpy(a, z, n * sizeof *a);
 }
 
-static inline PN_INLINE void FN(sigmoid)(size_t n, const real *z, real *a)
+/* Less than a register; apart, so that compilers keep the constants of the loops in registers. */
+static __attribute__((noinline)) void FN(sigmoid_some)(size_t n, const real *z, real *a)
 {
-    PN_ELEMENTWISE
-    for (size_t i = 0; i < n; i++)
-        a[i] = FN(sigmoid1)(z[i]);
+    real some[PN_LANES];
+    FN(store)(some, FN(sigmoid_vector)(FN(load_some)(n, z)));
+    FN(copy_some)(n, some, a);
 }
 
-/* tanh of less than a register; apart, so that compilers keep the constants of the loop below in registers. */
+static inline PN_INLINE void FN(sigmoid)(size_t n, const real *z, real *a)
+{
+    for (; n >= PN_LANES; n -= PN_LANES, z += PN_LANES, a += PN_LANES)
+        FN(store)(a, FN(sigmoid_vector)(FN(load)(z)));
+    if (n > 0)
+        FN(sigmoid_some)(n, z, a);
+}
+
 static __attribute__((noinline)) void FN(tanh_some)(size_t n, const real *z, real *a)
 {
     real some[PN_LANES];
-    FN(vec) rest; /* not copied to memory in parts: reading the whole would wait for them */
-    for (size_t l = 0; l < PN_LANES; l++)
-        rest[l] = l < n ? z[l] : 0;
-    FN(store)(some, FN(tanh_vector)(rest));
+    FN(store)(some, FN(tanh_vector)(FN(load_some)(n, z)));
     FN(copy_some)(n, some, a);
 }
 

@@ -4,15 +4,8 @@
 
 #ifdef PN_ISA
 
-#define PN_INLINE __attribute__((always_inline))
-#define PN_LOSS_BLOCK 64
-
-/* Before a loop that gives element i of its outputs from element i of its inputs: in place, too, it may vectorise. */
-#if defined(__clang__)
-#define PN_ELEMENTWISE _Pragma("clang loop vectorize(assume_safety)")
-#else
-#define PN_ELEMENTWISE _Pragma("GCC ivdep")
-#endif
+#define PN_LOSS_BLOCK 64 /* losses at a time */
+#define PN_LOSS_SUMS 8   /* into which they go in turn; divides PN_LOSS_BLOCK */
 
 #define real float
 #define REAL_IS_DOUBLE 0

@@ -1,8 +1,8 @@
 /*
  * Private: the table of kernels that every instruction set fills in, once for each dtype.
  *
- * Kernels compute: they do not check, allocate or print. Every sum runs in index order, one fused multiply-add a
- * term, starting from what each comment names; nothing else is ever contracted.
+ * Kernels compute: they do not check, allocate or print. Every sum but that of the losses runs in index order, one
+ * fused multiply-add a term, starting from what each comment names; nothing else is ever contracted.
  */
 #ifndef PLAINNET_KERNELS_H
 #define PLAINNET_KERNELS_H
@@ -33,7 +33,7 @@
  *
  * loss                  z[n] pre-activations of the last layer, f its activation, y[n] targets; writes
  *                       grad_z[n] = scale * dl/dz (grad_z may be z) and returns the sum of the n unscaled losses in
- *                       index order, in double
+ *                       double: number i goes into partial sum i % 8, and these are added in pairs
  *
  * dense_forward         a[m][n] = f(bias[n] + sum_k x[m][k] weight[k][n]), the sum starting from bias (NULL: 0)
  * dense_backward_x      grad_z_prev[m][k] = (0 + sum_n grad_z[m][n] weight[k][n]) * f'(a_prev[m][k])

@@ -4,14 +4,27 @@
 #ifdef PN_ISA
 
 /* -[y ln a + (1-y) ln(1-a)] with a = sigmoid(z) is max(z,0) - y z + log1p(exp(-|z|)), and its gradient is a - y. */
+static inline PN_INLINE FN(vec) FN(log_loss_vector)(FN(vec) z, FN(vec) y, real scale, FN(vec) *grad_z)
+{
+    FN(vec) e, error = FN(sigmoid_and_exp)(z, &e) - y;
+    *grad_z = error * scale;
+    return FN(vec_fma)(-y, z, FN(vec_max)(z, (FN(vec)){0})) + FN(log1p_vector)(e);
+}
+
 static inline PN_INLINE void FN(log_loss)(size_t n, const real *z, const real *y, real scale, real *loss, real *grad_z)
 {
-    PN_ELEMENTWISE
-    for (size_t i = 0; i < n; i++) {
-        real t = z[i], target = y[i], size = t < 0 ? -t : t;
-        real hinge = FN(fma)(-target, t, t > 0 ? t : 0);
-        loss[i] = hinge + FN(log1p1)(FN(exp1)(-size));
-        grad_z[i] = scale * (FN(sigmoid1)(t) - target);
+    FN(vec) grad;
+    for (; n >= PN_LANES; n -= PN_LANES, z += PN_LANES, y += PN_LANES, loss += PN_LANES, grad_z += PN_LANES) {
+        FN(store)(loss, FN(log_loss_vector)(FN(load)(z), FN(load)(y), scale, &grad));
+        FN(store)(grad_z, grad);
+    }
+    if (n > 0) {
+        real some[PN_LANES];
+        FN(vec) losses = FN(log_loss_vector)(FN(load_some)(n, z), FN(load_some)(n, y), scale, &grad);
+        FN(store)(some, grad);
+        FN(copy_some)(n, some, grad_z);
+        FN(store)(some, losses);
+        FN(copy_some)(n, some, loss);
     }
 }
 
@@ -39,18 +52,30 @@ static inline PN_INLINE void FN(losses)(pn_loss which, size_t n, pn_activation f
     }
 }
 
+/* The sum of losses of which number i has been added to sums[i % PN_LOSS_SUMS]: a single chain would be a long one. */
+static inline PN_INLINE double FN(sum_of_losses)(const double *sums)
+{
+    double half[PN_LOSS_SUMS / 2];
+    for (int i = 0; i < PN_LOSS_SUMS / 2; i++)
+        half[i] = sums[i] + sums[i + PN_LOSS_SUMS / 2];
+    return (half[0] + half[2]) + (half[1] + half[3]);
+}
+
 static double FN(loss)(pn_loss which, size_t n, pn_activation f, const real *z, const real *y, real scale,
                        real *grad_z)
 {
     real loss[PN_LOSS_BLOCK];
-    double sum = 0;
+    double sums[PN_LOSS_SUMS] = {0};
     for (size_t start = 0; start < n; start += PN_LOSS_BLOCK) {
-        size_t count = n - start < PN_LOSS_BLOCK ? n - start : PN_LOSS_BLOCK;
+        size_t count = n - start < PN_LOSS_BLOCK ? n - start : PN_LOSS_BLOCK, i = 0;
         FN(losses)(which, count, f, z + start, y + start, scale, loss, grad_z + start);
-        for (size_t i = 0; i < count; i++)
-            sum += (double)loss[i];
+        for (; i + PN_LOSS_SUMS <= count; i += PN_LOSS_SUMS)
+            for (size_t l = 0; l < PN_LOSS_SUMS; l++)
+                sums[l] += (double)loss[i + l];
+        for (size_t l = 0; i + l < count; l++)
+            sums[l] += (double)loss[i + l];
     }
-    return sum;
+    return FN(sum_of_losses)(sums);
 }
 
 #endif

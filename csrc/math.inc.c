@@ -1,6 +1,6 @@
 /*
- * exp, log1p and sigmoid of one `real`, without branches or tables, so that a loop over them vectorises. tanh is
- * written for a whole register, as its tables are such that registers hold them.
+ * exp, log1p, sigmoid and tanh of a whole register, without branches; the tables of tanh are such that registers hold
+ * them. NaN goes through all of them: vec_min and vec_max give their second argument if one is NaN.
  * Coefficients: benchmarks/minimax.py, by the names EXP, TANH and LOG1P. Errors: docs/accuracy.md.
  */
 #include "kernels.h"
@@ -9,7 +9,6 @@
 
 #if REAL_IS_DOUBLE
 typedef uint64_t FN(bits);
-typedef int64_t FN(signed_bits);
 #define PN_MANTISSA 52
 #define PN_BIAS 1023
 #define PN_LOG2_E 1.4426950408889634
@@ -18,7 +17,6 @@ typedef int64_t FN(signed_bits);
 #define PN_LN2_LOW 0x1.a39ef35793c76p-33
 #else
 typedef uint32_t FN(bits);
-typedef int32_t FN(signed_bits);
 #define PN_MANTISSA 23
 #define PN_BIAS 127
 #define PN_LOG2_E 1.44269504f
@@ -36,133 +34,112 @@ static inline PN_INLINE FN(bits) FN(to_bits)(real x)
     return bits;
 }
 
-static inline PN_INLINE real FN(from_bits)(FN(bits) bits)
+/* |z|, or `most` if that is less. */
+static inline PN_INLINE FN(vec) FN(limited)(FN(vec) z, real most)
 {
-    real x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
+    FN(vec_bits) size = (FN(vec_bits))z & ~(FN(vec_bits))FN(broadcast)((real)-0.0);
+    return FN(vec_min)(FN(broadcast)(most), (FN(vec))size);
 }
 
-/*
- * Why bits are compared: of a floating-point ?: gcc makes control flow, copies the arithmetic that follows into both
- * arms, and leaves the vectoriser with twice the work. Bits of numbers >= 0 are ordered as the numbers are. SSE2 cannot
- * compare 64-bit integers.
- */
-#define PN_COMPARES_BITS (PN_VECTOR_BYTES > 16 || !REAL_IS_DOUBLE)
-
-/* least if x < least, most if x > most, else x, for least < 0 < most. Of NaN it makes a number. */
-static inline PN_INLINE real FN(clamp)(real x, real least, real most)
+/* a + b x */
+static inline PN_INLINE FN(vec) FN(linear)(real a, real b, FN(vec) x)
 {
-#if PN_COMPARES_BITS
-    FN(bits) bits = FN(to_bits)(x), lower = FN(to_bits)(least), upper = FN(to_bits)(most);
-    bits = bits < lower ? bits : lower;
-    return FN(from_bits)((FN(signed_bits))bits < (FN(signed_bits))upper ? bits : upper);
-#else
-    x = x > least ? x : least;
-    return x < most ? x : most;
-#endif
-}
-
-/* 2^m from m + bias + PN_ROUNDER: the low bits, shifted into the exponent. */
-static inline PN_INLINE real FN(power_of_two)(real shifted)
-{
-    return FN(from_bits)(FN(to_bits)(shifted) << PN_MANTISSA);
+    return FN(vec_fma)(FN(broadcast)(b), x, FN(broadcast)(a));
 }
 
 /* exp(r) - 1 for |r| <= ln(2)/2: EXP. */
-static inline PN_INLINE real FN(expm1_reduced)(real r)
+static inline PN_INLINE FN(vec) FN(expm1_reduced)(FN(vec) r)
 {
-    real r2 = r * r;
+    FN(vec) r2 = r * r;
 #if REAL_IS_DOUBLE
-    real r4 = r2 * r2;
-    real c01 = FN(fma)(1.66666666666664125e-1, r, 5.00000000000001063e-1);
-    real c23 = FN(fma)(8.33333333349447802e-3, r, 4.16666666665301675e-2);
-    real c45 = FN(fma)(1.98412695065496861e-4, r, 1.3888888943627829e-3);
-    real c67 = FN(fma)(2.75575863953922636e-6, r, 2.48014931012446753e-5);
-    real c89 = FN(fma)(2.50000556710188598e-8, r, 2.76302475361151331e-7);
-    real c03 = FN(fma)(c23, r2, c01);
-    real c47 = FN(fma)(c67, r2, c45);
-    real c49 = FN(fma)(c89, r4, c47);
-    return FN(fma)(FN(fma)(c49, r4, c03), r2, r);
+    FN(vec) r4 = r2 * r2;
+    FN(vec) c01 = FN(linear)(5.00000000000001063e-1, 1.66666666666664125e-1, r);
+    FN(vec) c23 = FN(linear)(4.16666666665301675e-2, 8.33333333349447802e-3, r);
+    FN(vec) c45 = FN(linear)(1.3888888943627829e-3, 1.98412695065496861e-4, r);
+    FN(vec) c67 = FN(linear)(2.48014931012446753e-5, 2.75575863953922636e-6, r);
+    FN(vec) c89 = FN(linear)(2.76302475361151331e-7, 2.50000556710188598e-8, r);
+    FN(vec) c03 = FN(vec_fma)(c23, r2, c01);
+    FN(vec) c47 = FN(vec_fma)(c67, r2, c45);
+    FN(vec) c49 = FN(vec_fma)(c89, r4, c47);
+    return FN(vec_fma)(FN(vec_fma)(c49, r4, c03), r2, r);
 #else
-    real c01 = FN(fma)(1.666652064e-1f, r, 4.999999345e-1f);
-    real c23 = FN(fma)(8.368715887e-3f, r, 4.166838815e-2f);
-    real c24 = FN(fma)(1.381458886e-3f, r2, c23);
-    return FN(fma)(FN(fma)(c24, r2, c01), r2, r);
+    FN(vec) c01 = FN(linear)(4.999999345e-1f, 1.666652064e-1f, r);
+    FN(vec) c23 = FN(linear)(4.166838815e-2f, 8.368715887e-3f, r);
+    FN(vec) c24 = FN(vec_fma)(FN(broadcast)(1.381458886e-3f), r2, c23);
+    return FN(vec_fma)(FN(vec_fma)(c24, r2, c01), r2, r);
 #endif
 }
 
-/* x = n ln 2 + r with n an integer; gives r, and in *shifted n + rounder. */
-static inline PN_INLINE real FN(reduce)(real x, real rounder, real *shifted)
+/*
+ * exp(-x) 2^scale = power (1 + p): gives p, and the power of two, whose exponent must be one of normal numbers.
+ * x = n ln 2 - r with n an integer, which stands in the low bits of n + PN_ROUNDER, and is shifted into an exponent.
+ */
+static inline PN_INLINE FN(vec) FN(exp_minus)(FN(vec) x, int scale, FN(vec) *power)
 {
-    *shifted = FN(fma)(x, PN_LOG2_E, rounder);
-    real n = *shifted - rounder;
-    return FN(fma)(n, -PN_LN2_LOW, FN(fma)(n, -PN_LN2_HIGH, x));
-}
-
-/* exp(x) = 2^n exp(r), the power in two steps: each is a normal number. */
-static inline PN_INLINE real FN(exp1)(real x)
-{
-    real biased = PN_ROUNDER + PN_BIAS, shifted;
-    real limit = REAL_IS_DOUBLE ? 760 : 110, r = FN(reduce)(FN(clamp)(x, -limit, limit), PN_ROUNDER, &shifted);
-    real n = shifted - PN_ROUNDER;
-    real half = FN(fma)(n, (real)0.5, biased);
-    real rest = n - (half - biased);
-    real p = 1 + FN(expm1_reduced)(r);
-    p = p * FN(power_of_two)(half) * FN(power_of_two)(rest + biased);
-    return x == x ? p : x;
+    FN(vec) rounder = FN(broadcast)(PN_ROUNDER + (real)(PN_BIAS + scale));
+    FN(vec) shifted = FN(vec_fma)(x, FN(broadcast)(-PN_LOG2_E), rounder), minus_n = shifted - rounder;
+    FN(vec) r = FN(vec_fma)(minus_n, FN(broadcast)(-PN_LN2_HIGH), -x);
+    r = FN(vec_fma)(minus_n, FN(broadcast)(-PN_LN2_LOW), r);
+    *power = (FN(vec))((FN(vec_bits))shifted << PN_MANTISSA);
+    return FN(expm1_reduced)(r);
 }
 
 /* log(1 + x) for 0 <= x <= 1 only: LOG1P. */
-static inline PN_INLINE real FN(log1p1)(real x)
+static inline PN_INLINE FN(vec) FN(log1p_vector)(FN(vec) x)
 {
-    real t = x - (real)0.5, t2 = t * t, t4 = t2 * t2, t8 = t4 * t4;
+    FN(vec) t = x - (real)0.5, t2 = t * t, t4 = t2 * t2, t8 = t4 * t4;
 #if REAL_IS_DOUBLE
-    real c01 = FN(fma)(-1.7922493693603653e-1, t, 3.7813956756734247e-1);
-    real c23 = FN(fma)(-5.10834461055880332e-2, t, 9.3230366363667551e-2);
-    real c45 = FN(fma)(-1.67887424756526125e-2, t, 2.89431831648214091e-2);
-    real c67 = FN(fma)(-5.92901214424574815e-3, t, 9.90990073400666203e-3);
-    real c89 = FN(fma)(-2.1876359122860373e-3, t, 3.58566599123433918e-3);
-    real cab = FN(fma)(-8.31478727942581232e-4, t, 1.34450699366854862e-3);
-    real ccd = FN(fma)(-3.22519837599938902e-4, t, 5.16819078930607499e-4);
-    real cef = FN(fma)(-1.29339968304310345e-4, t, 2.02934199631170266e-4);
-    real cgh = FN(fma)(-4.4052378223027527e-5, t, 7.90644858097845314e-5);
-    real cij = FN(fma)(-3.34588014042871232e-5, t, 3.33435686021066591e-5);
-    real c07 = FN(fma)(FN(fma)(c67, t2, c45), t4, FN(fma)(c23, t2, c01));
-    real c8f = FN(fma)(FN(fma)(cef, t2, ccd), t4, FN(fma)(cab, t2, c89));
-    real cgk = FN(fma)(1.65995774773691714e-5, t4, FN(fma)(cij, t2, cgh));
-    real c = FN(fma)(FN(fma)(cgk, t8, c8f), t8, c07);
+    FN(vec) c01 = FN(linear)(3.7813956756734247e-1, -1.7922493693603653e-1, t);
+    FN(vec) c23 = FN(linear)(9.3230366363667551e-2, -5.10834461055880332e-2, t);
+    FN(vec) c45 = FN(linear)(2.89431831648214091e-2, -1.67887424756526125e-2, t);
+    FN(vec) c67 = FN(linear)(9.90990073400666203e-3, -5.92901214424574815e-3, t);
+    FN(vec) c89 = FN(linear)(3.58566599123433918e-3, -2.1876359122860373e-3, t);
+    FN(vec) cab = FN(linear)(1.34450699366854862e-3, -8.31478727942581232e-4, t);
+    FN(vec) ccd = FN(linear)(5.16819078930607499e-4, -3.22519837599938902e-4, t);
+    FN(vec) cef = FN(linear)(2.02934199631170266e-4, -1.29339968304310345e-4, t);
+    FN(vec) cgh = FN(linear)(7.90644858097845314e-5, -4.4052378223027527e-5, t);
+    FN(vec) cij = FN(linear)(3.33435686021066591e-5, -3.34588014042871232e-5, t);
+    FN(vec) c07 = FN(vec_fma)(FN(vec_fma)(c67, t2, c45), t4, FN(vec_fma)(c23, t2, c01));
+    FN(vec) c8f = FN(vec_fma)(FN(vec_fma)(cef, t2, ccd), t4, FN(vec_fma)(cab, t2, c89));
+    FN(vec) cgk = FN(vec_fma)(FN(broadcast)(1.65995774773691714e-5), t4, FN(vec_fma)(cij, t2, cgh));
+    FN(vec) c = FN(vec_fma)(FN(vec_fma)(cgk, t8, c8f), t8, c07);
 #else
-    real c01 = FN(fma)(-1.792248861e-1f, t, 3.781395594e-1f);
-    real c23 = FN(fma)(-5.108905892e-2f, t, 9.323185601e-2f);
-    real c45 = FN(fma)(-1.66569867e-2f, t, 2.890499954e-2f);
-    real c67 = FN(fma)(-6.930693332e-3f, t, 1.017770414e-2f);
-    real c07 = FN(fma)(FN(fma)(c67, t2, c45), t4, FN(fma)(c23, t2, c01));
-    real c = FN(fma)(3.3184754e-3f, t8, c07);
+    FN(vec) c01 = FN(linear)(3.781395594e-1f, -1.792248861e-1f, t);
+    FN(vec) c23 = FN(linear)(9.323185601e-2f, -5.108905892e-2f, t);
+    FN(vec) c45 = FN(linear)(2.890499954e-2f, -1.66569867e-2f, t);
+    FN(vec) c67 = FN(linear)(1.017770414e-2f, -6.930693332e-3f, t);
+    FN(vec) c07 = FN(vec_fma)(FN(vec_fma)(c67, t2, c45), t4, FN(vec_fma)(c23, t2, c01));
+    FN(vec) c = FN(vec_fma)(FN(broadcast)(3.3184754e-3f), t8, c07);
 #endif
-    return FN(fma)(-c * x, x, x);
+    return FN(vec_fma)(-c * x, x, x);
 }
 
 /*
  * 1 / (1 + exp(-z)), both sides of the fraction times 2^-scale: exp(-z) may be too large where the result is still a
  * subnormal number. Each step is monotone, so the whole is.
  */
-static inline PN_INLINE real FN(sigmoid1)(real z)
+static inline PN_INLINE FN(vec) FN(sigmoid_vector)(FN(vec) z)
 {
-    real one = REAL_IS_DOUBLE ? (real)0x1p-60 : (real)0x1p-30, shifted;
-    real rounder = PN_ROUNDER + (PN_BIAS - (REAL_IS_DOUBLE ? 60 : 30));
-    real x = REAL_IS_DOUBLE ? FN(clamp)(z, -750, 40) : FN(clamp)(z, -108, 20);
-    real r = FN(reduce)(-x, rounder, &shifted), power = FN(power_of_two)(shifted);
-    real sum = power + one;
-    sum = z == z ? sum : z; /* here and not last, as the sum has time until the polynomial is there */
-    return one / FN(fma)(power, FN(expm1_reduced)(r), sum);
+    const int scale = REAL_IS_DOUBLE ? 60 : 30;
+    FN(vec) one = FN(broadcast)(REAL_IS_DOUBLE ? (real)0x1p-60 : (real)0x1p-30), power;
+    FN(vec) x = FN(vec_max)(FN(broadcast)(REAL_IS_DOUBLE ? -750 : -108), z);
+    x = FN(vec_min)(FN(broadcast)(REAL_IS_DOUBLE ? 40 : 20), x);
+    FN(vec) p = FN(exp_minus)(x, -scale, &power);
+    return one / FN(vec_fma)(power, p, power + one);
 }
 
-/* |z|, or, if that is less, a number from which on tanh is 1. NaN stays. */
-static inline PN_INLINE FN(vec) FN(limited)(FN(vec) z)
+/*
+ * Both exp(-|z|) and the sigmoid, which is 1 over 1 + exp(-|z|), or exp(-|z|) over it. Not monotone, unlike the one
+ * above, but for one exponential. Both sides of the fraction are times 2^scale, as exp(-|z|) may be subnormal.
+ */
+static inline PN_INLINE FN(vec) FN(sigmoid_and_exp)(FN(vec) z, FN(vec) *exp_minus_size)
 {
-    FN(vec_bits) size = (FN(vec_bits))z & ~(FN(vec_bits))FN(broadcast)((real)-0.0);
-    return FN(vec_min)(FN(broadcast)(REAL_IS_DOUBLE ? 20 : (real)9.02), (FN(vec))size);
+    const int scale = REAL_IS_DOUBLE ? 100 : 40;
+    FN(vec) one = FN(broadcast)(REAL_IS_DOUBLE ? (real)0x1p100 : (real)0x1p40), power;
+    FN(vec) p = FN(exp_minus)(FN(limited)(z, REAL_IS_DOUBLE ? 750 : 108), scale, &power);
+    FN(vec) e = FN(vec_fma)(power, p, power);
+    *exp_minus_size = e * (REAL_IS_DOUBLE ? (real)0x1p-100 : (real)0x1p-40);
+    return FN(choose)(z < (FN(vec)){0}, e, one) / FN(vec_fma)(power, p, power + one);
 }
 
 #if REAL_IS_DOUBLE
@@ -179,7 +156,7 @@ static inline PN_INLINE FN(vec) FN(tanh_vector)(FN(vec) z)
         0x1p-1, 0x1.f72b83c7d517bp-2, 0x1.f06fe0a31b716p-2, 0x1.ebfdad5362a27p-2,
         0x1.ea09e667f3bcdp-2, 0x1.eace5422aa0dcp-2, 0x1.ee89f995ad3aep-2, 0x1.f5818dcfba488p-2,
     };
-    FN(vec) x = FN(limited)(z);
+    FN(vec) x = FN(limited)(z, 20); /* from where on tanh is 1 */
     FN(vec) x2 = x * x, x3 = x2 * x;
     FN(vec) c = FN(vec_fma)(FN(broadcast)(1.98940953418302733e-4), x2, FN(broadcast)(2.04934430875400072e-2));
     FN(vec) a = FN(vec_fma)(FN(broadcast)(2.06279836230390156e-4), x2, FN(broadcast)(2.32841926610776992e-2));
@@ -222,7 +199,7 @@ static inline PN_INLINE FN(vec) FN(tanh_vector)(FN(vec) z)
  */
 static inline PN_INLINE FN(vec) FN(tanh_piece)(FN(vec) z, FN(vec_bits) *piece)
 {
-    FN(vec) x = FN(limited)(z);
+    FN(vec) x = FN(limited)(z, 9.02f); /* from where on tanh is 1 */
     *piece = (FN(vec_bits))FN(vec_fma)(x, FN(broadcast)(3.325f), FN(broadcast)(2)) >> 22;
     return x;
 }
@@ -270,7 +247,6 @@ static inline PN_INLINE FN(vec) FN(tanh_vector)(FN(vec) z)
 
 #endif
 
-#undef PN_COMPARES_BITS
 #undef PN_MANTISSA
 #undef PN_BIAS
 #undef PN_LOG2_E

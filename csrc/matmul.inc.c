@@ -15,7 +15,7 @@
 #define PN_KC (3072 / sizeof(real)) /* terms of the sum between two visits to C */
 #define PN_KC_FEW_ROWS 8            /* the same for up to so many rows where B is read in place: as many streams */
 #define PN_IN_PLACE_BYTES 40960     /* B up to this size is not packed */
-#define PN_ROWS_B_IN_PLACE (PN_MR == 12 ? 64 : 48) /* nor is any B for up to so many rows of A if it is read in one go, */
+#define PN_ROWS_B_IN_PLACE (PN_MR == 12 ? 64 : 48) /* nor is any B for so many rows of A, if it is read in one go, */
 #define PN_ROWS_B_BY_BLOCKS (4 * PN_MR) /* or up to so many if it is not */
 #define PN_NARROW 512               /* columns: up to this width of C, A is not packed, */
 #define PN_NARROW_BYTES (1 << 20)   /* and a B up to this size is read in one go, though it lies in place */

@@ -13,7 +13,7 @@
  *   Aliasing    Outputs overlap neither inputs nor each other, except where "in place" is said.
  *   Errors      come back as a pn_status. Arguments are checked before anything is written: on error no output
  *               has changed. (PN_DIVERGED, which training may return, says what it leaves behind.)
- *   Numbers     Every sum runs in index order with fused multiply-adds, so results do not depend on the vector
+ *   Numbers     Every sum runs in a fixed order with fused multiply-adds, so results do not depend on the vector
  *               width, tiling, alignment or number of threads; only "baseline" on x86-64, which has no fused
  *               multiply-add, rounds differently.
  *

@@ -152,7 +152,7 @@ static size_t FN(tiny_train)(size_t m, const pn_network *network, size_t n_steps
     FN(tiny_columns)(m, n_out, y, targets);
 
     for (size_t step = 0; step < n_steps; step++) {
-        double sum = 0;
+        double sums[PN_LOSS_SUMS] = {0};
         for (size_t l = 0; l < n_layers; l++) {
             PN_BY_WIDTH(layers[l].n, FN(tiny_forward_n), layers[l].k, layers[l].a, layers[l].weight, layers[l].bias,
                         layers[l].a_next);
@@ -164,7 +164,8 @@ static size_t FN(tiny_train)(size_t m, const pn_network *network, size_t n_steps
                        loss + j * PN_LANES, grad_out + j * PN_LANES);
         for (size_t i = 0; i < m; i++)
             for (size_t j = 0; j < n_out; j++)
-                sum += (double)loss[j * PN_LANES + i];
+                sums[(i * n_out + j) % PN_LOSS_SUMS] += (double)loss[j * PN_LANES + i];
+        double sum = FN(sum_of_losses)(sums);
         if (!isfinite(sum))
             return step;
         if (losses != NULL)

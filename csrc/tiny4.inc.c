@@ -194,10 +194,11 @@ static size_t FN(tiny4_train)(size_t m, const pn_network *network, size_t n_step
         a[2] = FN(block_product)(layer[1].n_in, FN(turned)(weight[1]), a[1], bias[1]);
         real loss[16];
         FN(block) grad = FN(block_loss)(n_out, network, a[2], target, scale, loss);
-        double sum = 0;
+        double sums[PN_LOSS_SUMS] = {0};
         for (size_t i = 0; i < m; i++)
             for (size_t j = 0; j < n_out; j++)
-                sum += (double)loss[4 * j + i];
+                sums[(i * n_out + j) % PN_LOSS_SUMS] += (double)loss[4 * j + i];
+        double sum = FN(sum_of_losses)(sums);
         if (!isfinite(sum))
             break;
         if (losses != NULL)

@@ -4,6 +4,15 @@
  */
 #define PN_LANES (PN_VECTOR_BYTES / (4 + 4 * REAL_IS_DOUBLE))
 
+#define PN_INLINE __attribute__((always_inline))
+
+/* Before a loop that gives element i of its outputs from element i of its inputs: in place, too, it may vectorise. */
+#if defined(__clang__)
+#define PN_ELEMENTWISE _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define PN_ELEMENTWISE _Pragma("GCC ivdep")
+#endif
+
 /*
  * Stands before a loop of at most 16 rounds, known when compiling, whose index must become a constant to be fast. The
  * sanitizers' checks, unrolled as well, would take minutes to compile.
@@ -44,6 +53,23 @@ typedef real FN(vec_anywhere) __attribute__((vector_size(PN_VECTOR_BYTES), align
 static inline PN_INLINE FN(vec) FN(load)(const real *from) { return *(const FN(vec_anywhere) *)from; }
 static inline PN_INLINE void FN(store)(real *to, FN(vec) value) { *(FN(vec_anywhere) *)to = value; }
 static inline PN_INLINE FN(vec) FN(broadcast)(real value) { return value - (FN(vec)){0}; }
+
+/* from[n], n <= PN_LANES, and zeros: not by way of memory, as reading what was written in parts would wait for it. */
+static inline PN_INLINE FN(vec) FN(load_some)(size_t n, const real *from)
+{
+#if defined(PN_INTRINSIC) && PN_VECTOR_BYTES == 64
+    return PN_INTRINSIC(maskz_loadu)((__mmask16)((1u << n) - 1), from);
+#elif defined(PN_INTRINSIC) && PN_VECTOR_BYTES == 32
+    static const int32_t ones_then_zeros[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    const int32_t *mask = ones_then_zeros + 8 - n * (8 / PN_LANES);
+    return PN_INTRINSIC(maskload)(from, _mm256_loadu_si256((const __m256i *)mask));
+#else
+    FN(vec) some;
+    for (size_t l = 0; l < PN_LANES; l++)
+        some[l] = l < n ? from[l] : 0;
+    return some;
+#endif
+}
 
 /* a * b + c, rounded once wherever the machine can. The one place that decides what a multiply-add is. */
 static inline PN_INLINE real FN(fma)(real a, real b, real c)

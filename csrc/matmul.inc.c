@@ -15,15 +15,16 @@
 #define PN_KC (3072 / sizeof(real)) /* terms of the sum between two visits to C */
 #define PN_KC_FEW_ROWS 8            /* the same for up to so many rows where B is read in place: as many streams */
 #define PN_IN_PLACE_BYTES 40960     /* B up to this size is not packed */
-#define PN_ROWS_B_IN_PLACE (PN_MR == 12 ? 64 : 48) /* nor is any B for so many rows of A, if it is read in one go, */
-#define PN_ROWS_B_BY_BLOCKS (4 * PN_MR) /* or up to so many if it is not */
-#define PN_NARROW 512               /* columns: up to this width of C, A is not packed, */
+#define PN_ROWS_B_IN_PLACE (PN_MR == 12 ? 64 : 48) /* nor any B for so many rows of A, if it is read in one go; */
+#define PN_ROWS_B_BY_BLOCKS (4 * PN_MR) /* otherwise for so many */
+#define PN_NARROW 512               /* columns: up to this width of C, A is not packed as a whole, */
 #define PN_NARROW_BYTES (1 << 20)   /* and a B up to this size is read in one go, though it lies in place */
 #define PN_ROWS_IN_PLACE 4032       /* bytes: nor if its rows are no longer and B is packed; from 4096 on they collide */
 #define PN_WAYS 8                   /* rows of A that may have the same places in the nearest cache */
 #define PN_NC 512                   /* columns of B packed at a time where A is not */
-#define PN_KC_BY_COLUMN 192         /* terms, if A lies by columns and is not packed: each is a line of the cache */
-#define PN_FETCH_BYTES 262144       /* from this size on A is fetched ahead where it is not packed */
+#define PN_FETCH_BYTES 262144       /* from this size on A is fetched ahead where it is not packed; but where it lies */
+#define PN_STRIP_PANELS 8           /* by columns it is packed in strips, as also for so many panels of B: each term */
+#define PN_KC_BY_COLUMN (1408 / sizeof(real)) /* is in another page, or line of the cache; a sum has at most so many */
 #define PN_TRANSPOSED_M 64          /* rows of a batch up to which backward_x may be computed transposed */
 #define PN_TRANSPOSED_GAIN 3        /* transposing the weights costs so many times what transposing the others does */
 #define PN_KEEP_PACKED_ROWS 8       /* rows of a batch from which on weights are better kept packed */
@@ -45,6 +46,7 @@
 #define PN_SCRATCH ((PN_SCRATCH_BYTES - 64) / sizeof(real))
 
 #define PN_PANEL (2 * PN_LANES) /* columns of a packed panel of B */
+#define PN_STRIP (PN_KC_BY_COLUMN * PN_MR_WHOLE) /* elements of a packed strip of A, at most */
 
 /*
  * Row i begins at data + i * step; if by_column is 1, rows here are columns of the operand. Where a row is longer than
@@ -619,15 +621,23 @@ static void FN(run_fetching_tiles)(FN(tile_job) *job, size_t rows, size_t n_tile
     job->last_depth = depth;
 }
 
-/* A is used as it lies; B too, or packed by blocks. For few rows, few columns, or a small B. */
-static void FN(multiply_a_in_place)(const FN(product) *s, const FN(part) *part, int pack, size_t kc, real *panels)
+/* Whether A is so large that it comes from beyond the nearer caches. */
+static inline PN_INLINE int FN(is_far)(const FN(product) *s, const FN(part) *part)
+{
+    return part->rows * s->k * sizeof(real) >= PN_FETCH_BYTES;
+}
+
+/* A is used as it lies, or packed in strips; B too, or packed by blocks. For few rows, few columns, or a small B. */
+static void FN(multiply_by_strips)(const FN(product) *s, const FN(part) *part, int pack_strips, int pack, size_t kc,
+                                   real *panels)
 {
     size_t i_end = part->i + part->rows, j_end = part->j + part->columns;
     int ready = FN(is_ready)(&s->b);
     size_t nc = pack ? FN(even)(part->columns, PN_NC) : part->columns;
     nc = FN(whole)(nc, PN_PANEL);
     size_t mr = FN(even)(part->rows, PN_MR);
-    int fetch = part->rows * s->k * sizeof(real) >= PN_FETCH_BYTES;
+    int fetch = !pack_strips && FN(is_far)(s, part);
+    real *strip = panels + (pack ? nc * kc : 0);
     for (size_t j_block = part->j; j_block < j_end; j_block += nc) {
         size_t columns = FN(least)(nc, j_end - j_block);
         for (size_t p = 0; p < s->k; p += kc) {
@@ -650,6 +660,11 @@ static void FN(multiply_a_in_place)(const FN(product) *s, const FN(part) *part, 
                 rows = FN(tile_rows)(i_end - i, mr);
                 FN(strip) a = {s->a.data + (s->a.by_column ? p * s->a.step + i : i * s->a.step + p), s->a.step,
                                PN_PANEL, s->a.by_column, NULL};
+                if (pack_strips) {
+                    FN(pack_a)(&s->a, i, rows, p, depth, strip, rows);
+                    a.data = strip;
+                    job.a_step = a.step = rows;
+                }
                 size_t j = 0, some;
                 if (columns >= PN_PANEL && FN(tile_width)(rows, columns) == 1) {
                     job.a = a.data;
@@ -872,7 +887,7 @@ static void FN(multiply_part)(const FN(product) *s, const FN(part) *part, real *
     else if (b_in_place)
         kc = FN(whole)(part->rows, PN_KC_FEW_ROWS);
     else if (!packed)
-        kc = FN(least)(kc, PN_SCRATCH / FN(whole)(part->columns, PN_PANEL) / 2);
+        kc = FN(least)(kc, (PN_SCRATCH / 2 - PN_STRIP) / FN(whole)(part->columns, PN_PANEL));
     if (s->a.by_column && !packed && !b_in_place)
         kc = FN(least)(kc, PN_KC_BY_COLUMN);
     kc = FN(even)(s->k, kc);
@@ -885,8 +900,11 @@ static void FN(multiply_part)(const FN(product) *s, const FN(part) *part, real *
         FN(multiply_streaming)(s, part);
     else if (packed)
         FN(multiply_packed)(s, part, kc, scratch, room);
-    else
-        FN(multiply_a_in_place)(s, part, !b_in_place, kc, scratch);
+    else {
+        int pack_strips = s->a.by_column && kc <= PN_KC_BY_COLUMN &&
+                          (FN(is_far)(s, part) || part->columns >= PN_STRIP_PANELS * PN_PANEL);
+        FN(multiply_by_strips)(s, part, pack_strips, !b_in_place, kc, scratch);
+    }
 }
 
 /* c -= rate * sum where the sum takes several blocks: those of a part of C meet in half of the scratch memory. */

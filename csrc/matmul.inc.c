@@ -46,6 +46,7 @@
 #define PN_SCRATCH ((PN_SCRATCH_BYTES - 64) / sizeof(real))
 
 #define PN_PANEL (2 * PN_LANES) /* columns of a packed panel of B */
+#define PN_FETCHED (4 * PN_PANEL) /* numbers of a row of A that are fetched at a time, with as many terms of a sum */
 #define PN_STRIP (PN_KC_BY_COLUMN * PN_MR_WHOLE) /* elements of a packed strip of A, at most */
 
 /*
@@ -95,7 +96,7 @@ typedef struct FN(tile_job) {
     real rate;
     /* Wanted soon, and fetched while tiles compute, a little with each part of the sum: */
     const real *next_c, *a_prev; /* laid out as C; NULL: no a_prev */
-    const real *next_a;         /* of rows that lie by columns the end, otherwise PN_PANEL numbers each; */
+    const real *next_a;         /* of rows that lie by columns the end, otherwise PN_FETCHED each; */
     size_t lines_a_part, next_part; /* so many, a_step apart, with every part, the next part's so much further on */
     const real *next_b;         /* rows of PN_PANEL numbers, one `next_step` after the other in squares of PN_PANEL */
     size_t next_rows, rows_a_part, next_step, next_square;
@@ -106,9 +107,8 @@ static inline PN_INLINE void FN(fetch)(size_t part, size_t rows, int vectors, in
 {
     const real *line = t->next_a + part * t->next_part;
     for (size_t r = 0; r < t->lines_a_part; r++, line += t->a_step) {
-        __builtin_prefetch(line, 0, 3);
-        if (!by_column && PN_PANEL * sizeof(real) > 64)
-            __builtin_prefetch(line + PN_LANES, 0, 3);
+        for (size_t l = 0; l < (by_column ? 1 : PN_FETCHED); l += 64 / sizeof(real))
+            __builtin_prefetch(line + l, 0, 3);
     }
     if (!by_column)
         return;
@@ -599,13 +599,13 @@ static void FN(multiply_streaming)(const FN(product) *s, const FN(part) *part)
 static void FN(run_fetching_tiles)(FN(tile_job) *job, size_t rows, size_t n_tiles, int by_column, size_t depth,
                                    size_t next_rows)
 {
-    job->parts = by_column ? rows : depth / PN_PANEL;
-    job->depth = by_column ? depth / rows : PN_PANEL;
+    job->parts = by_column ? rows : depth / PN_FETCHED;
+    job->depth = by_column ? depth / rows : PN_FETCHED;
     job->last_depth = depth - job->parts * job->depth;
     job->next_a = job->a + (by_column ? rows + next_rows - 1 : rows * job->a_step);
     size_t lines = next_rows == 0 ? 0 : by_column ? depth : next_rows, times = by_column ? rows : 1;
     job->lines_a_part = FN(pieces)(lines, n_tiles * times);
-    job->next_part = by_column ? job->lines_a_part * job->a_step : PN_PANEL;
+    job->next_part = by_column ? job->lines_a_part * job->a_step : PN_FETCHED;
     size_t lines_a_tile = job->lines_a_part * times;
     for (; n_tiles > 0; n_tiles--) {
         job->next_c = job->c + (n_tiles > 1 ? job->c_panel : 0);

@@ -19,7 +19,7 @@
 #define PN_ROWS_B_BY_BLOCKS (4 * PN_MR) /* otherwise for so many */
 #define PN_NARROW 512               /* columns: up to this width of C, A is not packed as a whole, */
 #define PN_NARROW_BYTES (1 << 20)   /* and a B up to this size is read in one go, though it lies in place */
-#define PN_ROWS_IN_PLACE 4032       /* bytes: nor if its rows are no longer and B is packed; from 4096 on they collide */
+#define PN_ROWS_IN_PLACE 4032       /* bytes: nor if rows are no longer, B packed; from 4096 on rows collide */
 #define PN_WAYS 8                   /* rows of A that may have the same places in the nearest cache */
 #define PN_NC 512                   /* columns of B packed at a time where A is not */
 #define PN_FETCH_BYTES 262144       /* from this size on A is fetched ahead where it is not packed; but where it lies */
@@ -358,10 +358,9 @@ static inline PN_INLINE void FN(put)(real rate, size_t n, const real *sum, real 
     if (rate > 0)
         for (; n > 0; sum += PN_LANES, c += PN_LANES) {
             size_t some = n < PN_LANES ? n : PN_LANES;
-            real old[PN_LANES];
-            FN(copy_some)(some, c, old);
-            FN(store)(old, FN(vec_fma)(FN(broadcast)(-rate), FN(load)(sum), FN(load)(old)));
-            FN(copy_some)(some, old, c);
+            real next[PN_LANES];
+            FN(store)(next, FN(vec_fma)(FN(broadcast)(-rate), FN(load)(sum), FN(load_some)(some, c)));
+            FN(copy_some)(some, next, c);
             n -= some;
         }
     else
@@ -538,8 +537,9 @@ static void FN(multiply_one_term)(const FN(product) *s, const FN(part) *part)
     size_t columns = part->columns, whole = columns / PN_LANES * PN_LANES, rest = columns - whole;
     const real *a = s->a.data, *b = s->b.data + part->j, *bias = s->bias ? s->bias + part->j : NULL;
     FN(vec) minus_rate = FN(broadcast)(-s->rate);
-    real last_b[PN_LANES], last[PN_LANES];
-    FN(copy_padded)(rest, PN_LANES, b + whole, last_b);
+    FN(vec) last_b = FN(load_some)(rest, b + whole);
+    FN(vec) last_bias = FN(load_some)(bias ? rest : 0, bias ? bias + whole : b);
+    real last[PN_LANES];
     for (size_t i = part->i; i < part->i + part->rows; i++) {
         real *c = FN(c_at)(s, i, 0) + part->j;
         FN(vec) factor = FN(broadcast)(a[s->a.by_column ? i : i * s->a.step]);
@@ -550,8 +550,7 @@ static void FN(multiply_one_term)(const FN(product) *s, const FN(part) *part)
         else
             FN(add_one_term)(0, 0, columns, factor, b, NULL, minus_rate, c);
         if (rest > 0) {
-            FN(copy_padded)(bias ? rest : 0, PN_LANES, bias ? bias + whole : last, last);
-            FN(store)(last, FN(vec_fma)(factor, FN(load)(last_b), FN(load)(last)));
+            FN(store)(last, FN(vec_fma)(factor, last_b, last_bias));
             FN(put)(s->rate, rest, last, c + whole);
         }
     }

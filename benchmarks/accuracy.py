@@ -282,9 +282,10 @@ def main():
         f"{'all' if arguments.stride == 1 else f'one in {arguments.stride} of the'} 2^32 inputs, float64 over "
         f"{arguments.points:,}",
         "(half uniform over bit patterns, half over the range where the function varies).",
-        "exp is for arguments up to 0 and log1p for [0, 1], all that the log loss needs; loss_sigmoid is the sigmoid that",
-        "it computes from that exp, for its gradient. *Steps down* counts neighbouring inputs whose results are in the",
-        f"wrong order{' (float32: of all)' if arguments.stride == 1 else ''}; log1p and loss_sigmoid may have some.",
+        "exp is for arguments up to 0 and log1p for [0, 1], all that the log loss needs; loss_sigmoid is the sigmoid",
+        "that it computes from that exp, for its gradient. *Steps down* counts neighbouring inputs whose results are",
+        f"in the wrong order{' (float32: of all)' if arguments.stride == 1 else ''};",
+        "log1p and loss_sigmoid may have some.",
         "",
         "| function | dtype | instruction set | max ULP | at | steps down | specials |",
         "| --- | --- | --- | --- | --- | --- | --- |",

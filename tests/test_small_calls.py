@@ -76,7 +76,7 @@ def test_fit_has_the_bits_of_the_general_way(backend, dtype, n_rows, loss, hidde
     net, twin = (network(dtype, backend, layers, loss) for _ in range(2))
     x, y = data(n_rows, dtype)
     for epochs in (1, 2, 9):
-        history, expected = net.fit(x, y, epochs, 0.01), twin.fit(x, y, epochs, 0.01, batch_size=n_rows)
+        history, expected = net.fit(x, y, epochs, 0.01), twin.fit(x.tolist(), y.tolist(), epochs, 0.01)
         assert history.loss.tobytes() == expected.loss.tobytes()
         assert (history.loss.shape, history.loss.dtype, type(history.loss)) == ((epochs,), np.float64, np.ndarray)
         assert net.parameters.tobytes() == twin.parameters.tobytes()
@@ -88,11 +88,11 @@ def test_runs_of_both_kinds_in_turn(backend, dtype):
     """Mini-batches draw their order by the number of the epoch."""
     net, twin = (network(dtype, backend) for _ in range(2))
     x, y = data(7, dtype)
-    for fitted, full_batch in ((net, {}), (twin, {"batch_size": 7})):
-        fitted.fit(x, y, 3, **full_batch)
-        fitted.fit(x, y, 2, batch_size=3)
-        fitted.fit(x, y, 4, shuffle=False, **full_batch)
-        fitted.fit(x, y, 2, batch_size=3)
+    for fitted, pair in ((net, (x, y)), (twin, (x.tolist(), y.tolist()))):
+        fitted.fit(*pair, 3)
+        fitted.fit(*pair, 2, batch_size=3)
+        fitted.fit(*pair, 4, batch_size=7, shuffle=False)
+        fitted.fit(*pair, 2, batch_size=3)
     assert net.parameters.tobytes() == twin.parameters.tobytes()
     assert net.epochs_trained == twin.epochs_trained == net.copy().epochs_trained == 11
 
@@ -134,8 +134,14 @@ def test_small_plain_arrays_take_the_quick_way(c_backend, dtype, n_rows):
         assert net._small.predict(array) is not None
         assert net._small.train_on_batch(array, read_only(y), 0.1) is not None
         assert net._small.fit(array, read_only(y), 3, 0.1) is not None
-        net._model.train = None  # not to be called
+        train, net._model.train = net._model.train, None  # not to be called
         net.fit(array, y, 10)
+        net.fit(array, y, 10, batch_size=n_rows, shuffle=False)
+        net._model.train = train
+        if n_rows > 1:
+            twin = net.copy()
+            expected = twin.fit(array.tolist(), y.tolist(), 10, batch_size=n_rows - 1).loss
+            assert net.fit(array, y, 10, batch_size=n_rows - 1).loss.tobytes() == expected.tobytes()
 
 
 def test_a_row_of_a_network_of_a_hundred_thousand_parameters_is_small(c_backend, dtype):
@@ -165,7 +171,7 @@ def test_other_numbers_of_epochs_are_left_to_the_general_way(c_backend, dtype, e
     np.testing.assert_array_equal(net.parameters, before)
     if epochs != 10**6 and epochs not in (2**63, 10**30):  # which would take their time
         twin = net.copy()
-        assert outcome(net.fit, x, y, epochs) == outcome(twin.fit, x, y, epochs, 0.1, 3)
+        assert outcome(net.fit, x, y, epochs) == outcome(twin.fit, x.tolist(), y.tolist(), epochs)
         np.testing.assert_array_equal(net.parameters, twin.parameters)
 
 
@@ -235,7 +241,7 @@ def test_other_learning_rates_are_left_to_the_general_way(c_backend, dtype, rate
     assert net._small.fit(x, y, 2, rate) is None
     np.testing.assert_array_equal(net.parameters, before)
     twin = net.copy()
-    assert outcome(net.fit, x, y, 2, rate) == outcome(twin.fit, x, y, 2, rate, 3)
+    assert outcome(net.fit, x, y, 2, rate) == outcome(twin.fit, x.tolist(), y.tolist(), 2, rate)
     assert outcome(net.train_on_batch, x, y, rate) == outcome(twin.train_on_batch, x.tolist(), y.tolist(), rate)
     np.testing.assert_array_equal(net.parameters, twin.parameters)
 
@@ -289,9 +295,9 @@ def test_divergence_amid_a_run_is_reported_as_the_general_way_does(backend, dtyp
     twin = net.copy()
     x = np.array([[1.0], [2.0], [3.0]], dtype)
     outcomes = []
-    for fitted, full_batch in ((net, None), (twin, 3)):
+    for fitted, pair in ((net, (x, -x)), (twin, (x.tolist(), (-x).tolist()))):
         with pytest.raises(pn.DivergedError) as caught:
-            fitted.fit(x, -x, 2000, 1.0, full_batch)
+            fitted.fit(*pair, 2000, 1.0)
         outcomes.append((caught.value.epoch, fitted.epochs_trained, fitted.parameters.tobytes()))
     assert outcomes[0] == outcomes[1]
     assert outcomes[0][0] > 5
@@ -438,7 +444,7 @@ def test_small_batches_keep_out_of_the_way_of_a_run(c_backend, dtype):
 
     net._model.train = train_while_others_try
     twin = net.copy()
-    assert net.fit(x, y, epochs=3, batch_size=3).loss.tolist() == twin.fit(x, y, epochs=3).loss.tolist()
+    assert net.fit(x.tolist(), y.tolist(), epochs=3).loss.tolist() == twin.fit(x, y, epochs=3).loss.tolist()
     assert seen == [None, None]
     np.testing.assert_array_equal(net.parameters, twin.parameters)
     assert net.train_on_batch(x, y) == twin.train_on_batch(x.tolist(), y.tolist())

@@ -523,7 +523,7 @@ def test_ctrl_c_reaches_a_handler_of_the_programs_own(backend):
             original(*arguments)
 
         net._model.train = train
-        net.fit(x, y, epochs=50, batch_size=len(x))
+        net.fit(x.tolist(), y.tolist(), epochs=50)
         twin.fit(x, y, epochs=50)
         assert [number for number, _ in seen] == [signal.SIGINT]
         np.testing.assert_array_equal(net.parameters, twin.parameters)

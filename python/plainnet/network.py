@@ -334,7 +334,10 @@ class Network:
         RuntimeError
             If another thread is training this network.
         """
-        if batch_size is None and type(shuffle) is bool and self._begun is None:
+        full_batch = batch_size is None or (
+            type(batch_size) is int and type(x) is ndarray and x.ndim > 0 and batch_size == len(x)
+        )
+        if full_batch and type(shuffle) is bool and self._begun is None:
             losses = self._small.fit(x, y, epochs, learning_rate)
             if losses is not None:
                 return History(losses)

@@ -190,6 +190,7 @@ def train(
     """
     rate = system.learning_rate if learning_rate is None else learning_rate
     start = system.network(seed, dtype)
+    x, y = (np.array(rows, start.dtype) for rows in (system.x, system.y))
     runs: dict[str, Run] = {}
     seconds: dict[str, list[float]] = {backend: [] for backend in backends}
     began = time.perf_counter()
@@ -199,10 +200,10 @@ def train(
         for backend in backends:
             network = start.copy(backend)
             before = time.perf_counter()
-            loss = network.fit(system.x, system.y, epochs, rate).loss
+            loss = network.fit(x, y, epochs, rate).loss
             seconds[backend].append(time.perf_counter() - before)
             if repeat == 0:
-                runs[backend] = Run(network, loss, network.predict(system.x), ())
+                runs[backend] = Run(network, loss, network.predict(x), ())
     timed = {b: Run(run.network, run.loss, run.predictions, tuple(seconds[b])) for b, run in runs.items()}
     return Result(system, timed, seed, epochs, rate)
 

@@ -13,6 +13,8 @@
 /* Crossovers, measured with benchmarks/matmul.c. */
 #ifndef PN_KC
 #define PN_KC (3072 / sizeof(real)) /* terms of the sum between two visits to C */
+#define PN_ROWS_TO_PACK 96          /* rows of A for which packing B is much of the work, */
+#define PN_KC_TO_PACK (REAL_IS_DOUBLE ? PN_KC : 256) /* and the terms for them: float64 gains nothing from fewer */
 #define PN_KC_FEW_ROWS 8            /* the same for up to so many rows where B is read in place: as many streams */
 #define PN_IN_PLACE_BYTES 40960     /* B up to this size is not packed */
 #define PN_ROWS_B_IN_PLACE (PN_MR == 12 ? 64 : 48) /* nor any B for so many rows of A, if it is read in one go; */
@@ -885,6 +887,8 @@ static void FN(multiply_part)(const FN(product) *s, const FN(part) *part, real *
         kc = s->k;
     else if (b_in_place)
         kc = FN(whole)(part->rows, PN_KC_FEW_ROWS);
+    else if (packed && !ready && part->rows <= PN_ROWS_TO_PACK && s->rate == 0)
+        kc = PN_KC_TO_PACK;
     else if (!packed)
         kc = FN(least)(kc, (PN_SCRATCH / 2 - PN_STRIP) / FN(whole)(part->columns, PN_PANEL));
     if (s->a.by_column && !packed && !b_in_place)

@@ -30,10 +30,10 @@
 #define PN_TRANSPOSED_M 64          /* rows of a batch up to which backward_x may be computed transposed */
 #define PN_TRANSPOSED_GAIN 3        /* transposing the weights costs so many times what transposing the others does */
 #define PN_KEEP_PACKED_ROWS 8       /* rows of a batch from which on weights are better kept packed */
-#define PN_BYTES_A_MICROSECOND 2e4  /* of a B that is larger than PN_NARROW_BYTES, from memory */
-#define PN_SHARE_MICROSECONDS 50    /* of work, at least, for every thread; */
+#define PN_BYTES_A_MICROSECOND 2e4  /* of weights that are larger than PN_NARROW_BYTES, from memory */
+#define PN_SHARE_MICROSECONDS 32    /* of work, at least, for every thread; */
 #define PN_SHARE_SIDE 64            /* if the shortest side is less than this, */
-#define PN_SHARE_THIN 100           /* so many microseconds: cores then fetch most of what they use from each other */
+#define PN_SHARE_THIN 65            /* so many microseconds: cores then fetch most of what they use from each other */
 #endif
 
 #if PN_VECTOR_BYTES == 64 || defined(__aarch64__) /* 32 registers */
@@ -975,10 +975,12 @@ static int FN(share_by_columns)(const FN(product) *s, size_t threads)
 static void FN(multiply)(const FN(product) *s, real *workspace)
 {
     double flops = 2.0 * (double)s->m * (double)s->n * (double)s->k, microseconds = flops / (1.6e4 * PN_LANES);
-    double b_bytes = (double)s->n * (double)s->k * sizeof(real);
+    /* The layer's weights, which are C, A or B here: so all products of a step are shared out, or none is. */
+    double weights = s->rate > 0 ? (double)s->m * (double)s->n : (double)s->k * (double)(s->transposed ? s->m : s->n);
+    double weight_bytes = weights * sizeof(real);
     real *scratch = (real *)(((uintptr_t)workspace + 63) / 64 * 64);
-    if (b_bytes > PN_NARROW_BYTES && microseconds < b_bytes / PN_BYTES_A_MICROSECOND)
-        microseconds = b_bytes / PN_BYTES_A_MICROSECOND;
+    if (weight_bytes > PN_NARROW_BYTES && microseconds < weight_bytes / PN_BYTES_A_MICROSECOND)
+        microseconds = weight_bytes / PN_BYTES_A_MICROSECOND;
     if (microseconds >= 2 * PN_SHARE_MICROSECONDS) {
         int thin = FN(least)(s->m, FN(least)(s->n, s->k)) < PN_SHARE_SIDE;
         double shares = microseconds / (thin ? PN_SHARE_THIN : PN_SHARE_MICROSECONDS);

@@ -71,12 +71,12 @@ def tanh_exp(degree):
 
 def tanh_powers():
     """
-    TANH f64: 2^(i/8) / 2, the bits less i 2^49.
+    TANH f64: 2^(i/8), the bits less i 2^49.
 
     The reduction takes the double next to ln 2 for ln 2. Each power is rounded to fit that where it comes first, which
     is where it matters most: for the n from 16 to 23 of 2^(-n/8).
     """
-    powers = [float(exp(-n * mpf(math.log(2)) / 8) * 2 ** (-(-n // 8) - 1)) for n in (16, 23, 22, 21, 20, 19, 18, 17)]
+    powers = [float(exp(-n * mpf(math.log(2)) / 8) * 2 ** -(-n // 8)) for n in (16, 23, 22, 21, 20, 19, 18, 17)]
     return [struct.unpack("d", struct.pack("q", bits(p) - (i << 49)))[0] for i, p in enumerate(powers)]
 
 

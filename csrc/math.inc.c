@@ -151,10 +151,10 @@ static inline PN_INLINE FN(vec) FN(sigmoid_and_exp)(FN(vec) z, FN(vec) *exp_minu
  */
 static inline PN_INLINE FN(vec) FN(tanh_vector)(FN(vec) z)
 {
-    /* 2^(i/8) / 2, but its bits less i 2^49: those of -n = 8m + i, shifted, add m to the exponent, and i 2^49. */
+    /* 2^(i/8), but its bits less i 2^49: those of -n = 8m + i, shifted, add m to the exponent, and i 2^49. */
     _Alignas(64) static const real powers[8] = {
-        0x1p-1, 0x1.f72b83c7d517bp-2, 0x1.f06fe0a31b716p-2, 0x1.ebfdad5362a27p-2,
-        0x1.ea09e667f3bcdp-2, 0x1.eace5422aa0dcp-2, 0x1.ee89f995ad3aep-2, 0x1.f5818dcfba488p-2,
+        0x1p0, 0x1.f72b83c7d517bp-1, 0x1.f06fe0a31b716p-1, 0x1.ebfdad5362a27p-1,
+        0x1.ea09e667f3bcdp-1, 0x1.eace5422aa0dcp-1, 0x1.ee89f995ad3aep-1, 0x1.f5818dcfba488p-1,
     };
     FN(vec) x = FN(limited)(z, 20); /* from where on tanh is 1 */
     FN(vec) x2 = x * x, x3 = x2 * x;
@@ -180,11 +180,11 @@ static inline PN_INLINE FN(vec) FN(tanh_vector)(FN(vec) z)
     FN(vec) e23 = FN(vec_fma)(FN(broadcast)(1.33333333942693676e-1), r, FN(broadcast)(3.33333332560680345e-1));
     FN(vec) e45 = FN(vec_fma)(FN(broadcast)(1.26979553826985292e-2), r, FN(broadcast)(4.44472979995628145e-2));
     FN(vec) e = FN(vec_fma)(FN(vec_fma)(e45, r2, e23), r2, e01);
-    FN(vec) d = (p + (real)0.5) + FN(vec_fma)(e, r2, r);
+    FN(vec) d = FN(vec_fma)(p, FN(broadcast)(0.5), FN(broadcast)(0.5)) + FN(vec_fma)(e, r2, r);
 
-    FN(vec_signed) large = x >= FN(broadcast)(0.6875);
-    FN(vec) numerator = FN(choose)(large, p + p, x3 * c), denominator = FN(choose)(large, d, a);
-    FN(vec) size = FN(choose)(large, FN(broadcast)(1), x) - numerator / denominator;
+    FN(vec_signed) small = x < FN(broadcast)(0.6875);
+    FN(vec) numerator = FN(choose)(small, x3 * c, p), denominator = FN(choose)(small, a, d);
+    FN(vec) size = FN(choose)(small, x, FN(broadcast)(1)) - numerator / denominator;
     /* An addition: on Zen 5 a three-way bit operation delays the FMAs. */
     return (FN(vec))((FN(vec_bits))size + ((FN(vec_bits))z & (FN(vec_bits))FN(broadcast)((real)-0.0)));
 }

@@ -24,7 +24,7 @@ static void FN(activate_share)(void *context, size_t index, void *scratch)
 }
 
 /* So much work is worth a thread. A microsecond's is 16 KB, of the arithmetic as of fetching it. */
-enum { FN(MICROSECONDS_A_SHARE) = 15, FN(BYTES_A_MICROSECOND) = 16000 };
+enum { FN(MICROSECONDS_A_SHARE) = 12, FN(BYTES_A_MICROSECOND) = 16000 };
 
 static pn_status FN(activate_all)(FN(elements) *e)
 {

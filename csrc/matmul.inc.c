@@ -13,9 +13,9 @@
 /* Crossovers, measured with benchmarks/matmul.c. */
 #ifndef PN_KC
 #define PN_KC (3072 / sizeof(real)) /* terms of the sum between two visits to C */
-#define PN_ROWS_TO_PACK 96          /* rows of A for which packing B is much of the work, */
-#define PN_KC_TO_PACK (REAL_IS_DOUBLE ? PN_KC : 256) /* and the terms for them: float64 gains nothing from fewer */
 #define PN_KC_FEW_ROWS 8            /* the same for up to so many rows where B is read in place: as many streams */
+#define PN_ROWS_TO_PACK 96          /* rows of A up to which packing B is much of the work, */
+#define PN_KC_TO_PACK (REAL_IS_DOUBLE ? PN_KC : 256) /* and the same for them: float64 gains nothing from fewer */
 #define PN_IN_PLACE_BYTES 40960     /* B up to this size is not packed */
 #define PN_ROWS_B_IN_PLACE (PN_MR == 12 ? 64 : 48) /* nor any B for so many rows of A, if it is read in one go; */
 #define PN_ROWS_B_BY_BLOCKS (4 * PN_MR) /* otherwise for so many */
@@ -975,7 +975,7 @@ static int FN(share_by_columns)(const FN(product) *s, size_t threads)
 static void FN(multiply)(const FN(product) *s, real *workspace)
 {
     double flops = 2.0 * (double)s->m * (double)s->n * (double)s->k, microseconds = flops / (1.6e4 * PN_LANES);
-    /* The layer's weights, which are C, A or B here: so all products of a step are shared out, or none is. */
+    /* The layer's weights, which are C, A or B here: so a step shares out all three products of a layer, or none. */
     double weights = s->rate > 0 ? (double)s->m * (double)s->n : (double)s->k * (double)(s->transposed ? s->m : s->n);
     double weight_bytes = weights * sizeof(real);
     real *scratch = (real *)(((uintptr_t)workspace + 63) / 64 * 64);

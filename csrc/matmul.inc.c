@@ -82,6 +82,13 @@ typedef struct FN(product) {
  */
 #define PN_OPAQUE(value) __asm__("" : "+r"(value))
 
+/* What is used twice or three times, gcc would rather load as often. */
+#ifdef __aarch64__
+#define PN_IN_REGISTER(vector) __asm__("" : "+w"(vector))
+#else
+#define PN_IN_REGISTER(vector) __asm__("" : "+v"(vector))
+#endif
+
 /* ---- Tiles -------------------------------------------------------------------------------------------------- */
 
 typedef struct FN(tile_job) {
@@ -163,8 +170,11 @@ static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, cons
         for (size_t p = 0; p < depth; p++) {
             FN(vec) row[PN_WIDEST];
             PN_UNROLL
-            for (int v = 0; v < vectors; v++)
+            for (int v = 0; v < vectors; v++) {
                 row[v] = FN(load)(b + (size_t)(v / 2) * b_panel + v % 2 * PN_LANES);
+                if (rows > 1)
+                    PN_IN_REGISTER(row[v]);
+            }
             PN_UNROLL
             for (int i = 0; i < rows; i++) {
                 if (by_column)
@@ -1010,5 +1020,6 @@ static size_t FN(multiply_workspace)(size_t m, size_t k, size_t n)
 }
 
 #undef PN_OPAQUE
+#undef PN_IN_REGISTER
 
 #endif

@@ -17,7 +17,7 @@
 #define PN_ROWS_TO_PACK 96          /* rows of A up to which packing B is much of the work, */
 #define PN_KC_TO_PACK (REAL_IS_DOUBLE ? PN_KC : 256) /* and the same for them: float64 gains nothing from fewer */
 #define PN_IN_PLACE_BYTES 40960     /* B up to this size is not packed */
-#define PN_ROWS_B_IN_PLACE (PN_MR == 12 ? 64 : 48) /* nor any B for so many rows of A, if it is read in one go; */
+#define PN_ROWS_B_IN_PLACE 128      /* nor any B for so many rows of A, if it is read in one go; */
 #define PN_ROWS_B_BY_BLOCKS (4 * PN_MR) /* otherwise for so many */
 #define PN_NARROW 512               /* columns: up to this width of C, A is not packed as a whole, */
 #define PN_NARROW_BYTES (1 << 20)   /* and a B up to this size is read in one go, though it lies in place */

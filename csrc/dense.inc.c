@@ -76,6 +76,17 @@ static void FN(forward)(size_t m, size_t k, size_t n, const real *x, FN(matrix) 
     FN(multiply)(&product, workspace);
 }
 
+/*
+ * Whether transposing the batch costs less than transposing the weights. Lanes behind its last row work for nothing:
+ * of floats half a register at most may, as their weights are transposed in less time than those of doubles.
+ */
+static inline PN_INLINE int FN(turns_backward_x)(size_t m, size_t k, size_t n)
+{
+    size_t lanes = FN(whole)(m, PN_LANES);
+    return lanes <= PN_TRANSPOSED_M && n <= PN_TRANSPOSED_K && (REAL_IS_DOUBLE || 2 * (lanes - m) <= PN_LANES) &&
+           PN_TRANSPOSED_GAIN * lanes * (n + k) <= n * k;
+}
+
 static void FN(backward_x)(size_t m, size_t k, size_t n, const real *grad_z, FN(matrix) weight, pn_activation f_prev,
                            const real *a_prev, real *grad_z_prev, real *workspace)
 {
@@ -86,8 +97,7 @@ static void FN(backward_x)(size_t m, size_t k, size_t n, const real *grad_z, FN(
     };
     if (n == 1)
         product.b = FN(plain)(1, k, weight.data);
-    else if (m >= PN_LANES && m <= PN_TRANSPOSED_M && n <= PN_TRANSPOSED_K &&
-             PN_TRANSPOSED_GAIN * m * (n + k) <= n * k)
+    else if (FN(turns_backward_x)(m, k, n))
         FN(turn)(&product);
     FN(multiply)(&product, workspace);
 }

@@ -83,10 +83,12 @@ typedef struct FN(product) {
 #define PN_OPAQUE(value) __asm__("" : "+r"(value))
 
 /* What is used twice or three times, gcc would rather load as often. */
-#ifdef __aarch64__
+#if PN_HAVE_X86_ISAS
+#define PN_IN_REGISTER(vector) __asm__("" : "+v"(vector))
+#elif defined(__aarch64__)
 #define PN_IN_REGISTER(vector) __asm__("" : "+w"(vector))
 #else
-#define PN_IN_REGISTER(vector) __asm__("" : "+v"(vector))
+#define PN_IN_REGISTER(vector) ((void)0)
 #endif
 
 /* ---- Tiles -------------------------------------------------------------------------------------------------- */

@@ -60,7 +60,7 @@ int main(int argc, char **argv)
         if (pn_set_isa(names[i]) != PN_OK)
             continue;
         const pn_isa_kernels *isa = pn_kernels_in_use();
-        fused = isa != &pn_isa_baseline;
+        fused = i > 0; /* not on the baseline, which some machines do not have */
         for (size_t s = 0; s < N_SHAPES; s++, checked++) {
             check_f32(isa, shapes[s][0], shapes[s][1], shapes[s][2]);
             check_f64(isa, shapes[s][0], shapes[s][1], shapes[s][2]);

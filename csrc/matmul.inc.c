@@ -82,15 +82,6 @@ typedef struct FN(product) {
  */
 #define PN_OPAQUE(value) __asm__("" : "+r"(value))
 
-/* What is used twice or three times, gcc would rather load as often. */
-#if PN_HAVE_X86_ISAS
-#define PN_IN_REGISTER(vector) __asm__("" : "+v"(vector))
-#elif defined(__aarch64__)
-#define PN_IN_REGISTER(vector) __asm__("" : "+w"(vector))
-#else
-#define PN_IN_REGISTER(vector) ((void)0)
-#endif
-
 /* ---- Tiles -------------------------------------------------------------------------------------------------- */
 
 typedef struct FN(tile_job) {
@@ -174,7 +165,7 @@ static inline PN_INLINE void FN(tile)(int rows, int vectors, int by_column, cons
             PN_UNROLL
             for (int v = 0; v < vectors; v++) {
                 row[v] = FN(load)(b + (size_t)(v / 2) * b_panel + v % 2 * PN_LANES);
-                if (rows > 1)
+                if (rows > 1) /* for two or three uses gcc would load it as often */
                     PN_IN_REGISTER(row[v]);
             }
             PN_UNROLL
@@ -1022,6 +1013,5 @@ static size_t FN(multiply_workspace)(size_t m, size_t k, size_t n)
 }
 
 #undef PN_OPAQUE
-#undef PN_IN_REGISTER
 
 #endif

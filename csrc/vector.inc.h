@@ -27,6 +27,15 @@
 #define PN_UNROLL
 #endif
 
+/* After this a vector that was loaded is in a register, from where all uses take it. */
+#if PN_HAVE_X86_ISAS
+#define PN_IN_REGISTER(vector) __asm__("" : "+v"(vector))
+#elif defined(__aarch64__)
+#define PN_IN_REGISTER(vector) __asm__("" : "+w"(vector))
+#else
+#define PN_IN_REGISTER(vector) ((void)0)
+#endif
+
 typedef real FN(vec) __attribute__((vector_size(PN_VECTOR_BYTES)));
 typedef real FN(vec_anywhere) __attribute__((vector_size(PN_VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 
@@ -278,7 +287,7 @@ static inline PN_INLINE FN(vec) FN(lookup)(const real *table, FN(vec_bits) index
     return PN_INTRINSIC(permutexvar)((__m512i)index, FN(load)(table));
 #elif PN_LANES == 8
     FN(vec) numbers = FN(load)(table);
-    __asm__("" : "+x"(numbers)); /* into a register: a permutation of memory takes a Zen 3 twice the time */
+    PN_IN_REGISTER(numbers); /* a permutation of memory takes a Zen 3 twice the time */
     return _mm256_permutevar8x32_ps(numbers, (__m256i)index);
 #elif REAL_IS_DOUBLE && PN_LANES == 4
     FN(vec_halves) a = (FN(vec_halves))FN(load)(table), b = (FN(vec_halves))FN(load)(table + 4);

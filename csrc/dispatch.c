@@ -62,6 +62,14 @@ int pn_is_isa(const pn_isa_kernels *isa)
     return 0;
 }
 
+const pn_isa_kernels *pn_usable_isa(size_t index)
+{
+    for (int i = 0; i < N_COMPILED; i++)
+        if (machine_has(compiled[i]) && index-- == 0)
+            return compiled[i];
+    return NULL;
+}
+
 pn_status pn_ready(const pn_isa_kernels **kernels)
 {
     *kernels = pn_kernels_in_use();

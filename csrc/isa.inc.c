@@ -14,6 +14,7 @@
 #include "math.inc.c"
 #include "elementwise.inc.c"
 #include "loss.inc.c"
+#include "sums.inc.c"
 #include "dense.inc.c"
 #include "thin.inc.c"
 #include "tiny4.inc.c"
@@ -31,6 +32,7 @@
 #include "math.inc.c"
 #include "elementwise.inc.c"
 #include "loss.inc.c"
+#include "sums.inc.c"
 #include "dense.inc.c"
 #include "thin.inc.c"
 #include "tiny4.inc.c"
@@ -47,6 +49,9 @@
         .activate = PN_JOIN(activate, PN_ISA, suffix),                                                               \
         .activate_backward = PN_JOIN(activate_backward, PN_ISA, suffix),                                             \
         .loss = PN_JOIN(loss, PN_ISA, suffix),                                                                       \
+        .add_block = PN_JOIN(add_block, PN_ISA, suffix),                                                             \
+        .settle = PN_JOIN(settle, PN_ISA, suffix),                                                                   \
+        .descend = PN_JOIN(descend, PN_ISA, suffix),                                                                 \
         .tiny_fits = PN_JOIN(tiny_fits, PN_ISA, suffix),                                                             \
         .tiny_train = PN_JOIN(tiny_train, PN_ISA, suffix),                                                           \
         .thin_fits = PN_JOIN(thin_fits, PN_ISA, suffix),                                                             \

@@ -35,6 +35,12 @@
  *                       grad_z[n] = scale * dl/dz (grad_z may be z) and returns the sum of the n unscaled losses in
  *                       double: number i goes into partial sum i % 8, and these are added in pairs
  *
+ * Sums over more than PN_BLOCK_ROWS rows are made of blocks, whose totals are added with these; n elements each:
+ *
+ * add_block             total += block, and what the rounding of each addition has lost is added to error
+ * settle                sum = total + error
+ * descend               parameters = fma(-rate, total + error, parameters)
+ *
  * dense_forward         a[m][n] = f(bias[n] + sum_k x[m][k] weight[k][n]), the sum starting from bias (NULL: 0)
  * dense_backward_x      grad_z_prev[m][k] = (0 + sum_n grad_z[m][n] weight[k][n]) * f'(a_prev[m][k])
  * dense_backward_weight with G[k][n] = 0 + sum_m x[m][k] grad_z[m][n]:  target[k][n] = G if rate is 0,
@@ -71,6 +77,9 @@
         void (*activate_backward)(size_t n, pn_activation f, const real *a, const real *grad_a, real *grad_z);       \
         double (*loss)(pn_loss loss, size_t n, pn_activation f, const real *z, const real *y, real scale,            \
                        real *grad_z);                                                                                \
+        void (*add_block)(size_t n, const real *block, real *total, real *error);                                    \
+        void (*settle)(size_t n, const real *total, const real *error, real *sum);                                   \
+        void (*descend)(size_t n, const real *total, const real *error, real rate, real *parameters);                \
         int (*tiny_fits)(size_t m, const pn_network *network);                                                       \
         size_t (*tiny_train)(size_t m, const pn_network *network, size_t n_steps, real *parameters, const real *x,   \
                              const real *y, real rate, double denominator, double *losses);                          \
@@ -118,5 +127,11 @@ pn_status pn_ready(const pn_isa_kernels **kernels);
 
 /* Whether isa points to a table that this machine can run. */
 int pn_is_isa(const pn_isa_kernels *isa);
+
+/*
+ * The tables that this machine can run, from index 0 on; NULL behind the last one. A workspace is large enough for all of
+ * them: another thread may choose another instruction set between the call that asks for its size and the one that uses it.
+ */
+const pn_isa_kernels *pn_usable_isa(size_t index);
 
 #endif

@@ -20,7 +20,7 @@ static size_t FN(taken)(size_t n_elements)
 typedef struct FN(extent) {
     size_t n_parameters, n_in, n_out;  /* of the network */
     size_t max_width;                  /* widest layer output */
-    size_t hidden;                     /* elements of all hidden activations */
+    size_t hidden;                     /* neurons of all hidden layers */
 } FN(extent);
 
 static pn_status FN(measure)(size_t n_rows, const pn_network *network, FN(extent) *e)
@@ -32,12 +32,12 @@ static pn_status FN(measure)(size_t n_rows, const pn_network *network, FN(extent
     e->n_out = network->layers[network->n_layers - 1].n_out;
     e->max_width = 0;
     PN_TRY(pn_add_product(&total, n_rows, e->n_in, 2));
-    PN_TRY(pn_add_product(&total, e->n_parameters, 4, 1));
+    PN_TRY(pn_add_product(&total, e->n_parameters, 8, 1));
     for (size_t l = 0; l < network->n_layers; l++) {
         size_t n_out = network->layers[l].n_out;
         PN_TRY(pn_add_product(&total, n_rows, n_out, 6));
         e->max_width = n_out > e->max_width ? n_out : e->max_width;
-        hidden += l + 1 < network->n_layers ? n_rows * n_out : 0;
+        hidden += l + 1 < network->n_layers ? n_out : 0;
     }
     e->hidden = hidden;
     return PN_OK;
@@ -61,8 +61,14 @@ typedef struct FN(model) {
     FN(extent) e;
     real *parameters;
     real *packed;         /* weights in the kernels' order, layer after layer, where that pays; NULL: none */
-    size_t packed_rows;   /* of the batches that they are packed for */
+    size_t packed_rows;   /* of the blocks that they are packed for */
+    size_t packed_size;   /* elements of all packed weights */
 } FN(model);
+
+/* An array laid out as a model's parameters: weights that it keeps packed are in `packed`, all else is in `plain`. */
+typedef struct FN(values) {
+    real *plain, *packed;
+} FN(values);
 
 /* Elements of layer l's packed weights, 0 if it has none. */
 static size_t FN(packed_size)(const FN(model) *model, size_t l)
@@ -76,13 +82,15 @@ static real *FN(after_packed)(real *packed, size_t size)
     return packed == NULL ? NULL : packed + FN(taken)(size) / sizeof(real);
 }
 
-/* Layer l's parameters: n from number `first` on, of which the first n_packed, its weights or none, are in `packed`. */
+/*
+ * Layer l's parameters: n from number `first` on. Of these the first n_packed, its weights or none, are among the
+ * packed ones from number `packed` on.
+ */
 typedef struct FN(place) {
-    size_t l, first, n, n_packed;
-    real *packed;
+    size_t l, first, n, n_packed, packed;
 } FN(place);
 
-static FN(place) FN(place_of)(const FN(model) *model, size_t l, size_t first, real *packed)
+static FN(place) FN(place_of)(const FN(model) *model, size_t l, size_t first, size_t packed)
 {
     FN(place) place = {.l = l, .first = first, .packed = packed};
     if (l < model->network->n_layers) {
@@ -96,11 +104,12 @@ static FN(place) FN(place_of)(const FN(model) *model, size_t l, size_t first, re
 
 static FN(place) FN(next_place)(const FN(model) *model, FN(place) at)
 {
-    return FN(place_of)(model, at.l + 1, at.first + at.n, FN(after_packed)(at.packed, FN(packed_size)(model, at.l)));
+    size_t packed = at.packed + FN(taken)(FN(packed_size)(model, at.l)) / sizeof(real);
+    return FN(place_of)(model, at.l + 1, at.first + at.n, packed);
 }
 
 #define PN_FOR_PLACES(at, model)                                                                                     \
-    for (FN(place) at = FN(place_of)(model, 0, 0, (model)->packed); at.l < (model)->network->n_layers;               \
+    for (FN(place) at = FN(place_of)(model, 0, 0, 0); at.l < (model)->network->n_layers;                             \
          at = FN(next_place)(model, at))
 
 /*
@@ -113,7 +122,7 @@ static void FN(pack_parameters)(const FN(model) *model, const real *parameters)
         const pn_layer *layer = &model->network->layers[at.l];
         size_t plain = at.first + at.n_packed;
         if (at.n_packed > 0)
-            model->kernels->pack(layer->n_in, layer->n_out, parameters + at.first, at.packed);
+            model->kernels->pack(layer->n_in, layer->n_out, parameters + at.first, model->packed + at.packed);
         if (parameters != model->parameters)
             memcpy(model->parameters + plain, parameters + plain, (at.n - at.n_packed) * sizeof(real));
     }
@@ -126,7 +135,7 @@ static void FN(unpack_parameters)(const FN(model) *model, real *parameters)
         const pn_layer *layer = &model->network->layers[at.l];
         size_t plain = at.first + at.n_packed;
         if (at.n_packed > 0)
-            model->kernels->unpack(layer->n_in, layer->n_out, at.packed, parameters + at.first);
+            model->kernels->unpack(layer->n_in, layer->n_out, model->packed + at.packed, parameters + at.first);
         if (parameters != model->parameters)
             memcpy(parameters + plain, model->parameters + plain, (at.n - at.n_packed) * sizeof(real));
     }
@@ -138,15 +147,13 @@ static int FN(parameters_finite)(const FN(model) *model)
         return model->kernels->all_finite(model->e.n_parameters, model->parameters);
     PN_FOR_PLACES(at, model) {
         const pn_layer *layer = &model->network->layers[at.l];
-        if (at.n_packed > 0 && !model->kernels->packed_finite(layer->n_in, layer->n_out, at.packed))
+        if (at.n_packed > 0 && !model->kernels->packed_finite(layer->n_in, layer->n_out, model->packed + at.packed))
             return 0;
         if (!model->kernels->all_finite(at.n - at.n_packed, model->parameters + at.first + at.n_packed))
             return 0;
     }
     return 1;
 }
-
-#undef PN_FOR_PLACES
 
 /* Bytes of a network's packed weights, for batches of about so many rows. */
 static size_t FN(all_packed_bytes)(size_t n_rows, const pn_network *network, const FN(pn_kernels) *kernels)
@@ -253,11 +260,17 @@ pn_status FN(pn_forward_workspace)(size_t n_rows, const pn_network *network, siz
 {
     const pn_isa_kernels *isa;
     FN(extent) e;
+    size_t most = 0;
     PN_REQUIRE(n_bytes != NULL, PN_NULL_POINTER);
     PN_TRY(pn_ready(&isa));
     PN_TRY(FN(measure)(n_rows, network, &e));
-    FN(forward_plan) plan = FN(plan_forward)(n_rows, network, &isa->MEMBER, &e);
-    *n_bytes = plan.bytes + plan.packed <= FN(STACK_BYTES) ? 0 : plan.bytes + plan.packed + PN_WORKSPACE_ALIGNMENT;
+    for (size_t i = 0; (isa = pn_usable_isa(i)) != NULL; i++) {
+        FN(forward_plan) plan = FN(plan_forward)(n_rows, network, &isa->MEMBER, &e);
+        size_t bytes = plan.bytes + plan.packed;
+        if (bytes > FN(STACK_BYTES) && bytes + PN_WORKSPACE_ALIGNMENT > most)
+            most = bytes + PN_WORKSPACE_ALIGNMENT;
+    }
+    *n_bytes = most;
     return PN_OK;
 }
 
@@ -271,7 +284,7 @@ pn_status FN(pn_forward)(size_t n_rows, const pn_network *network, const real *p
     PN_TRY(FN(measure)(n_rows, network, &e));
     const pn_array inputs[] = {PN_ARRAY(parameters, e.n_parameters), PN_ARRAY(x, n_rows * e.n_in)};
     const pn_array outputs[] = {PN_ARRAY(out, n_rows * e.n_out), {workspace, workspace_bytes, 1}};
-    FN(pass) pass = {{network, &isa->MEMBER, e, (real *)parameters, NULL, 0}, /* which are only read */
+    FN(pass) pass = {{.network = network, .kernels = &isa->MEMBER, .e = e, .parameters = (real *)parameters}, /* read */
                      FN(plan_forward)(n_rows, network, &isa->MEMBER, &e), n_rows, x, out};
     const FN(forward_plan) *plan = &pass.plan;
     size_t bytes = plan->bytes + plan->packed, parts = (n_rows - 1) / plan->rows + 1;
@@ -282,12 +295,13 @@ pn_status FN(pn_forward)(size_t n_rows, const pn_network *network, const real *p
     if (plan->packed > 0) {
         pass.model.packed = (real *)(void *)space;
         pass.model.packed_rows = plan->rows;
+        pass.model.packed_size = plan->packed / sizeof(real);
         space += plan->packed;
         FN(pack_parameters)(&pass.model, parameters);
     }
 
     /* Threads take parts, each with activations of its own; where these are too large, they share each product. */
-    double microseconds = (double)n_rows * (2 * (double)e.n_parameters + 50 * (double)(e.hidden / n_rows)) / 1.6e5;
+    double microseconds = (double)n_rows * (2 * (double)e.n_parameters + 50 * (double)e.hidden) / 1.6e5;
     if (parts > 1 && plan->bytes <= PN_TASK_BYTES && microseconds >= FN(MICROSECONDS_TO_SHARE))
         pn_parallel_for(parts, FN(forward_part), &pass, space, microseconds);
     else
@@ -296,29 +310,46 @@ pn_status FN(pn_forward)(size_t n_rows, const pn_network *network, const real *p
     return PN_OK;
 }
 
-/* ---- Loss and gradient -------------------------------------------------------------------------------- */
+/* ---- Loss and gradient of one block of rows ----------------------------------------------------------- */
 
-/* Where back-propagation keeps its numbers. */
+/* Rows of x and y: those that follow each other in memory or, with `order`, row i is row order[i] of x and y. */
+typedef struct FN(rows) {
+    size_t n;
+    const real *x, *y;
+    const size_t *order;
+} FN(rows);
+
+/* What back-propagation keeps of a block of rows between the forward and the backward pass. */
 typedef struct FN(tape) {
-    real *a;          /* activations of the hidden layers, one after another */
-    real *grad_z[2];  /* of the layer at hand and of the one before it */
+    real *gathered_x, *gathered_y; /* rows in an order of their own; NULL: they are used where they lie */
+    const real *x;                 /* the block's rows, gathered or not */
+    real *a;                       /* activations of the hidden layers, one after another */
+    real *grad_z[2];               /* of the layer at hand and of the one before it */
     real *products;
 } FN(tape);
 
-static size_t FN(tape_bytes)(size_t n_rows, const pn_network *network, const FN(pn_kernels) *kernels,
-                             const FN(extent) *e)
+/* How many of a batch's rows go through the network together. */
+static size_t FN(block_rows)(size_t n_rows) { return n_rows < PN_BLOCK_ROWS ? n_rows : PN_BLOCK_ROWS; }
+
+static size_t FN(tape_bytes)(size_t m, const pn_network *network, const FN(pn_kernels) *kernels, const FN(extent) *e,
+                             int gathers)
 {
-    size_t products = FN(products)(n_rows, network, kernels->dense_workspace);
-    return FN(taken)(e->hidden) + 2 * FN(taken)(n_rows * e->max_width) + FN(taken)(products);
+    size_t gathered = gathers ? FN(taken)(m * e->n_in) + FN(taken)(m * e->n_out) : 0;
+    size_t products = FN(products)(m, network, kernels->dense_workspace);
+    return gathered + FN(taken)(m * e->hidden) + 2 * FN(taken)(m * e->max_width) + FN(taken)(products);
 }
 
-static FN(tape) FN(take_tape)(char **space, size_t n_rows, const FN(extent) *e)
+static FN(tape) FN(take_tape)(char *space, size_t m, const FN(extent) *e, int gathers)
 {
-    FN(tape) tape;
-    tape.a = FN(take)(space, e->hidden);
-    tape.grad_z[0] = FN(take)(space, n_rows * e->max_width);
-    tape.grad_z[1] = FN(take)(space, n_rows * e->max_width);
-    tape.products = (real *)(void *)*space; /* to the end */
+    FN(tape) tape = {0};
+    if (gathers) {
+        tape.gathered_x = FN(take)(&space, m * e->n_in);
+        tape.gathered_y = FN(take)(&space, m * e->n_out);
+    }
+    tape.a = FN(take)(&space, m * e->hidden);
+    tape.grad_z[0] = FN(take)(&space, m * e->max_width);
+    tape.grad_z[1] = FN(take)(&space, m * e->max_width);
+    tape.products = (real *)(void *)space; /* to the end */
     return tape;
 }
 
@@ -333,11 +364,11 @@ static double FN(denominator)(const pn_network *network, size_t n_rows)
 }
 
 /* a[l] for the hidden layers and z of the last one, into grad_z[0]. */
-static void FN(forward)(size_t m, const FN(model) *model, const real *x, FN(tape) tape)
+static void FN(forward)(size_t m, const FN(model) *model, FN(tape) tape)
 {
     const size_t n_layers = model->network->n_layers;
     FN(weights) weights = {model->parameters, model->packed};
-    const real *a = x;
+    const real *a = tape.x;
     real *next = tape.a;
     for (size_t l = 0; l + 1 < n_layers; l++) {
         const pn_layer *layer = &model->network->layers[l];
@@ -348,53 +379,206 @@ static void FN(forward)(size_t m, const FN(model) *model, const real *x, FN(tape
     FN(forward_layer)(m, model, n_layers - 1, &weights, a, PN_IDENTITY, tape.grad_z[0], tape.products);
 }
 
-/* From grad_z[0] of the last layer: target = gradient where rate is 0, else parameters -= rate * gradient. */
-static void FN(backward)(size_t m, const FN(model) *model, const real *x, FN(tape) tape, real rate, real *target)
+/*
+ * From grad_z[0] of the last layer. rate 0: target = gradient. Otherwise target is the model's own values, and
+ * target -= rate * gradient, layer by layer.
+ */
+static void FN(backward)(size_t m, const FN(model) *model, FN(tape) tape, real rate, FN(values) target)
 {
     const FN(pn_kernels) *kernels = model->kernels;
     size_t end = model->e.n_parameters;
-    const real *a = tape.a;
-    real *packed = model->packed;
-    for (size_t l = 0; l < model->network->n_layers; l++) {
-        a += l + 1 < model->network->n_layers ? m * model->network->layers[l].n_out : 0;
-        packed = FN(after_packed)(packed, FN(packed_size)(model, l));
-    }
+    const real *a = tape.a + m * model->e.hidden;
+    size_t packed = model->packed_size;
     for (size_t l = model->network->n_layers; l-- > 0;) {
         const pn_layer *layer = &model->network->layers[l];
         size_t k = layer->n_in, n = layer->n_out, packed_size = FN(packed_size)(model, l);
         size_t bias = end - (layer->has_bias ? n : 0), weight = bias - k * n;
         real *grad_z = tape.grad_z[0];
-        packed = packed == NULL ? NULL : packed - FN(taken)(packed_size) / sizeof(real);
+        packed -= FN(taken)(packed_size) / sizeof(real);
         if (l == 0)
-            a = x;
+            a = tape.x;
         else {
             a -= m * k;
             if (packed_size > 0)
-                kernels->dense_backward_x_packed(m, k, n, grad_z, packed, layer[-1].activation, a, tape.grad_z[1],
-                                                 tape.products);
+                kernels->dense_backward_x_packed(m, k, n, grad_z, model->packed + packed, layer[-1].activation, a,
+                                                 tape.grad_z[1], tape.products);
             else
                 kernels->dense_backward_x(m, k, n, grad_z, model->parameters + weight, layer[-1].activation, a,
                                           tape.grad_z[1], tape.products);
         }
         if (packed_size > 0)
-            kernels->dense_backward_weight_packed(m, k, n, a, grad_z, rate, packed, tape.products);
+            kernels->dense_backward_weight_packed(m, k, n, a, grad_z, rate, target.packed + packed, tape.products);
         else
-            kernels->dense_backward_weight(m, k, n, a, grad_z, rate, target + weight, tape.products);
+            kernels->dense_backward_weight(m, k, n, a, grad_z, rate, target.plain + weight, tape.products);
         if (layer->has_bias)
-            kernels->dense_backward_bias(m, n, grad_z, rate, target + bias);
+            kernels->dense_backward_bias(m, n, grad_z, rate, target.plain + bias);
         tape.grad_z[0] = tape.grad_z[1];
         tape.grad_z[1] = grad_z;
         end = weight;
     }
 }
 
-/* Loss of m rows, summed; leaves grad_z of the last layer in grad_z[0]. */
-static double FN(loss)(size_t m, const FN(model) *model, const real *x, const real *y, FN(tape) tape)
+static void FN(gather)(size_t m, size_t n, const size_t *order, const real *rows, real *out)
+{
+    for (size_t i = 0; i < m; i++)
+        memcpy(out + i * n, rows + order[i] * n, n * sizeof *out);
+}
+
+/*
+ * The loss of m rows from number `first` on, summed. It leaves grad_z of the last layer in grad_z[0], where the loss is
+ * that of all rows: the mean is taken over these.
+ */
+static double FN(loss)(const FN(model) *model, const FN(rows) *rows, size_t first, size_t m, FN(tape) *tape)
 {
     const pn_network *network = model->network;
-    FN(forward)(m, model, x, tape);
-    return model->kernels->loss(network->loss, m * model->e.n_out, network->layers[network->n_layers - 1].activation,
-                                tape.grad_z[0], y, (real)(1 / FN(denominator)(network, m)), tape.grad_z[0]);
+    size_t n_in = model->e.n_in, n_out = model->e.n_out;
+    const real *y = rows->y + first * n_out;
+    tape->x = rows->x + first * n_in;
+    if (rows->order != NULL) {
+        FN(gather)(m, n_in, rows->order + first, rows->x, tape->gathered_x);
+        FN(gather)(m, n_out, rows->order + first, rows->y, tape->gathered_y);
+        tape->x = tape->gathered_x;
+        y = tape->gathered_y;
+    }
+    FN(forward)(m, model, *tape);
+    return model->kernels->loss(network->loss, m * n_out, network->layers[network->n_layers - 1].activation,
+                                tape->grad_z[0], y, (real)(1 / FN(denominator)(network, rows->n)), tape->grad_z[0]);
+}
+
+/* ---- Gradient of many rows, block by block ------------------------------------------------------------ */
+
+/*
+ * The gradients of blocks of PN_BLOCK_ROWS rows, the last one of what is left, are added in order, and so are the
+ * rounding errors of these additions: the sum is as exact for 2^25 rows as for a block, and memory does not grow with
+ * the rows. Threads may compute several blocks at a time, each into an array of its own.
+ */
+enum { FN(MAX_BLOCKS_AT_ONCE) = 16, FN(BLOCKS_AT_ONCE_BYTES) = 1 << 22 };
+
+typedef struct FN(sums) {
+    FN(values) total, error;
+    FN(values) block[FN(MAX_BLOCKS_AT_ONCE)];
+    size_t n_blocks;      /* arrays for gradients of blocks */
+    size_t tape_bytes;    /* of a block's tape */
+} FN(sums);
+
+static size_t FN(blocks_at_once)(size_t n_rows, size_t values_bytes)
+{
+    size_t n = FN(BLOCKS_AT_ONCE_BYTES) / values_bytes, n_blocks = (n_rows - 1) / PN_BLOCK_ROWS + 1;
+    n = n > (size_t)FN(MAX_BLOCKS_AT_ONCE) ? (size_t)FN(MAX_BLOCKS_AT_ONCE) : n < 1 ? 1 : n;
+    return n < n_blocks ? n : n_blocks;
+}
+
+/* 0 for a single block, which needs no sums. */
+static size_t FN(sums_bytes)(size_t n_rows, const FN(extent) *e, size_t packed_bytes)
+{
+    size_t values_bytes = packed_bytes + FN(taken)(e->n_parameters);
+    return n_rows <= PN_BLOCK_ROWS ? 0 : (2 + FN(blocks_at_once)(n_rows, values_bytes)) * values_bytes;
+}
+
+static FN(values) FN(take_values)(char **space, const FN(extent) *e, size_t packed_bytes)
+{
+    FN(values) values = {.packed = packed_bytes > 0 ? FN(take)(space, packed_bytes / sizeof(real)) : NULL};
+    values.plain = FN(take)(space, e->n_parameters);
+    return values;
+}
+
+static FN(sums) FN(take_sums)(char **space, size_t n_rows, const FN(extent) *e, size_t packed_bytes, size_t tape_bytes)
+{
+    FN(sums) sums = {.tape_bytes = tape_bytes};
+    if (n_rows > PN_BLOCK_ROWS) {
+        sums.total = FN(take_values)(space, e, packed_bytes);
+        sums.error = FN(take_values)(space, e, packed_bytes);
+        sums.n_blocks = FN(blocks_at_once)(n_rows, packed_bytes + FN(taken)(e->n_parameters));
+        for (size_t i = 0; i < sums.n_blocks; i++)
+            sums.block[i] = FN(take_values)(space, e, packed_bytes);
+    }
+    return sums;
+}
+
+static void FN(clear)(const FN(model) *model, FN(values) values)
+{
+    if (model->packed_size > 0)
+        memset(values.packed, 0, model->packed_size * sizeof(real));
+    memset(values.plain, 0, model->e.n_parameters * sizeof(real));
+}
+
+/* Adds the gradient of one block to the sums. */
+static void FN(add_block)(const FN(model) *model, FN(values) block, const FN(sums) *sums)
+{
+    PN_FOR_PLACES(at, model) {
+        size_t plain = at.first + at.n_packed;
+        if (at.n_packed > 0)
+            model->kernels->add_block(FN(packed_size)(model, at.l), block.packed + at.packed,
+                                      sums->total.packed + at.packed, sums->error.packed + at.packed);
+        model->kernels->add_block(at.n - at.n_packed, block.plain + plain, sums->total.plain + plain,
+                                  sums->error.plain + plain);
+    }
+}
+
+/* A step of gradient descent along the sums. */
+static void FN(descend)(const FN(model) *model, const FN(sums) *sums, real rate)
+{
+    PN_FOR_PLACES(at, model) {
+        size_t plain = at.first + at.n_packed;
+        if (at.n_packed > 0)
+            model->kernels->descend(FN(packed_size)(model, at.l), sums->total.packed + at.packed,
+                                    sums->error.packed + at.packed, rate, model->packed + at.packed);
+        model->kernels->descend(at.n - at.n_packed, sums->total.plain + plain, sums->error.plain + plain, rate,
+                                model->parameters + plain);
+    }
+}
+
+#undef PN_FOR_PLACES
+
+/* Blocks that follow each other, computed at the same time. */
+typedef struct FN(wave) {
+    const FN(model) *model;
+    const FN(rows) *rows;
+    const FN(sums) *sums;
+    size_t first;                              /* number of the first block */
+    double losses[FN(MAX_BLOCKS_AT_ONCE)];
+} FN(wave);
+
+static void FN(block_gradient)(void *context, size_t index, void *scratch)
+{
+    FN(wave) *wave = context;
+    const FN(rows) *rows = wave->rows;
+    size_t row = (wave->first + index) * PN_BLOCK_ROWS, m = FN(block_rows)(rows->n - row);
+    FN(tape) tape = FN(take_tape)(scratch, m, &wave->model->e, rows->order != NULL);
+    wave->losses[index] = FN(loss)(wave->model, rows, row, m, &tape);
+    FN(backward)(m, wave->model, tape, 0, wave->sums->block[index]);
+}
+
+/*
+ * The loss of more rows than a block, summed, and its gradient in sums->total and sums->error. If the loss is not
+ * finite, these hold no gradient. scratch: sums->tape_bytes. Where a block's tape is too large for a thread's own
+ * memory, threads share each product instead of blocks.
+ */
+static double FN(sum_blocks)(const FN(model) *model, const FN(rows) *rows, const FN(sums) *sums, char *scratch)
+{
+    double operations_a_row = 6 * (double)model->e.n_parameters + 50 * (double)(model->e.hidden + model->e.n_out);
+    double microseconds = PN_BLOCK_ROWS * operations_a_row / 1.6e5, loss = 0; /* for a block */
+    size_t threads = pn_num_threads(), at_once = 2 * threads < sums->n_blocks ? 2 * threads : sums->n_blocks;
+    int shares_blocks = threads > 1 && at_once > 1 && sums->tape_bytes <= PN_TASK_BYTES &&
+                        microseconds * (double)at_once >= FN(MICROSECONDS_TO_SHARE);
+    FN(wave) wave = {.model = model, .rows = rows, .sums = sums};
+    FN(clear)(model, sums->total);
+    FN(clear)(model, sums->error);
+    for (size_t n = 0, n_blocks = (rows->n - 1) / PN_BLOCK_ROWS + 1; wave.first < n_blocks; wave.first += n) {
+        size_t left = n_blocks - wave.first;
+        n = !shares_blocks ? 1 : left < at_once ? left : at_once;
+        if (n > 1)
+            pn_parallel_for(n, FN(block_gradient), &wave, scratch, microseconds * (double)n);
+        else
+            FN(block_gradient)(&wave, 0, scratch);
+        for (size_t i = 0; i < n; i++) {
+            loss += wave.losses[i];
+            FN(add_block)(model, sums->block[i], sums);
+        }
+        if (!isfinite(loss))
+            break;
+    }
+    return loss;
 }
 
 static pn_status FN(check_data)(size_t n_rows, const FN(model) *model, const real *x, const real *y)
@@ -409,14 +593,26 @@ static pn_status FN(check_data)(size_t n_rows, const FN(model) *model, const rea
     return PN_OK;
 }
 
+static size_t FN(gradient_bytes)(size_t n_rows, const pn_network *network, const FN(pn_kernels) *kernels,
+                                 const FN(extent) *e)
+{
+    return PN_WORKSPACE_ALIGNMENT + FN(sums_bytes)(n_rows, e, 0) +
+           FN(tape_bytes)(FN(block_rows)(n_rows), network, kernels, e, 0);
+}
+
 pn_status FN(pn_gradient_workspace)(size_t n_rows, const pn_network *network, size_t *n_bytes)
 {
     const pn_isa_kernels *isa;
     FN(extent) e;
+    size_t most = 0;
     PN_REQUIRE(n_bytes != NULL, PN_NULL_POINTER);
     PN_TRY(pn_ready(&isa));
     PN_TRY(FN(measure)(n_rows, network, &e));
-    *n_bytes = FN(tape_bytes)(n_rows, network, &isa->MEMBER, &e) + PN_WORKSPACE_ALIGNMENT;
+    for (size_t i = 0; (isa = pn_usable_isa(i)) != NULL; i++) {
+        size_t bytes = FN(gradient_bytes)(n_rows, network, &isa->MEMBER, &e);
+        most = bytes > most ? bytes : most;
+    }
+    *n_bytes = most;
     return PN_OK;
 }
 
@@ -432,15 +628,27 @@ pn_status FN(pn_loss_and_gradient)(size_t n_rows, const pn_network *network, con
                                PN_ARRAY(y, n_rows * e.n_out)};
     const pn_array outputs[] = {PN_ARRAY(loss, 1), PN_ARRAY(gradient, e.n_parameters), {workspace, workspace_bytes, 1}};
     PN_TRY(pn_check_arrays(inputs, 3, outputs, 3));
-    size_t bytes = FN(tape_bytes)(n_rows, network, &isa->MEMBER, &e) + PN_WORKSPACE_ALIGNMENT;
+    size_t bytes = FN(gradient_bytes)(n_rows, network, &isa->MEMBER, &e);
     PN_REQUIRE(workspace_bytes >= bytes, PN_WORKSPACE_TOO_SMALL);
-    const FN(model) model = {network, &isa->MEMBER, e, (real *)parameters, NULL, 0}; /* which are only read */
+    const FN(model) model = {.network = network, .kernels = &isa->MEMBER, .e = e,
+                             .parameters = (real *)parameters}; /* which are only read */
     PN_TRY(FN(check_data)(n_rows, &model, x, y));
 
     char *space = pn_align_workspace(workspace);
-    FN(tape) tape = FN(take_tape)(&space, n_rows, &e);
-    *loss = FN(loss)(n_rows, &model, x, y, tape) / FN(denominator)(network, n_rows);
-    FN(backward)(n_rows, &model, x, tape, 0, gradient);
+    size_t m = FN(block_rows)(n_rows);
+    const FN(rows) rows = {n_rows, x, y, NULL};
+    double sum;
+    if (m == n_rows) {
+        FN(tape) tape = FN(take_tape)(space, m, &e, 0);
+        sum = FN(loss)(&model, &rows, 0, m, &tape);
+        FN(backward)(m, &model, tape, 0, (FN(values)){gradient, NULL});
+    } else {
+        size_t tape_bytes = FN(tape_bytes)(m, network, model.kernels, &e, 0);
+        FN(sums) sums = FN(take_sums)(&space, n_rows, &e, 0, tape_bytes);
+        sum = FN(sum_blocks)(&model, &rows, &sums, space);
+        model.kernels->settle(e.n_parameters, sums.total.plain, sums.error.plain, gradient);
+    }
+    *loss = sum / FN(denominator)(network, n_rows);
     return PN_OK;
 }
 

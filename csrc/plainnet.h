@@ -15,7 +15,8 @@
  *               has changed. (PN_DIVERGED, which training may return, says what it leaves behind.)
  *   Numbers     Every sum runs in a fixed order with fused multiply-adds, so results do not depend on the vector
  *               width, tiling, alignment or number of threads; only "baseline" on x86-64, which has no fused
- *               multiply-add, rounds differently.
+ *               multiply-add, rounds differently. Gradients are sums over rows: each PN_BLOCK_ROWS rows are summed
+ *               up from 0, and these totals are added with compensation for what rounding loses (see PN_BLOCK_ROWS).
  *
  * The declarations below are also what cffi parses for the Python package, so they use no macros.
  */
@@ -95,6 +96,15 @@ typedef enum pn_loss {
     PN_MEAN_SQUARED_ERROR,  /* 1/(n_rows n_out) sum (a - y)^2 */
     PN_N_LOSSES
 } pn_loss;
+
+/*
+ * Losses and gradients of more rows than this are added up in blocks of so many rows, the last block of those that are
+ * left. Within a block, each element of a gradient is one chain over its rows. Totals of blocks are added in order, and
+ * the rounding errors of these additions are added up as well and count in the end: in single precision, too, the sum
+ * over millions of rows is as exact as that of one block. Workspaces do not grow with the rows beyond one block, but for
+ * the order of shuffled rows.
+ */
+enum { PN_BLOCK_ROWS = 384 };
 
 typedef struct pn_layer {
     size_t n_in;               /* >= 1 */

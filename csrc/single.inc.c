@@ -74,29 +74,42 @@ PN_DEFINE_ACTIVATION(tanh, PN_TANH)
 PN_DEFINE_ACTIVATION(relu, PN_RELU)
 #undef PN_DEFINE_ACTIVATION
 
-/* Elements of workspace for both passes: grad_z and what the products need. */
-static pn_status FN(dense_workspace)(const pn_isa_kernels *isa, size_t n_rows, size_t n_in, size_t n_out,
-                                     size_t *elements)
+/*
+ * Bytes of workspace for both passes: grad_z of a block of rows, what the products need and, for more rows than a
+ * block, the gradients of the last block and the rounding errors of their sums.
+ */
+static size_t FN(dense_bytes)(const pn_isa_kernels *isa, size_t n_rows, size_t n_in, size_t n_out)
+{
+    size_t m = n_rows < PN_BLOCK_ROWS ? n_rows : PN_BLOCK_ROWS;
+    size_t forward = isa->MEMBER.dense_workspace(n_rows, n_in, n_out);
+    size_t backward = isa->MEMBER.dense_workspace(m, n_in, n_out);
+    size_t sums = n_rows > PN_BLOCK_ROWS ? 2 * (n_in * n_out + n_out) : 0;
+    return (m * n_out + sums + (forward > backward ? forward : backward)) * sizeof(real) + 2 * PN_WORKSPACE_ALIGNMENT;
+}
+
+static pn_status FN(check_sizes)(size_t n_rows, size_t n_in, size_t n_out)
 {
     size_t total = 0;
     PN_REQUIRE(n_rows > 0, PN_NO_ROWS);
     PN_REQUIRE(n_in > 0 && n_out > 0, PN_NO_NEURONS);
     PN_TRY(pn_add_product(&total, n_rows, n_in, 1));
-    PN_TRY(pn_add_product(&total, n_in, n_out, 1));
+    PN_TRY(pn_add_product(&total, n_in, n_out, 3));
     PN_TRY(pn_add_product(&total, n_rows, n_out, 1));
-    *elements = n_rows * n_out + isa->MEMBER.dense_workspace(n_rows, n_in, n_out) +
-                2 * PN_WORKSPACE_ALIGNMENT / sizeof(real);
     return PN_OK;
 }
 
 pn_status FN(pn_dense_workspace)(size_t n_rows, size_t n_in, size_t n_out, size_t *n_bytes)
 {
     const pn_isa_kernels *isa;
-    size_t elements;
+    size_t most = 0;
     PN_REQUIRE(n_bytes != NULL, PN_NULL_POINTER);
     PN_TRY(pn_ready(&isa));
-    PN_TRY(FN(dense_workspace)(isa, n_rows, n_in, n_out, &elements));
-    *n_bytes = elements * sizeof(real);
+    PN_TRY(FN(check_sizes)(n_rows, n_in, n_out));
+    for (size_t i = 0; (isa = pn_usable_isa(i)) != NULL; i++) {
+        size_t bytes = FN(dense_bytes)(isa, n_rows, n_in, n_out);
+        most = bytes > most ? bytes : most;
+    }
+    *n_bytes = most;
     return PN_OK;
 }
 
@@ -104,10 +117,9 @@ pn_status FN(pn_dense_workspace)(size_t n_rows, size_t n_in, size_t n_out, size_
 static pn_status FN(check_dense)(const pn_isa_kernels *isa, size_t n_rows, size_t n_in, size_t n_out,
                                  pn_activation activation, size_t workspace_bytes)
 {
-    size_t elements;
-    PN_TRY(FN(dense_workspace)(isa, n_rows, n_in, n_out, &elements));
+    PN_TRY(FN(check_sizes)(n_rows, n_in, n_out));
     PN_REQUIRE((unsigned)activation < PN_N_ACTIVATIONS, PN_UNKNOWN_ACTIVATION);
-    PN_REQUIRE(workspace_bytes >= elements * sizeof(real), PN_WORKSPACE_TOO_SMALL);
+    PN_REQUIRE(workspace_bytes >= FN(dense_bytes)(isa, n_rows, n_in, n_out), PN_WORKSPACE_TOO_SMALL);
     return PN_OK;
 }
 
@@ -126,6 +138,69 @@ pn_status FN(pn_dense_forward)(size_t n_rows, size_t n_in, size_t n_out, const r
     return PN_OK;
 }
 
+/* The backward pass of a layer, of which one block of rows is computed at a time. */
+typedef struct FN(dense_gradient) {
+    const FN(pn_kernels) *kernels;
+    size_t n_in, n_out;
+    const real *x, *weight, *a, *grad_a; /* of the rows that are left, as is grad_x */
+    pn_activation activation;
+    real *grad_x;
+    real *grad_z;                        /* [PN_BLOCK_ROWS][n_out] */
+    real *products;
+} FN(dense_gradient);
+
+/* m rows, at most PN_BLOCK_ROWS; goes on to the next ones. */
+static void FN(dense_backward_block)(FN(dense_gradient) *g, size_t m, real *grad_weight, real *grad_bias)
+{
+    const FN(pn_kernels) *kernels = g->kernels;
+    kernels->activate_backward(m * g->n_out, g->activation, g->a, g->grad_a, g->grad_z);
+    if (g->grad_x != NULL) {
+        kernels->dense_backward_x(m, g->n_in, g->n_out, g->grad_z, g->weight, PN_IDENTITY, g->x, g->grad_x,
+                                  g->products);
+        g->grad_x += m * g->n_in;
+    }
+    if (grad_weight != NULL)
+        kernels->dense_backward_weight(m, g->n_in, g->n_out, g->x, g->grad_z, 0, grad_weight, g->products);
+    if (grad_bias != NULL)
+        kernels->dense_backward_bias(m, g->n_out, g->grad_z, 0, grad_bias);
+    g->x += m * g->n_in;
+    g->a += m * g->n_out;
+    g->grad_a += m * g->n_out;
+}
+
+/* All rows; the gradients of weight and bias are sums of blocks, as those of a network. space: dense_bytes, aligned. */
+static void FN(dense_backward_blocks)(FN(dense_gradient) *g, size_t n_rows, real *grad_weight, real *grad_bias,
+                                      real *space)
+{
+    const FN(pn_kernels) *kernels = g->kernels;
+    size_t m = n_rows < PN_BLOCK_ROWS ? n_rows : PN_BLOCK_ROWS, n_weights = g->n_in * g->n_out;
+    g->grad_z = space;
+    real *block = space + m * g->n_out, *error = block + n_weights + g->n_out;
+    g->products = pn_align_workspace(n_rows > m ? error + n_weights + g->n_out : block);
+    if (n_rows == m) {
+        FN(dense_backward_block)(g, m, grad_weight, grad_bias);
+        return;
+    }
+    real *bias_block = block + n_weights, *bias_error = error + n_weights;
+    memset(error, 0, (n_weights + g->n_out) * sizeof(real));
+    if (grad_weight != NULL)
+        memset(grad_weight, 0, n_weights * sizeof(real));
+    if (grad_bias != NULL)
+        memset(grad_bias, 0, g->n_out * sizeof(real));
+    for (; n_rows > 0; n_rows -= m) {
+        m = n_rows < m ? n_rows : m;
+        FN(dense_backward_block)(g, m, grad_weight != NULL ? block : NULL, grad_bias != NULL ? bias_block : NULL);
+        if (grad_weight != NULL)
+            kernels->add_block(n_weights, block, grad_weight, error);
+        if (grad_bias != NULL)
+            kernels->add_block(g->n_out, bias_block, grad_bias, bias_error);
+    }
+    if (grad_weight != NULL)
+        kernels->settle(n_weights, grad_weight, error, grad_weight);
+    if (grad_bias != NULL)
+        kernels->settle(g->n_out, grad_bias, bias_error, grad_bias);
+}
+
 pn_status FN(pn_dense_backward)(size_t n_rows, size_t n_in, size_t n_out, const real *x, const real *weight,
                                 const real *a, const real *grad_a, pn_activation activation,
                                 real *grad_x, real *grad_weight, real *grad_bias,
@@ -140,16 +215,9 @@ pn_status FN(pn_dense_backward)(size_t n_rows, size_t n_in, size_t n_out, const 
     PN_TRY(pn_ready(&isa));
     PN_TRY(FN(check_dense)(isa, n_rows, n_in, n_out, activation, workspace_bytes));
     PN_TRY(pn_check_arrays(inputs, 4, outputs, 4));
-    const FN(pn_kernels) *kernels = &isa->MEMBER;
-    real *grad_z = pn_align_workspace(workspace);
-    real *products = pn_align_workspace(grad_z + n_rows * n_out);
-    kernels->activate_backward(n_rows * n_out, activation, a, grad_a, grad_z);
-    if (grad_x != NULL)
-        kernels->dense_backward_x(n_rows, n_in, n_out, grad_z, weight, PN_IDENTITY, x, grad_x, products);
-    if (grad_weight != NULL)
-        kernels->dense_backward_weight(n_rows, n_in, n_out, x, grad_z, 0, grad_weight, products);
-    if (grad_bias != NULL)
-        kernels->dense_backward_bias(n_rows, n_out, grad_z, 0, grad_bias);
+    FN(dense_gradient) gradient = {.kernels = &isa->MEMBER, .n_in = n_in, .n_out = n_out, .x = x, .weight = weight,
+                                   .a = a, .grad_a = grad_a, .activation = activation, .grad_x = grad_x};
+    FN(dense_backward_blocks)(&gradient, n_rows, grad_weight, grad_bias, pn_align_workspace(workspace));
     return PN_OK;
 }
 

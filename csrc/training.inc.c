@@ -16,8 +16,8 @@ typedef struct FN(run) {
     double *losses;
     const real *x, *y;
     pn_progress *progress;
-    FN(tape) tape;
-    real *batch_x, *batch_y;   /* shuffled rows, gathered */
+    char *tape;                /* room for it */
+    FN(sums) sums;             /* of batches of several blocks */
     size_t *order;
     real *parameters, *snapshot; /* the caller's; the same array in a lazy run with packed weights */
     struct FN(state) {         /* what lasts from call to call, at the start of the workspace */
@@ -50,17 +50,18 @@ static size_t FN(packed_bytes)(size_t n_rows, const pn_network *network, const p
     size_t batch_size = FN(batch_size)(n_rows, training);
     if ((double)training->epochs * (double)((n_rows - 1) / batch_size + 1) < FN(STEPS_TO_PACK))
         return 0;
-    return FN(all_packed_bytes)(batch_size, network, kernels);
+    return FN(all_packed_bytes)(FN(block_rows)(batch_size), network, kernels);
 }
 
 static size_t FN(train_bytes)(size_t n_rows, const pn_network *network, const pn_training *training,
                               const FN(pn_kernels) *kernels, const FN(extent) *e)
 {
     size_t batch_size = FN(batch_size)(n_rows, training);
-    size_t gathered = training->shuffle ? FN(taken)(batch_size * e->n_in) + FN(taken)(batch_size * e->n_out) : 0;
+    size_t packed_bytes = FN(packed_bytes)(n_rows, network, training, kernels);
     return PN_WORKSPACE_ALIGNMENT + FN(STATE_BYTES) + FN(taken)(e->n_parameters) +
-           FN(taken)(FN(order_elements)(n_rows, training)) + gathered +
-           FN(packed_bytes)(n_rows, network, training, kernels) + FN(tape_bytes)(batch_size, network, kernels, e);
+           FN(taken)(FN(order_elements)(n_rows, training)) + packed_bytes +
+           FN(sums_bytes)(batch_size, e, packed_bytes) +
+           FN(tape_bytes)(FN(block_rows)(batch_size), network, kernels, e, training->shuffle);
 }
 
 static pn_status FN(check_training)(size_t n_rows, const pn_network *network, const pn_training *training,
@@ -69,9 +70,7 @@ static pn_status FN(check_training)(size_t n_rows, const pn_network *network, co
     PN_REQUIRE(training != NULL, PN_NULL_POINTER);
     PN_REQUIRE((real)training->learning_rate > 0 && isfinite((real)training->learning_rate), PN_BAD_LEARNING_RATE);
     PN_REQUIRE(!training->shuffle || (uint64_t)n_rows <= UINT64_C(1) << 32, PN_SIZE_OVERFLOW);
-    PN_TRY(FN(measure)(n_rows, network, e));
-    size_t batch_size = FN(batch_size)(n_rows, training);
-    return batch_size == n_rows ? PN_OK : FN(measure)(batch_size, network, e);
+    return FN(measure)(n_rows, network, e);
 }
 
 pn_status FN(pn_train_workspace)(size_t n_rows, const pn_network *network, const pn_training *training,
@@ -79,17 +78,16 @@ pn_status FN(pn_train_workspace)(size_t n_rows, const pn_network *network, const
 {
     const pn_isa_kernels *isa;
     FN(extent) e;
+    size_t most = 0;
     PN_REQUIRE(n_bytes != NULL, PN_NULL_POINTER);
     PN_TRY(pn_ready(&isa));
     PN_TRY(FN(check_training)(n_rows, network, training, &e));
-    *n_bytes = FN(train_bytes)(n_rows, network, training, &isa->MEMBER, &e);
+    for (size_t i = 0; (isa = pn_usable_isa(i)) != NULL; i++) {
+        size_t bytes = FN(train_bytes)(n_rows, network, training, &isa->MEMBER, &e);
+        most = bytes > most ? bytes : most;
+    }
+    *n_bytes = most;
     return PN_OK;
-}
-
-static void FN(gather)(size_t m, size_t n, const size_t *order, const real *rows, real *out)
-{
-    for (size_t i = 0; i < m; i++)
-        memcpy(out + i * n, rows + order[i] * n, n * sizeof *out);
 }
 
 static void FN(make_order)(const FN(run) *run)
@@ -123,31 +121,37 @@ static int FN(take_snapshot)(const FN(run) *run)
 static int FN(step)(const FN(run) *run)
 {
     pn_progress *progress = run->progress;
-    const FN(extent) *e = &run->model.e;
+    const FN(model) *model = &run->model;
     size_t row = progress->row, left = run->n_rows - row, m = left < run->batch_size ? left : run->batch_size;
-    const real *x = run->x + row * e->n_in, *y = run->y + row * e->n_out;
+    FN(rows) rows = {m, run->x, run->y, NULL};
     if (run->training->shuffle) {
         if (row == 0)
             FN(make_order)(run);
-        FN(gather)(m, e->n_in, run->order + row, run->x, run->batch_x);
-        FN(gather)(m, e->n_out, run->order + row, run->y, run->batch_y);
-        x = run->batch_x;
-        y = run->batch_y;
+        rows.order = run->order + row;
+    } else {
+        rows.x += row * model->e.n_in;
+        rows.y += row * model->e.n_out;
     }
-    double sum = FN(loss)(m, &run->model, x, y, run->tape);
+    int is_block = m <= PN_BLOCK_ROWS;
+    FN(tape) tape = FN(take_tape)(run->tape, FN(block_rows)(m), &model->e, run->training->shuffle);
+    double sum = is_block ? FN(loss)(model, &rows, 0, m, &tape) : FN(sum_blocks)(model, &rows, &run->sums, run->tape);
     if (!isfinite(progress->loss_sum + sum))
         return 0;
     if (progress->steps == 0 || progress->steps - run->state->snapshot_progress.steps >= run->steps_per_snapshot)
         if (!FN(take_snapshot)(run))
             return 0;
-    FN(backward)(m, &run->model, x, run->tape, (real)run->training->learning_rate, run->model.parameters);
-    run->state->ahead = run->model.packed != NULL;
+    real rate = (real)run->training->learning_rate;
+    if (is_block)
+        FN(backward)(m, model, tape, rate, (FN(values)){model->parameters, model->packed});
+    else
+        FN(descend)(model, &run->sums, rate);
+    run->state->ahead = model->packed != NULL;
     progress->steps++;
     progress->loss_sum += sum;
     progress->row += m;
     if (progress->row == run->n_rows) {
         if (run->losses != NULL)
-            run->losses[progress->epoch] = progress->loss_sum / FN(denominator)(run->model.network, run->n_rows);
+            run->losses[progress->epoch] = progress->loss_sum / FN(denominator)(model->network, run->n_rows);
         progress->epoch++;
         progress->row = 0;
         progress->loss_sum = 0;
@@ -258,27 +262,29 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
     space += FN(STATE_BYTES);
     run.snapshot = FN(take)(&space, e->n_parameters);
     run.order = (size_t *)(void *)FN(take)(&space, FN(order_elements)(n_rows, training));
-    if (training->shuffle) {
-        run.batch_x = FN(take)(&space, run.batch_size * e->n_in);
-        run.batch_y = FN(take)(&space, run.batch_size * e->n_out);
-    }
     size_t packed_bytes = FN(packed_bytes)(n_rows, network, training, model->kernels);
+    size_t tape_bytes = FN(tape_bytes)(FN(block_rows)(run.batch_size), network, model->kernels, e, training->shuffle);
     if (packed_bytes > 0) {
-        model->packed = (real *)(void *)space;
-        model->packed_rows = run.batch_size;
-        space += packed_bytes;
+        model->packed = FN(take)(&space, packed_bytes / sizeof(real));
+        model->packed_rows = FN(block_rows)(run.batch_size);
+        model->packed_size = packed_bytes / sizeof(real);
         if (training->lazy) {
             model->parameters = run.snapshot;
             run.snapshot = parameters;
         }
-        if (progress->steps == 0)
-            FN(pack_parameters)(model, parameters);
     }
-    run.tape = FN(take_tape)(&space, run.batch_size, e);
+    char *sums = space;
+    run.sums = FN(take_sums)(&space, run.batch_size, e, packed_bytes, tape_bytes);
+    run.tape = space;
+    if (packed_bytes > 0 && progress->steps == 0) {
+        /* Between panels there are numbers that nothing reads but elementwise updates: not to be slow, they are 0. */
+        memset(model->packed, 0, packed_bytes);
+        memset(sums, 0, (size_t)(space - sums));
+        FN(pack_parameters)(model, parameters);
+    }
 
     /* About a second between snapshots: 5e10 operations, of which activations cost some fifty a row and neuron. */
-    double operations = (double)run.batch_size * (6 * (double)e->n_parameters + 50 * (double)e->n_out) +
-                        50 * (double)e->hidden;
+    double operations = (double)run.batch_size * (6 * (double)e->n_parameters + 50 * (double)(e->n_out + e->hidden));
     run.steps_per_snapshot = (size_t)(5e10 / operations) + 16; /* 16: it costs a fraction of a step */
     if (progress->steps == 0 && progress->row != 0)
         FN(make_order)(&run);

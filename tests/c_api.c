@@ -22,6 +22,29 @@ static int n_checks, n_failed;
         }                                                                            \
     } while (0)
 
+/*
+ * bytes = the smallest workspace that a call takes with the instruction set in use. What the library asks for serves
+ * every one of them, so it is the largest of these: kept in `most` from one instruction set to the next.
+ */
+#define FIND_NEED(bytes, asked, most, call)                                          \
+    do {                                                                             \
+        size_t refused = 0, taken = (asked) + 1;                                     \
+        while (refused + 1 < taken) {                                                \
+            bytes = (refused + taken) / 2;                                           \
+            if ((call) == PN_WORKSPACE_TOO_SMALL)                                    \
+                refused = bytes;                                                     \
+            else                                                                     \
+                taken = bytes;                                                       \
+            FN(reset)();                                                             \
+        }                                                                            \
+        bytes = taken;                                                               \
+        CHECK(bytes <= (asked));                                                     \
+        most = bytes > most ? bytes : most;                                          \
+    } while (0)
+
+/* What was asked for, and the most that an instruction set has needed, by dtype and call. */
+static size_t asked_for[2][3], most_needed[2][3];
+
 #define REAL double
 #define FN(name) name##_f64
 #define TYPE_NAME "f64"
@@ -84,6 +107,8 @@ int main(void)
             check_kernels_f64();
             check_kernels_f32();
         }
+    for (int i = 0; i < 6; i++)
+        CHECK(asked_for[i / 3][i % 3] == most_needed[i / 3][i % 3]);
     printf("%d checks, %d failed\n", n_checks, n_failed);
     return n_failed != 0;
 }
@@ -255,8 +280,11 @@ static void FN(check_runs)(void)
         const pn_network wider = {2, layers, PN_LOG_LOSS};
         size_t n_bytes = 0;
         CHECK(FN(pn_forward_workspace)(MANY, &wider, &n_bytes) == PN_OK && n_bytes > 0 && n_bytes < sizeof w->workspace);
+        size_t *needed = most_needed[sizeof(REAL) / 8], least;
+        asked_for[sizeof(REAL) / 8][0] = n_bytes;
+        FIND_NEED(least, n_bytes, needed[0], FN(pn_forward)(MANY, &wider, parameters, x, out, w->workspace, least));
         out[0] = (REAL)NAN;
-        REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_forward)(MANY, &wider, parameters, x, out, w->workspace, n_bytes - 1));
+        REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_forward)(MANY, &wider, parameters, x, out, w->workspace, least - 1));
         REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_forward)(MANY, &wider, parameters, x, out, NULL, 0));
         REFUSES(PN_NULL_POINTER, FN(pn_forward)(MANY, &wider, parameters, x, out, NULL, n_bytes));
         REFUSES(PN_OVERLAP, FN(pn_forward)(MANY, &wider, parameters, x, (REAL *)(void *)w->workspace, w->workspace,
@@ -351,8 +379,12 @@ static void FN(check_runs)(void)
     {
         size_t n_bytes = 0;
         CHECK(FN(pn_train_workspace)(7, n, t, &n_bytes) == PN_OK && n_bytes < sizeof w->workspace);
+        size_t *needed = most_needed[sizeof(REAL) / 8], least;
+        asked_for[sizeof(REAL) / 8][1] = n_bytes;
+        FIND_NEED(least, n_bytes, needed[1], FN(pn_train)(7, n, t, w->parameters, w->x, w->y, 0, w->losses, &w->progress,
+                                                          w->workspace, least));
         REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_train)(7, n, t, w->parameters, w->x, w->y, 0, w->losses, &w->progress,
-                                                     w->workspace, n_bytes - 1));
+                                                     w->workspace, least - 1));
         REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_train)(7, n, t, w->parameters, w->x, w->y, 0, w->losses, &w->progress,
                                                      NULL, 0));
         REFUSES(PN_NULL_POINTER, FN(pn_train)(7, n, t, w->parameters, w->x, w->y, 0, w->losses, &w->progress, NULL,
@@ -472,7 +504,11 @@ static void FN(check_kernels)(void)
     REFUSES(PN_OVERLAP, LAYER(7, 3, 2, x, p, p + 6, PN_TANH, x));
     REFUSES(PN_OVERLAP, LAYER(7, 3, 2, x, p, p + 6, PN_TANH, w->parameters + 7));
     REFUSES(PN_OVERLAP, LAYER(7, 3, 2, x, p, p + 6, PN_TANH, (REAL *)(void *)(space + 64)));
-    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_dense_forward)(7, 3, 2, x, p, p + 6, PN_TANH, out, space, n_bytes - 1));
+    size_t least;
+    asked_for[sizeof(REAL) / 8][2] = n_bytes;
+    FIND_NEED(least, n_bytes, most_needed[sizeof(REAL) / 8][2],
+              FN(pn_dense_forward)(7, 3, 2, x, p, p + 6, PN_TANH, out, space, least));
+    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_dense_forward)(7, 3, 2, x, p, p + 6, PN_TANH, out, space, least - 1));
     CHECK(LAYER(7, 3, 2, x, p, p + 6, PN_TANH, out) == PN_OK && !isnan(out[13]));
     CHECK(LAYER(7, 3, 2, x, p, NULL, PN_TANH, out) == PN_OK);
     FN(reset)();

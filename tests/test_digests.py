@@ -36,6 +36,10 @@ DIGESTS: dict[str, str] = {
     "100-129-65-3-float32": "934683007b6bf003",
     "200-320-200-2-float64": "2d36d9033b63bfca",
     "200-320-200-2-float32": "c2c1e2364404f692",
+    "20-30-2-float64": "a3c0f0919691222c",
+    "20-30-2-float32": "e5b5ffd7396bb62d",
+    "120-140-2-float64": "874d6cfed375ebc7",
+    "120-140-2-float32": "b18a66bacf753f6e",
 }
 
 #: The same on x86-64 without fused multiply-adds.
@@ -56,6 +60,10 @@ BASELINE_DIGESTS: dict[str, str] = {
     "100-129-65-3-float32": "d889d9c4195b07ab",
     "200-320-200-2-float64": "31dec7b3b8050161",
     "200-320-200-2-float32": "7a928a508e954365",
+    "20-30-2-float64": "680fa51e3ed1f18d",
+    "20-30-2-float32": "83b068a4230d556f",
+    "120-140-2-float64": "9805c8407820bf5a",
+    "120-140-2-float32": "46ba8d56198e47f9",
 }
 
 #: name: (layers, loss, rows, batch size, epochs, learning rate)
@@ -72,6 +80,12 @@ RUNS = {
     "200-320-200-2": (  # wide enough for several threads
         [(200, 320, "tanh", True), (320, 200, "sigmoid", True), (200, 2, "identity", True)], "mean_squared_error",
         300, 256, 2, 0.1,
+    ),
+    "20-30-2": (  # batches of three blocks of rows, of whole ones and of none
+        [(20, 30, "tanh", True), (30, 2, "sigmoid", True)], "log_loss", 2000, 900, 3, 0.1,
+    ),
+    "120-140-2": (  # the same with weights that are kept packed
+        [(120, 140, "relu", True), (140, 2, "identity", False)], "mean_squared_error", 1300, 800, 3, 0.1,
     ),
 }  # fmt: skip
 

@@ -7,7 +7,8 @@ Rows are samples. A dense layer computes ``z = x @ weight + bias`` and ``a = f(z
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -100,6 +101,40 @@ LOSSES: dict[str, tuple[Callable[..., Array], Callable[..., Array], Callable[[in
     "mean_squared_error": (_squares, _squares_grad_z, lambda n_rows, n_out: n_rows * n_out),
 }
 
+# ---- Sums over many rows ---------------------------------------------------------------------------------------------
+
+#: Gradients are summed up in blocks of so many rows (PN_BLOCK_ROWS in C), so that memory does not grow with the rows.
+BLOCK_ROWS = 384
+
+
+def blocks_of_rows(n_rows: int) -> Iterator[slice]:
+    """Slices of BLOCK_ROWS rows; the last one has what is left."""
+    for start in range(0, n_rows, BLOCK_ROWS):
+        yield slice(start, min(start + BLOCK_ROWS, n_rows))
+
+
+class RowSum:
+    """
+    The sum of the blocks' gradients, which is as exact for many blocks as for one.
+
+    What is lost when an addition is rounded is itself a number of the same type (Knuth, "The Art of Computer
+    Programming", volume 2, 4.2.2, theorem B); it is added up as well.
+    """
+
+    def __init__(self, like: Array) -> None:
+        self.total, self.error = np.zeros_like(like), np.zeros_like(like)
+
+    def add(self, block: Array) -> None:
+        total = self.total + block
+        added = total - self.total
+        self.error += (self.total - (total - added)) + (block - added)
+        self.total = total
+
+    def value(self) -> Array:
+        result: Array = self.total + self.error
+        return result
+
+
 # ---- A network -------------------------------------------------------------------------------------------------------
 
 
@@ -150,8 +185,10 @@ class Model:
         for _ in range(max_steps):
             if progress.epoch >= training.epochs:
                 break
-            order = self._order_of_rows(training, progress.epoch, len(x))
-            rows = order[progress.row : progress.row + training.batch_size]
+            rows: Any = slice(progress.row, min(progress.row + training.batch_size, len(x)))
+            n_rows = rows.stop - rows.start
+            if training.shuffle:
+                rows = self._order_of_rows(training, progress.epoch, len(x))[rows]
 
             loss_sum = self._backpropagate(x[rows], y[rows], gradient)
             if not np.isfinite(progress.loss_sum + loss_sum):
@@ -164,38 +201,46 @@ class Model:
 
             progress.steps += 1
             progress.loss_sum += loss_sum
-            progress.row += len(rows)
+            progress.row += n_rows
             if progress.row == len(x):
                 losses[progress.epoch] = progress.loss_sum / self._denominator(len(x))
                 progress.epoch, progress.row, progress.loss_sum = progress.epoch + 1, 0, 0.0
 
     def _backpropagate(self, x: Array, y: Array, gradient: Array) -> float:
         """The summed loss; fills `gradient` with dloss/dparameters."""
+        scale = x.dtype.type(1 / self._denominator(len(x)))
+        loss_sum, total = 0.0, RowSum(gradient)
         with np.errstate(all="ignore"):  # the caller looks at the result
-            a = [x]
-            z = x
-            for layer in self.layers:
-                f, _ = ACTIVATIONS[layer.activation]
-                z = _affine(a[-1], layer.weight, layer.bias)
-                a.append(f(z))
+            for rows in blocks_of_rows(len(x)):
+                loss_sum += self._backpropagate_block(x[rows], y[rows], scale, gradient)
+                total.add(gradient)
+            gradient[:] = total.value()
+        return loss_sum
 
-            value, last_grad_z, _ = LOSSES[self.loss]
-            _, f_derivative = ACTIVATIONS[self.layers[-1].activation]
-            loss_sum = float(np.sum(value(z, a[-1], y), dtype=np.float64))
-            scale = x.dtype.type(1 / self._denominator(len(x)))
-            grad_z = scale * last_grad_z(a[-1], y, f_derivative)
+    def _backpropagate_block(self, x: Array, y: Array, scale: Any, gradient: Array) -> float:
+        a = [x]
+        z = x
+        for layer in self.layers:
+            f, _ = ACTIVATIONS[layer.activation]
+            z = _affine(a[-1], layer.weight, layer.bias)
+            a.append(f(z))
 
-            end = len(gradient)
-            for k in reversed(range(len(self.layers))):
-                layer = self.layers[k]
-                if layer.bias is not None:
-                    gradient[end - layer.bias.size : end] = grad_z.sum(axis=0)
-                    end -= layer.bias.size
-                gradient[end - layer.weight.size : end] = (a[k].T @ grad_z).ravel()
-                end -= layer.weight.size
-                if k > 0:
-                    _, f_derivative = ACTIVATIONS[self.layers[k - 1].activation]
-                    grad_z = (grad_z @ layer.weight.T) * f_derivative(a[k])
+        value, last_grad_z, _ = LOSSES[self.loss]
+        _, f_derivative = ACTIVATIONS[self.layers[-1].activation]
+        loss_sum = float(np.sum(value(z, a[-1], y), dtype=np.float64))
+        grad_z = scale * last_grad_z(a[-1], y, f_derivative)
+
+        end = len(gradient)
+        for k in reversed(range(len(self.layers))):
+            layer = self.layers[k]
+            if layer.bias is not None:
+                gradient[end - layer.bias.size : end] = grad_z.sum(axis=0)
+                end -= layer.bias.size
+            gradient[end - layer.weight.size : end] = (a[k].T @ grad_z).ravel()
+            end -= layer.weight.size
+            if k > 0:
+                _, f_derivative = ACTIVATIONS[self.layers[k - 1].activation]
+                grad_z = (grad_z @ layer.weight.T) * f_derivative(a[k])
         return loss_sum
 
     def _denominator(self, n_rows: int) -> int:
@@ -204,9 +249,9 @@ class Model:
 
     def _order_of_rows(self, training: Training, epoch: int, n_rows: int) -> Array:
         """The same until the epoch ends, so it is kept."""
-        key = training.shuffle, training.shuffle_seed, training.first_epoch + epoch if training.shuffle else 0, n_rows
+        key = training.shuffle_seed, training.first_epoch + epoch, n_rows
         if self._order is None or self._order[0] != key:
-            self._order = key, shuffled(*key[1:]) if training.shuffle else np.arange(n_rows)
+            self._order = key, shuffled(*key)
         return self._order[1]
 
     def _diverged(self, progress: Progress, training: Training, n_rows: int) -> DivergedError:
@@ -324,8 +369,12 @@ def dense_backward(
     (x, weight, a, grad_a), out = dense_backward_arguments(x, weight, a, grad_a, out)
     grad_x, grad_weight, grad_bias = out
     with np.errstate(all="ignore"):
-        grad_z = grad_a * ACTIVATIONS[activation][1](a)
-        grad_x[...] = grad_z @ weight.T
-        grad_weight[...] = x.T @ grad_z
-        grad_bias[...] = grad_z.sum(axis=0)
+        weight_sum, bias_sum = RowSum(weight), RowSum(weight[0])
+        for rows in blocks_of_rows(len(x)):
+            grad_z = grad_a[rows] * ACTIVATIONS[activation][1](a[rows])
+            grad_x[rows] = grad_z @ weight.T
+            weight_sum.add(x[rows].T @ grad_z)
+            bias_sum.add(grad_z.sum(axis=0))
+        grad_weight[...] = weight_sum.value()
+        grad_bias[...] = bias_sum.value()
     return out

@@ -256,6 +256,42 @@ def test_result_is_float32_only_if_every_argument_is(kernels):
     assert kernels.tanh_backward(x32, x64).dtype == np.float64
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_byte_order_of_arguments_does_not_change_the_result(kernels, order, kind):
+    x, weight, bias, _ = layer(7, 3, 5, np.dtype(kind))
+    swapped_x, swapped_weight, swapped_bias = (array.astype(order + kind) for array in (x, weight, bias))
+    grad = np.ones((7, 5), order + kind)
+    for name in ("sigmoid", "tanh", "relu"):
+        a = getattr(kernels, name)(swapped_x)
+        grad_z = getattr(kernels, f"{name}_backward")(swapped_x, swapped_x)
+        assert a.dtype == grad_z.dtype == np.dtype(kind)  # unequal for another byte order
+        np.testing.assert_array_equal(a, getattr(kernels, name)(x))
+        np.testing.assert_array_equal(grad_z, getattr(kernels, f"{name}_backward")(x, x))
+    a = kernels.dense_forward(swapped_x, swapped_weight, swapped_bias, "tanh")
+    assert a.dtype == np.dtype(kind)
+    np.testing.assert_array_equal(a, kernels.dense_forward(x, weight, bias, "tanh"))
+    gradients = kernels.dense_backward(swapped_x, swapped_weight, a.astype(order + kind), grad, "tanh")
+    expected = kernels.dense_backward(x, weight, a, grad.astype(kind), "tanh")
+    for ours, theirs in zip(gradients, expected):
+        assert ours.dtype == np.dtype(kind)
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_out_of_another_byte_order_is_refused(kernels, kind):
+    """Both backends say so, also where the argument has that byte order as well."""
+    other = np.dtype(kind).newbyteorder("S")
+    z, out = np.ones((2, 3), other), poisoned((2, 3), other)
+    for call in (
+        lambda: kernels.tanh(z, out=out), lambda: kernels.relu_backward(z, z, out=out),
+        lambda: kernels.dense_forward(z, np.ones((3, 3), kind), out=out),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match=rf"out has dtype {other}, expected float{8 * other.itemsize}"):
+            call()
+    assert np.isnan(out).all()
+
+
 def test_result_into_a_strided_out(kernels, dtype):
     x, weight, bias, _ = layer(7, 3, 5, dtype)
     room = poisoned((14, 10), dtype)

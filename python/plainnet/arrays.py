@@ -43,9 +43,9 @@ def empty_on_cache_line(n: int, dtype: np.dtype[Any]) -> Array:
 
 
 def common_dtype(**arrays: npt.ArrayLike | None) -> np.dtype[Any]:
-    """float32 if every array given is float32, else float64."""
+    """float32 if every array given is float32, in whatever byte order, else float64."""
     given = [as_numbers(name, value).dtype for name, value in arrays.items() if value is not None]
-    return FLOAT32 if all(dtype == FLOAT32 for dtype in given) else FLOAT64
+    return FLOAT32 if all(dtype.newbyteorder("=") == FLOAT32 for dtype in given) else FLOAT64
 
 
 def check_shape(name: str, array: Array, expected: tuple[int, ...], because: str) -> None:

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import plainnet as pn
+
 import textbook
 
 LAYERS = [(3, 5, "tanh", True), (5, 2, "sigmoid", True)]
@@ -203,3 +205,228 @@ def test_layout_property_any_view_of_any_kind(backend, rows, offset, step, colum
     x = room[offset:, :][::step][:rows, ::column_step][:, :3]
     net = textbook.network(LAYERS, "log_loss", seed=1, backend=backend)
     np.testing.assert_array_equal(net.predict(x), net.predict(plain(x, np.float64)))
+
+
+# ---- Objects of other libraries ------------------------------------------------------------------------------------
+#
+# Each rule is tried with a small class that does what the library's does, and with the library where it is installed.
+
+
+class Column:
+    """Like a pandas.Series: of one of NumPy's dtypes, or of one for missing values, an array of which holds objects."""
+
+    def __init__(self, values, dtype):
+        self.values, self.dtype = values, dtype
+
+    def __array__(self, dtype=None, copy=None):
+        plain = isinstance(self.dtype, np.dtype)
+        return np.array(self.values, self.dtype if plain and dtype is None else dtype or object)
+
+    def isna(self):
+        return np.array([value is None for value in self.values])
+
+    def to_numpy(self, dtype=None):
+        return self.__array__(dtype)
+
+
+class PolarsColumn(Column):
+    """Like a polars.Series: it has a name, but no isna; missing numbers become NaN in arrays."""
+
+    isna = None
+
+    def __init__(self, values, dtype, name):
+        super().__init__(values, dtype)
+        self.name = name
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, float)
+
+    def is_null(self):
+        return np.array([value is None for value in self.values])
+
+
+class Frame:
+    """Like a pandas.DataFrame of columns of different kinds, of which NumPy makes an array of objects."""
+
+    def __init__(self, **columns):
+        self._columns = columns
+
+    columns = property(lambda self: list(self._columns))
+
+    def __len__(self):
+        return len(next(iter(self._columns.values())).values)
+
+    def items(self):
+        return self._columns.items()
+
+    def to_numpy(self, dtype=None):
+        return np.array([list(column.values) for column in self._columns.values()], object).T
+
+    def __array__(self, dtype=None, copy=None):
+        return self.to_numpy()
+
+
+class PolarsFrame(Frame):
+    items = None
+
+    def iter_columns(self):
+        return iter(self._columns.values())
+
+
+def frame(a=(1, 2, 3), kind="Int64"):
+    """A text as dtype stands for one that NumPy does not know."""
+    return Frame(a=Column(a, kind), b=Column([0.5, 0.25, 1], np.dtype(float)), c=Column([1, 0, 1], np.dtype(bool)))
+
+
+def polars_frame(a=(1, 2, 3)):
+    columns = {"a": a, "b": [0.5, 0.25, 1], "c": [True, False, True]}
+    return PolarsFrame(**{name: PolarsColumn(values, "Float64", name) for name, values in columns.items()})
+
+
+FRAME_NUMBERS = [[1, 0.5, 1], [2, 0.25, 0], [3, 1, 1]]
+
+
+def pandas_frames(pandas):
+    columns = {"a": [1, 2, 3], "b": [0.5, 0.25, 1], "c": [True, False, True]}
+    plain = pandas.DataFrame(columns)
+    yield plain
+    yield plain.convert_dtypes()  # Int64, Float64, boolean
+    yield plain.astype({"a": "Int64"})
+    yield plain.astype({"b": "float32", "c": "boolean"})
+    yield plain.set_axis(["a", "a", "a"], axis=1)
+    yield plain.set_index(pandas.Index(["items", "columns", "dtype"]))
+
+
+def check_frame(backend, dtype, x):
+    """Its numbers are those of a plain array, as x, as y and in a kernel."""
+    layers = [(3, 5, "tanh", True), (5, 3, "identity", True)]
+    nets = [textbook.network(layers, "mean_squared_error", seed=1, dtype=dtype, backend=backend) for _ in range(2)]
+    numbers = np.array(FRAME_NUMBERS, dtype)
+    np.testing.assert_array_equal(nets[0].predict(x), nets[1].predict(numbers))
+    ours, theirs = (net.fit(data, data, epochs=2, batch_size=2).loss for net, data in zip(nets, (x, numbers)))
+    np.testing.assert_array_equal(ours, theirs)
+    kernels = pn.reference if backend == "numpy" else pn.kernels
+    np.testing.assert_array_equal(kernels.tanh(x), kernels.tanh(FRAME_NUMBERS))
+
+
+@pytest.mark.parametrize("x", [frame(), frame(kind="Float64"), polars_frame()])
+def test_frame_of_numbers_is_taken_whatever_its_dtypes(backend, dtype, x):
+    check_frame(backend, dtype, x)
+
+
+def test_pandas_frame_of_numbers_is_taken_whatever_its_dtypes(backend, dtype):
+    for x in pandas_frames(pytest.importorskip("pandas")):
+        check_frame(backend, dtype, x)
+
+
+def test_polars_frame_of_numbers_is_taken_whatever_its_dtypes(backend, dtype):
+    polars = pytest.importorskip("polars")
+    check_frame(backend, dtype, polars.DataFrame({"a": [1, 2, 3], "b": [0.5, 0.25, 1], "c": [True, False, True]}))
+
+
+def refusals(make):
+    """`make` of a column's values: what is refused, the error, and what the message must hold."""
+    return [
+        (make([1, None, 3]), ValueError, ["x's column 'a' has no value in row 1", "fill or drop"]),
+        (make(["u", "v", "w"]), TypeError, ["x's column 'a' has dtype", "real numbers"]),
+        (make(["u", None, "w"]), TypeError, ["x's column 'a' has dtype", "real numbers"]),
+    ]
+
+
+def check_refusals(backend, cases):
+    for x, error, parts in cases:
+        net = textbook.network(LAYERS, "log_loss", seed=1, backend=backend)
+        before = net.parameters.copy()
+        for call in (net.predict, lambda x: net.fit(x, np.ones((3, 2)))):
+            with pytest.raises(error) as caught:
+                call(x)
+            for part in parts:
+                assert part in str(caught.value)
+        np.testing.assert_array_equal(net.parameters, before)
+
+
+def test_frame_with_missing_values_or_text_names_the_column_and_the_row(backend):
+    check_refusals(backend, refusals(lambda values: frame(a=values)))
+    check_refusals(backend, [(polars_frame([1, None, 3]), ValueError, ["x's column 'a' has no value in row 1"])])
+    objects = frame(kind=np.dtype(object))
+    check_refusals(backend, [(objects, TypeError, ["x's column 'a' has dtype object", ".to_numpy(float)"])])
+
+
+def test_pandas_missing_values_or_text_name_the_column_and_the_row(backend):
+    pandas = pytest.importorskip("pandas")
+
+    def make(values):
+        return pandas.DataFrame({"a": values, "b": [0.5, 0.25, 1], "c": [1, 2, 3]}).convert_dtypes()
+
+    check_refusals(backend, refusals(make))
+    dates = pandas.DataFrame({"a": pandas.to_datetime(["2020-01-01"] * 3), "b": 1, "c": 2})
+    objects = pandas.DataFrame({"a": [1, 2, 3], "b": 1, "c": 2}, dtype=object)
+    check_refusals(backend, [
+        (dates, TypeError, ["x's column 'a' has dtype datetime64"]),
+        (objects, TypeError, ["x's column 'a' has dtype object", ".to_numpy(float)"]),
+        (pandas.Series([True, None, False], dtype="boolean"), ValueError, ["x has no value in row 1"]),
+        (pandas.Series([1, 2], dtype="Int64"), ValueError, ["x has shape (2,)"]),
+    ])  # fmt: skip
+
+
+def test_polars_missing_values_or_text_name_the_column_and_the_row(backend):
+    polars = pytest.importorskip("polars")
+    check_refusals(backend, refusals(lambda values: polars.DataFrame({"a": values, "b": 1.0, "c": True})))
+    missing = polars.DataFrame({"a": [True, None, False], "b": 1.0, "c": True})
+    lazy = polars.LazyFrame({"a": [1.0], "b": 1.0, "c": True})
+    check_refusals(backend, [
+        (missing, ValueError, ["x's column 'a' has no value in row 1"]),
+        (lazy, TypeError, ["LazyFrame", "x.collect()"]),
+    ])  # fmt: skip
+
+
+class SparseMatrix:
+    def toarray(self):
+        return np.eye(3)
+
+
+class Tensor:
+    """Like a torch.Tensor."""
+
+    requires_grad = True
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+
+    def detach(self):
+        return np.eye(3)
+
+
+class OnDevice:
+    """Like an array of CuPy, or a tensor on another device."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Use .get()")
+
+
+def test_objects_that_are_no_arrays_name_their_type_and_the_way_out(backend):
+    check_refusals(backend, [
+        (SparseMatrix(), TypeError, ["x is of type test_inputs.SparseMatrix", "sparse", "x.toarray()"]),
+        (Tensor(), TypeError, ["x is of type test_inputs.Tensor", "x.detach()"]),
+        ([Tensor(), Tensor()], TypeError, ["x is of type list", "detach()"]),
+        (OnDevice(), TypeError, ["x is of type test_inputs.OnDevice", "Use .get()"]),
+    ])  # fmt: skip
+
+
+def test_scipy_sparse_matrix_names_toarray(backend):
+    sparse = pytest.importorskip("scipy.sparse")
+    for kind in (sparse.csr_matrix, sparse.coo_array, sparse.lil_matrix, sparse.dia_array):
+        check_refusals(backend, [(kind(np.eye(3)), TypeError, [f"x is of type {kind.__module__}", "x.toarray()"])])
+
+
+def test_torch_tensor_is_taken_and_one_with_a_gradient_names_detach(backend):
+    torch = pytest.importorskip("torch")
+    tensor = torch.tensor(FRAME_NUMBERS)
+    check_frame(backend, np.dtype(np.float32), tensor.double())
+    tensor.requires_grad_()
+    check_refusals(backend, [
+        (tensor, TypeError, ["x is of type torch.Tensor", "x.detach()"]),
+        (tensor.detach().bfloat16(), TypeError, ["x is of type torch.Tensor", "BFloat16"]),
+        (tensor.detach().to_sparse(), TypeError, ["x is of type torch.Tensor", "to_dense()"]),
+    ])  # fmt: skip
+    check_frame(backend, np.dtype(np.float32), tensor.detach().double())

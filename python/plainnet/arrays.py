@@ -1,37 +1,64 @@
-"""What both backends ask of arrays: kinds, shapes, memory. It imports NumPy alone."""
+"""What both backends ask of arrays: kinds, shapes, memory."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Array: TypeAlias = npt.NDArray[Any]
+from .conversion import Array as Array
+from .conversion import as_numbers, place, shown
 
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
 
 
-def as_numbers(name: str, value: npt.ArrayLike) -> Array:
-    """`value` as an array of real numbers (bool, integer or float), whatever its layout."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array: fill or drop the masked entries first")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} is not a rectangular array of numbers: {error}") from None
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} has dtype {array.dtype}; allowed are real numbers: bool, integers and floats")
-    return array
-
-
 def as_native(name: str, value: npt.ArrayLike, dtype: np.dtype[Any]) -> Array:
-    """`value` as a contiguous, aligned array of `dtype` in native byte order; itself where it is one already."""
+    """
+    `value` as a contiguous, aligned array of `dtype` in native byte order; itself where it is one already.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it does not hold real numbers, or a finite one that is infinite in `dtype`.
+    MemoryError
+    """
     array = as_numbers(name, value)
-    with np.errstate(over="ignore", under="ignore"):  # float64 beyond float32's range becomes inf, and is found as such
-        return np.require(array, dtype, ["C", "A"])
+    try:
+        with np.errstate(over="ignore", under="ignore"):
+            native = np.require(array, dtype, ["C", "A"])
+    except MemoryError:
+        what, n_bytes = f"a copy of {name} as a contiguous array of {dtype}", array.size * dtype.itemsize
+        raise no_memory(what, n_bytes, "hand it over in parts, or as such an array") from None
+    if array.dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize:
+        too_large = np.isinf(native)
+        if too_large.any() and (too_large := too_large & np.isfinite(array)).any():
+            index = tuple(np.argwhere(too_large)[0])
+            remedy = 'scale it, or take dtype="float64"' if dtype == FLOAT32 else "scale it"
+            raise ValueError(
+                f"{name} holds {array[index]!s} ({place(index)}), which {dtype} cannot: its largest number is "
+                f"{np.finfo(dtype).max:.3g}; {remedy}"
+            )
+    return native
+
+
+def no_memory(what: str, n_bytes: int, remedy: str) -> MemoryError:
+    """The error for `n_bytes` that could not be had."""
+    size, units = float(n_bytes), ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
+    while size >= 1024 and len(units) > 1:
+        size, units = size / 1024, units[1:]
+    return MemoryError(f"no memory for {what} ({size:.3g} {units[0]}); {remedy}")
+
+
+def allocate(what: str, shape: int | tuple[int, ...], dtype: npt.DTypeLike, remedy: str) -> Array:
+    """``np.empty``; where memory is short, the error says what for, how much it takes, and the `remedy`."""
+    try:
+        return np.empty(shape, dtype)
+    except (MemoryError, ValueError):  # a ValueError where NumPy itself cannot count the bytes
+        raise no_memory(what, math.prod(np.atleast_1d(shape).tolist()) * np.dtype(dtype).itemsize, remedy) from None
 
 
 def empty_on_cache_line(n: int, dtype: np.dtype[Any]) -> Array:
@@ -56,7 +83,11 @@ def check_shape(name: str, array: Array, expected: tuple[int, ...], because: str
 def check_rows(name: str, array: Array, n_columns: int, because: str) -> None:
     """(n_samples, n_columns) with at least one sample."""
     if array.ndim != 2 or array.shape[1] != n_columns:
-        hint = "; use .reshape(-1, 1)" if array.ndim == 1 and n_columns == 1 else ""
+        hint = ""
+        if array.ndim == 1 and n_columns == 1:
+            hint = f"; np.asarray({name}).reshape(-1, 1) has one column"
+        elif array.shape == (n_columns,):
+            hint = f"; np.asarray({name}).reshape(1, -1) has one row"
         raise ValueError(f"{name} has shape {array.shape}, expected (n_samples, {n_columns}): {because}{hint}")
     if array.shape[0] == 0:
         raise ValueError(f"{name} has shape {array.shape}: there must be at least one sample")
@@ -81,9 +112,9 @@ def as_output(
         If its shape is another, it is read-only, or it shares memory with an input (`in_place` allows an input itself).
     """
     if out is None:
-        return np.empty(shape, dtype)
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"{name} must be a NumPy array, not {type(out).__name__}")
+        return allocate("the result", shape, dtype, "compute it for fewer rows at once")
+    if isinstance(out, np.ma.MaskedArray) or not isinstance(out, np.ndarray):
+        raise TypeError(f"{name} must be a plain NumPy array, not a {type(out).__name__}")
     if out.dtype != dtype or not out.dtype.isnative:
         raise TypeError(f"{name} has dtype {out.dtype}, expected {dtype}")
     check_shape(name, out, shape, "the shape of the result")
@@ -110,14 +141,13 @@ def check_training_data(x: Array, y: Array, loss: str) -> None:
     for name, array in (("x", x), ("y", y)):
         finite = np.isfinite(array)
         if not finite.all():
-            row, column = np.argwhere(~finite)[0]
-            place = f"row {row}, column {column}"
-            raise ValueError(f"{name} holds {array[row, column]} ({place}); training needs finite data")
+            index = tuple(np.argwhere(~finite)[0])
+            raise ValueError(f"{name} holds {array[index]} ({place(index)}); training needs finite data")
     if loss == "log_loss":
         outside = (y < 0) | (y > 1)
         if outside.any():
-            row, column = np.argwhere(outside)[0]
-            raise ValueError(f"y holds {y[row, column]} (row {row}, column {column}); log_loss needs targets in [0, 1]")
+            index = tuple(np.argwhere(outside)[0])
+            raise ValueError(f"y holds {y[index]} ({place(index)}); log_loss needs targets in [0, 1]")
 
 
 # ---- The arguments of single kernels: converted, checked against each other, and the array for the result ------------
@@ -144,7 +174,7 @@ def activation_backward_arguments(
 
 def check_name(kind: str, name: object, allowed: Iterable[str]) -> None:
     if not isinstance(name, str) or name not in allowed:
-        raise ValueError(f"unknown {kind} {name!r}; allowed are {', '.join(map(repr, allowed))}")
+        raise ValueError(f"unknown {kind} {shown(name)}; allowed are {', '.join(map(repr, allowed))}")
 
 
 def _check_layer(x: Array, weight: Array) -> None:
@@ -187,7 +217,7 @@ def dense_backward_arguments(
     check_shape("grad_a", inputs[3], (n_rows, n_out), because)
     if out is None:
         out = (np.empty((n_rows, n_in), dtype), np.empty((n_in, n_out), dtype), np.empty(n_out, dtype))
-    if not isinstance(out, tuple) or len(out) != 3:
+    if not isinstance(out, tuple) or len(out) != 3 or any(array is None for array in out):
         raise TypeError("out must be a tuple of three arrays: (grad_x, grad_weight, grad_bias)")
     names, shapes = ("grad_x", "grad_weight", "grad_bias"), ((n_rows, n_in), (n_in, n_out), (n_out,))
     for k in range(3):

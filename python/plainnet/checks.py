@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import FLOAT32, Array
+from .arrays import FLOAT32, Array, as_native
 from .network import Network
 
 #: The largest relative difference that rounding explains over a run of some thousand steps.
@@ -60,6 +60,11 @@ def relative_difference(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     return float(np.abs(a - b).max()) / (largest if largest > 0 else 1.0)
 
 
+def _check_network(net: object) -> None:
+    if not isinstance(net, Network):
+        raise TypeError(f"net must be a Network, not {type(net).__name__}")
+
+
 def cross_check(net: Network, x: npt.ArrayLike, y: npt.ArrayLike, **fit: Any) -> CrossCheck:
     """
     Trains a copy of `net` with each backend and compares them; `net` itself is not touched.
@@ -75,6 +80,7 @@ def cross_check(net: Network, x: npt.ArrayLike, y: npt.ArrayLike, **fit: Any) ->
     -------
     CrossCheck
     """
+    _check_network(net)
     twins = {backend: net.copy(backend=backend) for backend in ("c", "numpy")}
     losses = {backend: twin.fit(x, y, **fit).loss for backend, twin in twins.items()}
     return CrossCheck(
@@ -123,11 +129,12 @@ def check_gradient(net: Network, x: npt.ArrayLike, y: npt.ArrayLike) -> Gradient
 
     A kink of ``relu`` closer to a pre-activation than the step (about 1e-5) shows up as a difference, but is no error.
     """
+    _check_network(net)
     _, gradient = net.loss_and_gradient(x, y)
     exact = net
     if net.dtype == FLOAT32:
         exact = Network(net.layers, net.loss, net.parameters, dtype="float64", backend=net.backend)
-        x, y = np.asarray(x, np.float32), np.asarray(y, np.float32)  # the numbers that the network saw
+        x, y = as_native("x", x, FLOAT32), as_native("y", y, FLOAT32)  # the numbers that the network saw
     probe = exact.copy()
     numeric = np.empty(len(exact.parameters))
     for k, value in enumerate(exact.parameters):

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
-from .arrays import Array
-from .layers import Dense
+from .arrays import Array, check_name, no_memory
+from .conversion import shown
+from .layers import Dense, as_parameters
+
+Seed: TypeAlias = int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
+
+
+def as_generator(seed: Seed) -> np.random.Generator:
+    """``numpy.random.default_rng(seed)``, with errors that name the argument."""
+    error: type[Exception] = TypeError
+    if not isinstance(seed, bool | str | bytes):
+        try:
+            return np.random.default_rng(seed)
+        except ValueError:
+            error = ValueError
+        except Exception:
+            pass
+    raise error(
+        f"seed is {shown(seed)}; allowed are None, an integer of at least 0, a sequence of such integers, and NumPy's "
+        "SeedSequence, BitGenerator and Generator"
+    )
 
 
 def _glorot(rng: np.random.Generator, n_in: int, n_out: int) -> Array:
@@ -39,9 +60,26 @@ INITIALIZERS: dict[str, Callable[[np.random.Generator, int, int], Array]] = {
 }
 
 
-def initialize(layers: tuple[Dense, ...], name: str, rng: np.random.Generator) -> None:
-    """Draws each layer's weights in order, in float64 whatever the network's dtype: one seed, one starting point."""
-    for layer in layers:
-        layer.weight[...] = INITIALIZERS[name](rng, layer.n_in, layer.n_out)
+def initialize(
+    layers: tuple[Dense, ...], parameters: Array, init: str | npt.ArrayLike, rng: np.random.Generator
+) -> None:
+    """
+    Sets `parameters`, over which `layers` lie, to what `init` says.
+
+    A name draws each layer's weights in order, in float64 whatever the network's dtype: one seed, one starting point.
+    """
+    if not isinstance(init, str):
+        try:
+            parameters[...] = as_parameters("init", init, parameters, "each layer's weight and bias")
+        except TypeError as error:
+            raise TypeError(f"{error}; or one of the names {', '.join(map(repr, INITIALIZERS))}") from None
+        return
+    check_name("init", init, INITIALIZERS)
+    for k, layer in enumerate(layers):
+        try:
+            layer.weight[...] = INITIALIZERS[init](rng, layer.n_in, layer.n_out)
+        except MemoryError:
+            what = f"the starting weights of layers[{k}] = {layer}"
+            raise no_memory(what, 8 * layer.n_in * layer.n_out, "make it smaller, or give init as an array") from None
         if layer.bias is not None:
             layer.bias[...] = 0

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
-from .arrays import Array, as_native, check_name, check_shape
+from .arrays import Array, as_native, check_name, check_shape, empty_on_cache_line, no_memory
+from .conversion import place, shown
 from .reference import ACTIVATIONS
 
 #: More parameters than this cannot be indexed in C.
@@ -23,10 +25,23 @@ def as_count(name: str, value: Any, least: int) -> int:
     try:
         count = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be an integer, not {value!r}") from None
-    if not least <= count <= MAX_PARAMETERS:
-        raise ValueError(f"{name} must be at least {least} (and at most {MAX_PARAMETERS}), not {count}")
+        raise TypeError(f"{name} must be an integer, not {shown(value)}") from None
+    if count < least:
+        raise ValueError(f"{name} must be at least {least}, not {shown(count)}")
+    if count > MAX_PARAMETERS:
+        raise ValueError(f"{name} must be a number that fits into this machine's memory, not {shown(count)}")
     return count
+
+
+def as_parameters(name: str, value: npt.ArrayLike, like: Array, because: str) -> Array:
+    """`value` as finite parameters of the dtype and shape of `like`."""
+    new = as_native(name, value, like.dtype)
+    check_shape(name, new, like.shape, because)
+    finite = np.isfinite(new)
+    if not finite.all():
+        index = tuple(np.argwhere(~finite)[0])
+        raise ValueError(f"{name} holds {new[index]} ({place(index)}); parameters must be finite")
+    return new
 
 
 class Dense:
@@ -52,7 +67,7 @@ class Dense:
     def __init__(self, n_in: int, n_out: int, activation: str = "identity", bias: bool = True) -> None:
         check_name("activation", activation, ACTIVATIONS)
         if not isinstance(bias, bool):
-            raise TypeError(f"bias must be True or False, not {bias!r}")
+            raise TypeError(f"bias must be True or False, not {shown(bias)}")
         self._n_in = as_count("n_in", n_in, 1)
         self._n_out = as_count("n_out", n_out, 1)
         self._activation = activation
@@ -60,7 +75,7 @@ class Dense:
         self._weight: Array | None = None
         self._bias: Array | None = None
         if self.n_parameters > MAX_PARAMETERS:
-            raise ValueError(f"a layer of {self.n_in} x {self.n_out} overflows: at most {MAX_PARAMETERS} parameters")
+            raise ValueError(f"{self} has {self.n_parameters} parameters: no machine of this kind has memory for them")
 
     @property
     def n_in(self) -> int:
@@ -90,9 +105,7 @@ class Dense:
 
     @weight.setter
     def weight(self, value: npt.ArrayLike) -> None:
-        new = as_native("weight", value, self.weight.dtype)
-        check_shape("weight", new, self.weight.shape, "the layer's (n_in, n_out)")
-        self.weight[...] = new
+        self.weight[...] = as_parameters("weight", value, self.weight, "the layer's (n_in, n_out)")
 
     @property
     def bias(self) -> Array | None:
@@ -104,9 +117,7 @@ class Dense:
     def bias(self, value: npt.ArrayLike) -> None:
         if self.bias is None:
             raise ValueError("the layer was made with bias=False")
-        new = as_native("bias", value, self.bias.dtype)
-        check_shape("bias", new, self.bias.shape, "the layer's (n_out,)")
-        self.bias[...] = new
+        self.bias[...] = as_parameters("bias", value, self.bias, "the layer's (n_out,)")
 
     def __repr__(self) -> str:
         bias = "" if self.has_bias else ", bias=False"
@@ -116,7 +127,7 @@ class Dense:
 def check_chain(layers: Sequence[Dense]) -> int:
     """The number of parameters of a network of `layers`, which must fit each other."""
     if not layers:
-        raise ValueError("a network needs at least one layer")
+        raise ValueError("layers is empty: a network needs at least one layer")
     for k, layer in enumerate(layers):
         if not isinstance(layer, Dense):
             raise TypeError(f"layers[{k}] must be a Dense, not {type(layer).__name__}")
@@ -127,8 +138,19 @@ def check_chain(layers: Sequence[Dense]) -> int:
             )
     n_parameters = sum(layer.n_parameters for layer in layers)
     if n_parameters > MAX_PARAMETERS:
-        raise ValueError(f"the network has {n_parameters} parameters; at most {MAX_PARAMETERS} are possible")
+        raise ValueError(f"the network has {n_parameters} parameters: no machine of this kind has memory for them")
     return n_parameters
+
+
+def allocate_parameters(layers: Sequence[Dense], dtype: np.dtype[Any]) -> Array:
+    """Room for the parameters of a network of `layers`."""
+    n_parameters = check_chain(layers)
+    try:
+        return empty_on_cache_line(n_parameters, dtype)
+    except (MemoryError, ValueError):  # a ValueError where NumPy itself cannot count the bytes
+        k = max(range(len(layers)), key=lambda k: layers[k].n_parameters)
+        what = f"the network's {n_parameters} parameters, of which layers[{k}] = {layers[k]} has most"
+        raise no_memory(what, n_parameters * dtype.itemsize, "make it smaller") from None
 
 
 def bind(layers: Sequence[Dense], parameters: Array) -> tuple[Dense, ...]:

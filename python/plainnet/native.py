@@ -9,6 +9,7 @@ held for as long as C may use the pointer.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,12 +22,14 @@ from .arrays import (
     Array,
     activation_arguments,
     activation_backward_arguments,
+    allocate,
     check_name,
     check_training_data,
     dense_backward_arguments,
     dense_forward_arguments,
 )
 from .backend import Layer
+from .conversion import shown
 from .training import DivergedError, Progress, Training, operations_a_row
 
 #: name: number in plainnet.h
@@ -83,7 +86,8 @@ def isa() -> str:
     """
     name = lib.pn_isa()
     if name == _NULL:
-        raise ValueError(f"PLAINNET_ISA names no instruction set of this machine; allowed are {available_isas()}")
+        wanted = os.environ.get("PLAINNET_ISA")
+        raise ValueError(f"PLAINNET_ISA is {wanted!r}; the instruction sets of this machine are {available_isas()}")
     return str(ffi.string(name).decode())
 
 
@@ -95,8 +99,9 @@ def available_isas() -> list[str]:
 
 def set_isa(name: str) -> None:
     """Chooses the instruction set for the whole process; `name` is one of :func:`available_isas`."""
-    if not isinstance(name, str) or lib.pn_set_isa(name.encode()) != lib.PN_OK:
-        raise ValueError(f"unknown instruction set {name!r}; on this machine there are {available_isas()}")
+    if not isinstance(name, str) or name not in available_isas():
+        raise ValueError(f"unknown instruction set {shown(name)}; on this machine there are {available_isas()}")
+    _check(lib.pn_set_isa(name.encode()))
 
 
 def num_threads() -> int:
@@ -112,16 +117,17 @@ def num_threads() -> int:
     """
     n = int(lib.pn_num_threads())
     if n == 0:
-        raise ValueError(f"PLAINNET_NUM_THREADS must be a number from 1 to {lib.PN_MAX_THREADS}")
+        wanted = os.environ.get("PLAINNET_NUM_THREADS")
+        raise ValueError(f"PLAINNET_NUM_THREADS is {wanted!r}; it must be a number from 1 to {lib.PN_MAX_THREADS}")
     return n
 
 
 def set_num_threads(n: int) -> None:
     """Sets the number of threads, 1 to 64, for the whole process."""
     if isinstance(n, bool) or not isinstance(n, int | np.integer):
-        raise TypeError(f"the number of threads must be an integer, not {n!r}")
+        raise TypeError(f"n, the number of threads, must be an integer, not {shown(n)}")
     if not 1 <= n <= lib.PN_MAX_THREADS:
-        raise ValueError(f"the number of threads must be from 1 to {lib.PN_MAX_THREADS}, not {n}")
+        raise ValueError(f"n, the number of threads, must be from 1 to {lib.PN_MAX_THREADS}, not {shown(n)}")
     _check(lib.pn_set_num_threads(int(n)))
 
 
@@ -269,7 +275,9 @@ def _c_training(training: Training) -> Any:
 
 
 def _allocate(n_bytes: int) -> tuple[Any, int]:
-    return _from_buffer(_BYTES, np.empty(max(n_bytes, 1), np.uint8), True), n_bytes
+    remedy = "take fewer rows at once: in fit by a smaller batch_size, in other calls with parts of x"
+    memory = allocate("the workspace of this call", max(n_bytes, 1), np.uint8, remedy)
+    return _from_buffer(_BYTES, memory, True), n_bytes
 
 
 def _bytes_needed(size_function: Any, *sizes: Any) -> int:

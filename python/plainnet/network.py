@@ -5,20 +5,31 @@ from __future__ import annotations
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
-from numpy import empty, ndarray
+from numpy import ndarray
 
 from . import native, reference
-from .arrays import FLOAT32, FLOAT64, Array, as_native, as_output, check_name, check_rows, empty_on_cache_line
+from .arrays import (
+    FLOAT32,
+    FLOAT64,
+    Array,
+    allocate,
+    as_native,
+    as_output,
+    check_name,
+    check_rows,
+    empty_on_cache_line,
+)
 from .backend import Backend
-from .initializers import INITIALIZERS, initialize
+from .conversion import shown
+from .initializers import Seed, as_generator, initialize
 from .interrupt import DeferredInterrupt
-from .layers import Dense, as_count, bind, check_chain
+from .layers import Dense, allocate_parameters, as_count, bind, check_chain
 from .training import Progress, Training, operations_a_row
 
 BACKENDS: dict[str, Callable[[Sequence[Dense], str, Array], Backend]] = {"c": native.Model, "numpy": reference.Model}
@@ -28,8 +39,6 @@ SLICE_SECONDS = 0.08
 
 #: The first slice of a run, before its speed is known: about 10 ms of arithmetic, and for NumPy some steps.
 FIRST_SLICE_OPERATIONS = {"c": 2e7, "numpy": 1e5}
-
-Seed: TypeAlias = int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
 
 
 @dataclass(frozen=True)
@@ -102,28 +111,23 @@ class Network:
         dtype: npt.DTypeLike = "float64",
         backend: str = "c",
     ) -> None:
-        if isinstance(layers, Dense) or not isinstance(layers, Iterable):
-            raise TypeError(f"layers must be a sequence of Dense, not {type(layers).__name__}")
-        layers = list(layers)
-        n_parameters = check_chain(layers)
+        try:
+            layers = list(layers)
+        except TypeError:
+            raise TypeError(f"layers must be a sequence of Dense, not {shown(layers)}") from None
+        check_chain(layers)
         check_name("loss", loss, reference.LOSSES)
         check_name("backend", backend, BACKENDS)
         if loss == "log_loss" and layers[-1].activation != "sigmoid":
             raise ValueError(f'log_loss needs "sigmoid" as the last layer\'s activation, not "{layers[-1].activation}"')
         self._dtype = _as_dtype(dtype)
-        self._parameters = empty_on_cache_line(n_parameters, self._dtype)
+        self._parameters = allocate_parameters(layers, self._dtype)
         self._loss = loss
         self._backend = backend
         self._layers = bind(layers, self._parameters)
 
-        rng = np.random.default_rng(seed)
-        if isinstance(init, str):
-            check_name("init", init, INITIALIZERS)
-            initialize(self.layers, init, rng)
-        else:
-            self.parameters = init
-            if not np.isfinite(self._parameters).all():
-                raise ValueError("init holds NaN or infinity")
+        rng = as_generator(seed)
+        initialize(self.layers, self._parameters, init, rng)
         self._shuffle_seed = int(rng.integers(2**64, dtype=np.uint64))
         self._begun: tuple[Any, Progress] | None = None  # an epoch that was interrupted, and with what
         self._attach()
@@ -181,8 +185,9 @@ class Network:
         """A network of its own with the same parameters and the same place in training, on `backend` if given."""
         twin = object.__new__(Network)
         twin.__setstate__(self.__getstate__())
-        if backend is not None and backend != self.backend:
+        if backend is not None:
             check_name("backend", backend, BACKENDS)
+        if backend not in (None, self.backend):
             twin._backend = backend
             twin._attach()
             twin.epochs_trained = self.epochs_trained
@@ -235,7 +240,7 @@ class Network:
                 return result
         native_x = x if self._is_ready(x, self._n_in) else self._rows("x", x, self._n_in)
         if out is None:
-            result = empty((len(native_x), self._n_out), self._dtype)
+            result = allocate("the result", (len(native_x), self._n_out), self._dtype, "predict fewer rows at once")
             self._model.forward(native_x, result)
             return result
         # Two arrays that both own their memory cannot overlap.
@@ -309,7 +314,7 @@ class Network:
         ----------
         x : array_like (n_samples, n_in)
         y : array_like (n_samples, n_out)
-            Finite numbers; with ``log_loss``, targets within [0, 1].
+            Arrays, nested lists or data frames (pandas, polars) of finite numbers; with ``log_loss``, targets within [0, 1].
         epochs : int
             Passes over all rows, at least 0.
         learning_rate : float
@@ -347,7 +352,7 @@ class Network:
         n_rows = len(native_x)
         batch_size = n_rows if batch_size is None else min(as_count("batch_size", batch_size, 1), n_rows)
         if not isinstance(shuffle, bool | np.bool_):
-            raise TypeError(f"shuffle must be True or False, not {shuffle!r}")
+            raise TypeError(f"shuffle must be True or False, not {shown(shuffle)}")
         shuffle = bool(shuffle) and batch_size < n_rows
 
         self._begin_training()
@@ -371,7 +376,7 @@ class Network:
         """Trains in slices; the losses. Keeps books of what is finished, however it ends."""
         x, y = (array.copy() if np.may_share_memory(array, self._parameters) else array for array in (x, y))
         epochs, batch_size = training.epochs, training.batch_size
-        losses = np.empty(epochs)
+        losses = allocate(f"the losses of {epochs} epochs", epochs, np.float64, "take fewer epochs at once")
         progress = self._take_up(x, y, training)
         operations = batch_size * operations_a_row(self._parameters.size, self._n_out)
         max_steps = max(1, int(FIRST_SLICE_OPERATIONS[self.backend] / operations))
@@ -436,10 +441,10 @@ class Network:
 def _as_dtype(value: npt.DTypeLike) -> np.dtype[Any]:
     try:
         dtype = None if value is None else np.dtype(value)
-    except TypeError:
+    except Exception:  # NumPy has many ways to refuse
         dtype = None
     if dtype is None or dtype not in (FLOAT32, FLOAT64):  # NumPy takes None for float64, in comparisons too
-        raise ValueError(f"unknown dtype {value!r}; allowed are 'float64' and 'float32'")
+        raise ValueError(f"unknown dtype {shown(value)}; allowed are 'float64' and 'float32'")
     return FLOAT32 if dtype == FLOAT32 else FLOAT64
 
 
@@ -447,16 +452,16 @@ def _as_learning_rate(value: Any, dtype: np.dtype[Any]) -> float:
     if type(value) is float and 1e-30 < value < 1e30:
         return value  # the usual case, well within float32
     if isinstance(value, bool | np.bool_ | str | bytes | np.ndarray | complex | np.complexfloating):
-        raise TypeError(f"learning_rate must be a number, not {value!r}")
+        raise TypeError(f"learning_rate must be a number, not {shown(value)}")
     try:
         rate = float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"learning_rate must be a number, not {value!r}") from None
+        raise TypeError(f"learning_rate must be a number, not {shown(value)}") from None
     except OverflowError:
         rate = np.inf
     with np.errstate(over="ignore", under="ignore"):
         if not 0 < dtype.type(rate) < np.inf:
-            raise ValueError(f"learning_rate must be finite and above 0 in {dtype.name}, not {value!r}")
+            raise ValueError(f"learning_rate must be finite and above 0 in {dtype.name}, not {shown(value)}")
     return rate
 
 

@@ -19,8 +19,9 @@ import numpy.typing as npt
 
 from .arrays import Array
 from .checks import AGREEMENT, CrossCheck, relative_difference
+from .initializers import Seed
 from .layers import Dense
-from .network import Network, Seed
+from .network import Network
 from .training import DivergedError
 
 #: How the backends are called in tables.

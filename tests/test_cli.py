@@ -1,19 +1,25 @@
 """``plainnet xor``: what it prints and how it exits."""
 
+import io
+import os
 import re
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from plainnet import DivergedError, checks, cli, xor
+import plainnet as pn
+from plainnet import DivergedError, checks, cli, startup, xor
 
 
 @pytest.fixture
 def plainnet(capsys, monkeypatch, tmp_path):
     """Runs the command line in a directory of its own: (exit status, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "_IN_LOG", (np.inf, np.inf))  # on a slow machine as well
 
     def run(*arguments):
         try:
@@ -141,7 +147,7 @@ def test_starts_compare_both_backends_if_asked(plainnet):
 
 
 def test_starts_count_divergence_as_unsolved(monkeypatch):
-    def diverge(*arguments):
+    def diverge(*arguments, **options):
         raise DivergedError(3)
 
     monkeypatch.setattr(xor, "train", diverge)
@@ -176,6 +182,7 @@ def test_starts_count_divergence_as_unsolved(monkeypatch):
         (["xor", "--picture", "a.png", "--starts", "3"], "not allowed with"),
         (["xor", "--picture", "no/such/place.png"], "no such directory"),
         (["xor", "--picture", "a.exe"], "unknown kind of picture"),
+        (["xor", "--picture", "a" * 300 + ".png"], "name too long"),
     ],
 )
 def test_bad_options_exit_with_2(plainnet, arguments, message):
@@ -188,7 +195,11 @@ def test_bad_options_exit_with_2(plainnet, arguments, message):
 
 @pytest.mark.parametrize(
     ("error", "status", "message"),
-    [(DivergedError(3), 1, "training diverged"), (KeyboardInterrupt(), 130, "interrupted")],
+    [
+        (DivergedError(3), 1, "training diverged"), (KeyboardInterrupt(), 130, "interrupted"),
+        (MemoryError("no memory for the losses"), 1, "no memory for the losses"), (MemoryError(), 1, "out of memory"),
+        (OSError(28, "No space left on device"), 1, "cannot write the output: No space left on device"),
+    ],
 )
 def test_failures_are_said_in_a_line(plainnet, monkeypatch, error, status, message):
     def fail(*arguments, **options):
@@ -236,7 +247,7 @@ def test_missing_matplotlib_is_said_in_a_line(plainnet, monkeypatch, tmp_path):
     assert "pip install matplotlib" in err
 
 
-@pytest.mark.parametrize(("arguments", "expected"), [([], 0), (["--picture", "plainnet-xor.png"], 2)])
+@pytest.mark.parametrize(("arguments", "expected"), [([], 0), (["--picture", "plainnet-xor.png"], 1)])
 def test_unwritable_picture_fails_only_if_asked_for(plainnet, monkeypatch, arguments, expected):
     from plainnet import plot
 
@@ -250,21 +261,237 @@ def test_unwritable_picture_fails_only_if_asked_for(plainnet, monkeypatch, argum
     assert "Picture:" not in out
 
 
+def test_picture_that_may_not_be_written_is_refused_before_training(plainnet, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # as root everything is allowed
+    status, out, err = plainnet("xor", "--picture", "a.png")
+    assert (status, out) == (2, "")
+    assert "argument --picture: a.png: permission denied" in err
+
+
+def test_matplotlib_that_cannot_be_imported_is_said_in_a_line(tmp_path):
+    (tmp_path / "matplotlib").mkdir()
+    (tmp_path / "matplotlib" / "__init__.py").write_text("raise ImportError('made for\\nanother NumPy')")
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = program(["xor", "--epochs", "10"], tmp_path, PYTHONPATH=path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "No picture: matplotlib cannot be imported: made for another NumPy"
+    done = program(["xor", "--epochs", "10", "--picture", "a.png"], tmp_path, PYTHONPATH=path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "argument --picture: matplotlib cannot be imported: made for another NumPy" in done.stderr
+
+
+def test_path_that_the_output_cannot_spell_is_escaped(monkeypatch):
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, "ascii"))
+    cli._say("Picture: /tmp/\u00fc\udcff.png")
+    assert out.getvalue() == b"Picture: /tmp/\\xfc\\udcff.png\n"
+
+
+# ---- How far a long job is -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stages"),
+    [
+        (["--epochs", "20", "--no-picture"], ["epochs with C", "epochs with NumPy"]),
+        (["--epochs", "20", "--no-picture", "--backend", "c"], ["epochs with C"]),
+        (["--starts", "4", "--epochs", "20"], ["starting points"]),
+        (["--starts", "4", "--epochs", "20", "--backend", "both"], ["starting points"]),
+    ],
+)
+def test_progress_goes_to_stderr_and_leaves_the_output_as_it_is(plainnet, monkeypatch, arguments, stages):
+    monkeypatch.setattr(xor, "_EPOCHS_A_PART", 7)
+    status, out, err = plainnet("xor", *arguments)
+    assert (status, err) == (0, "")
+    monkeypatch.setattr(cli, "_IN_LOG", (0.0, 0.0))
+    status, again, err = plainnet("xor", *arguments)
+    assert status == 0
+    timeless = [re.sub(r"time of .*\n.*|[\d.]+ m?s .*", "", text) for text in (out, again)]
+    assert timeless[0] == timeless[1]
+    lines = err.splitlines()
+    for line in lines:
+        assert re.fullmatch(
+            rf"plainnet xor: (Layered|Two-layer) network: \d+ of \d+ ({'|'.join(stages)})(, \d+ (s|min|h) left)?", line
+        )
+    for stage in stages:
+        for name in ("Layered", "Two-layer"):
+            counts = [tuple(map(int, re.findall(r"(\d+) of (\d+)", line)[0])) for line in lines if stage in line
+                      and name in line]  # fmt: skip
+            assert counts[-1][0] == counts[-1][1]  # all are done
+            assert len(counts) >= 3
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_on_a_terminal_is_one_line_that_disappears(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("COLUMNS", "60")
+    seconds = iter([0.0, 0.5, 1.0, 1.1, 4000.0, 4000.3])
+    monkeypatch.setattr(cli.time, "monotonic", lambda: next(seconds))
+    with cli._Progress("Network") as progress:
+        progress("starting points", 1, 8000)
+        progress("starting points", 2, 8000)
+        progress("starting points", 3, 8000)  # too soon after the last
+        progress("starting points", 4001, 8000)
+        progress("epochs with a backend that has quite a long name", 5, 8000)
+    shown = sys.stderr.getvalue()
+    assert "\n" not in shown
+    assert shown.split("\r")[1:3] == [
+        "Network: 2 of 8000 starting points, 67 min left", "Network: 4001 of 8000 starting points, 67 min left",
+    ]  # fmt: skip
+    assert shown.endswith("\r" + " " * 59 + "\r")
+    assert max(map(len, shown.split("\r"))) == 59
+
+
+def test_progress_is_cleared_before_an_error_is_said(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(cli, "_ON_TERMINAL", (0.0, 0.0))
+    with pytest.raises(KeyboardInterrupt), cli._Progress("Network") as progress:  # noqa: PT012
+        progress("epochs", 1, 2)
+        raise KeyboardInterrupt
+    assert re.fullmatch(r"\rNetwork: 1 of 2 epochs\r +\r", sys.stderr.getvalue())
+
+
+def test_progress_that_cannot_be_written_is_no_error(monkeypatch):
+    class Full(Terminal):
+        def write(self, text):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    monkeypatch.setattr(cli, "_ON_TERMINAL", (0.0, 0.0))
+    with cli._Progress("Network") as progress:
+        progress("epochs", 1, 2)
+
+
+def test_training_in_parts_has_the_bits_of_one_fit(backend, monkeypatch):
+    monkeypatch.setattr(xor, "_EPOCHS_A_PART", 7)
+    for system in xor.SYSTEMS.values():
+        x, y = (np.array(rows, float) for rows in (system.x, system.y))
+        whole, parts = system.network(3, backend=backend), system.network(3, backend=backend)
+        done = []
+        losses = xor._fit(parts, x, y, 20, 0.5, done.append)
+        np.testing.assert_array_equal(losses, whole.fit(x, y, 20, 0.5).loss)
+        np.testing.assert_array_equal(parts.parameters, whole.parameters)
+        assert done == [7, 14, 20]
+
+
+def test_divergence_in_parts_names_the_epoch_of_the_whole(backend, monkeypatch):
+    monkeypatch.setattr(xor, "_EPOCHS_A_PART", 7)
+    x, y = np.ones((4, 2)), np.ones((4, 1))
+    whole, parts = (pn.Network([pn.Dense(2, 1)], seed=1, backend=backend) for _ in range(2))
+    with pytest.raises(DivergedError) as expected:
+        whole.fit(x, y, 1000, 100.0)
+    with pytest.raises(DivergedError) as caught:
+        xor._fit(parts, x, y, 1000, 100.0, lambda done: None)
+    assert caught.value.epoch == expected.value.epoch > 7
+    assert str(caught.value) == str(expected.value)
+
+
 # ---- As a program ----------------------------------------------------------------------------------------------------
 
 
+def program(arguments, directory, **environment):
+    """What ``python -m plainnet`` does with `arguments`."""
+    return subprocess.run(
+        [sys.executable, "-m", "plainnet", *arguments], capture_output=True, text=True, cwd=directory, timeout=120,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+
+
 def test_module_runs_as_a_program(tmp_path):
-    command = [sys.executable, "-m", "plainnet", "xor", "--epochs", "50", "--no-picture"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    done = program(["xor", "--epochs", "50", "--no-picture"], tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("the backends agree") == 2
 
 
 def test_closed_pipe_is_no_traceback(tmp_path):
-    command = [sys.executable, "-m", "plainnet", "xor", "--epochs", "50", "--no-picture"]
+    command = [sys.executable, "-m", "plainnet", "xor", "--starts", "1000000"]  # it writes after the pipe is closed
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         process.stdout.close()
         assert process.stderr.read() == ""
+        assert process.wait(120) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize(
+    "arguments", [["xor", "--epochs", "5", "--no-picture"], ["xor", "--starts", "2"], ["xor", "--help"], ["--version"]]
+)
+def test_full_disk_is_said_in_a_line(arguments, tmp_path):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "plainnet", *arguments], stdout=full, stderr=subprocess.PIPE, text=True,
+            cwd=tmp_path, timeout=120,
+        )  # fmt: skip
+    assert done.stderr == "plainnet xor: cannot write the output: No space left on device\n"
+    assert done.returncode == 1
+
+
+def test_closed_outputs_are_no_traceback(tmp_path):
+    command = f"{sys.executable} -m plainnet xor --epochs 5 --no-picture"
+    done = subprocess.run(f"{command} >&-", shell=True, stderr=subprocess.PIPE, text=True, cwd=tmp_path, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = subprocess.run(f"{command} --bad 2>&-", shell=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == 2
+
+
+def test_ctrl_c_ends_with_a_line_and_130(tmp_path):
+    command = [sys.executable, "-m", "plainnet", "xor", "--starts", "1000000"]  # minutes at least: no signal comes late
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+    assert err.splitlines()[-1] == "plainnet xor: interrupted"
+    assert "Traceback" not in err
+    assert process.returncode == 130
+
+
+BAD_ENVIRONMENTS = [
+    ("PLAINNET_ISA", "mmx", [repr(pn.native.available_isas())]),
+    ("PLAINNET_ISA", "AVX2", [repr(pn.native.available_isas())]),
+    *(("PLAINNET_NUM_THREADS", value, ["1 to 64"]) for value in ("0", "65", "-1", "4abc", "four", "1e1")),
+]
+
+
+@pytest.mark.parametrize(("variable", "value", "allowed"), BAD_ENVIRONMENTS)
+def test_unusable_environment_is_said_in_a_line_that_names_the_value(tmp_path, variable, value, allowed):
+    done = program(["xor"], tmp_path, **{variable: value})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"plainnet: {variable} is {value!r}; ")
+    assert done.stderr.count("\n") == 1
+    for part in allowed:
+        assert part in done.stderr
+
+
+def test_unusable_environment_is_said_by_the_installed_script_as_well(tmp_path):
+    script = tmp_path / "plainnet"
+    script.write_text("import sys\nfrom plainnet.cli import main\nsys.exit(main())\n")
+    done = subprocess.run([sys.executable, script, "xor"], capture_output=True, text=True, timeout=120,
+                          env={**os.environ, "PLAINNET_ISA": "mmx"})  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("plainnet: PLAINNET_ISA is 'mmx'; ")
+
+
+@pytest.mark.parametrize(("variable", "value", "allowed"), BAD_ENVIRONMENTS[::2])
+def test_unusable_environment_is_a_value_error_in_a_program(tmp_path, variable, value, allowed):
+    (tmp_path / "imports_it.py").write_text("import plainnet")
+    for arguments in (["-c", "import plainnet"], ["imports_it.py"], ["-m", "imports_it"]):
+        done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=120, cwd=tmp_path,
+                              env={**os.environ, variable: value})  # fmt: skip
+        assert done.returncode == 1
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith(f"ValueError: {variable} is {value!r}; ")
+        for part in allowed:
+            assert part in last
+
+
+def test_ctrl_c_while_the_package_is_imported_ends_with_a_line_and_130(capsys):
+    with pytest.raises(SystemExit) as stop:
+        startup.give_up(KeyboardInterrupt())
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "plainnet: interrupted\n"
 
 
 def test_core_and_tables_never_import_matplotlib(tmp_path):

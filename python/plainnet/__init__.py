@@ -4,7 +4,14 @@ plainnet: small and medium dense neural networks, trained and run on a CPU.
 Every equation stands twice: in :mod:`plainnet.reference` in NumPy, to be read, and in C kernels, to be used.
 """
 
-from . import kernels, native, reference
+from . import startup
+
+try:
+    from . import kernels, native, reference
+except (ValueError, KeyboardInterrupt) as error:  # an unusable environment variable; Ctrl-C while NumPy is imported
+    if not startup.is_command():
+        raise
+    startup.give_up(error)
 from .checks import CrossCheck, GradientCheck, check_gradient, cross_check
 from .layers import Dense
 from .native import num_threads, set_num_threads

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import math
 import os
+import shutil
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -30,9 +35,12 @@ and with the C backend, and shows that they agree. With matplotlib installed it
 draws the loss curves and what the networks have learned."""
 
 _EPILOG = """\
-exit status: 0; 1 if the backends disagree or training diverges; 2 for bad
-options. The backends agree when their parameters, predictions and loss curves
-differ by at most 1e-11 (float64) or 1e-4 (float32) of the largest entry."""
+Results go to standard output; long runs say on standard error how far they
+are. The backends agree when their parameters, predictions and loss curves
+differ by at most 1e-11 (float64) or 1e-4 (float32) of the largest entry.
+
+exit status: 0; 1 if the backends disagree, training diverges or the output
+cannot be written; 2 for bad options; 130 after Ctrl-C."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,24 +55,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 if the backends disagree or training diverges; 2 if the picture cannot be written; 130 after Ctrl-C.
+        0; 1 if the backends disagree, training diverges or the output cannot be written; 130 after Ctrl-C.
 
     Raises
     ------
     SystemExit
         With code 2 for bad options, and 0 for ``--help`` and ``--version``.
     """
-    options = _parse(argv)
     try:
-        return _starts(options) if options.starts else _compare(options)
-    except DivergedError as error:
-        print(f"plainnet xor: {error}", file=sys.stderr)
+        try:
+            options = _parse(argv)
+            return _starts(options) if options.starts else _compare(options)
+        finally:
+            if sys.stdout is not None:  # after --help as well, as at exit a full disk would print a traceback
+                sys.stdout.flush()
+    except (DivergedError, MemoryError) as error:
+        _complain(str(error) or "out of memory")
         return 1
     except KeyboardInterrupt:
-        print("plainnet xor: interrupted", file=sys.stderr)
+        _complain("interrupted")
         return 130
-    except BrokenPipeError:  # the reader, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # of which the reader, `head` say, is the cause
+            _complain(f"cannot write the output: {error.strerror or error}")
+        with contextlib.suppress(OSError, ValueError):  # what is still in the buffer goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
@@ -72,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("plainnet", description="Small and medium dense neural networks on a CPU.")
+    parser = _Parser("plainnet", description="Small and medium dense neural networks on a CPU.")
     parser.add_argument("--version", action="version", version=f"plainnet {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     command = commands.add_parser(
@@ -101,17 +116,23 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     if options.picture is not None:
         if options.starts:
             command.error("argument --picture: not allowed with argument --starts")
-        if not _have_matplotlib():
-            command.error(f"argument --picture: {_NO_MATPLOTLIB}")
-        from . import plot
-
         try:
-            plot.check_path(options.picture)
+            _plot().check_path(options.picture)
         except ValueError as error:
             command.error(f"argument --picture: {error}")
     chosen = options.backend or ("c" if options.starts else "both")
     options.backends = ("c", "numpy") if chosen == "both" else (chosen,)
     return options
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse passes over every error of writing; here a lost ``--help`` is one."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if file is not None and file is sys.stdout:
+            file.write(message)
+        else:
+            super()._print_message(message, file)
 
 
 class _integer:
@@ -148,9 +169,11 @@ def _compare(options: argparse.Namespace) -> int:
     _say(f"Two networks on XOR, trained by {_names(options.backends)}; {_settings(options)}")
     results = []
     for number, system in enumerate(xor.SYSTEMS.values(), 1):
-        result = xor.train(
-            system, options.seed, options.backends, options.epochs, options.learning_rate, options.dtype, repeats=5
-        )
+        with _Progress(system.name) as progress:
+            result = xor.train(
+                system, options.seed, options.backends, options.epochs, options.learning_rate, options.dtype, repeats=5,
+                progress=progress,
+            )  # fmt: skip
         _say(f"\n{number}. {xor.report(result)}")
         results.append(result)
     checks = [result.check for result in results if result.check is not None]
@@ -167,9 +190,11 @@ def _starts(options: argparse.Namespace) -> int:
     for number, system in enumerate(xor.SYSTEMS.values(), 1):
         rate = system.learning_rate if options.learning_rate is None else options.learning_rate
         _say("\n".join(["", f"{number}. " + xor.describe(system, rate)[0], *xor.describe(system, rate)[1:], ""]))
-        starts = xor.train_starts(
-            system, options.starts, options.seed, options.backends, options.epochs, options.learning_rate, options.dtype
-        )
+        with _Progress(system.name) as progress:
+            starts = xor.train_starts(
+                system, options.starts, options.seed, options.backends, options.epochs, options.learning_rate,
+                options.dtype, progress,
+            )  # fmt: skip
         _say(xor.report_starts(starts))
         agree = agree and starts.agree
     _explain(options, agree)
@@ -177,7 +202,14 @@ def _starts(options: argparse.Namespace) -> int:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # which need not know every letter of a path
+    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+
+
+def _complain(text: str) -> None:
+    """A line on standard error, if that can be written."""
+    with contextlib.suppress(OSError):
+        print(f"plainnet xor: {text}", file=sys.stderr, flush=True)
 
 
 def _names(backends: Sequence[str]) -> str:
@@ -204,20 +236,91 @@ def _explain(options: argparse.Namespace, agree: bool) -> None:
 def _picture(options: argparse.Namespace, results: list[xor.Result]) -> int:
     if options.no_picture:
         return 0
-    if not _have_matplotlib():
-        _say(f"No picture: {_NO_MATPLOTLIB}")
+    try:
+        plot = _plot()
+    except ValueError as error:
+        _say(f"No picture: {error}")
         return 0
-    from . import plot
-
     path = options.picture or DEFAULT_PICTURE
     try:
         plot.write_picture(results, path)
     except OSError as error:
-        print(f"plainnet xor: no picture: {error}; --picture PATH puts it elsewhere", file=sys.stderr)
-        return 0 if options.picture is None else 2
+        _complain(f"no picture: {error}; --picture PATH puts it elsewhere")
+        return 0 if options.picture is None else 1
     _say(f"Picture: {path.resolve()}")
     return 0
 
 
-def _have_matplotlib() -> bool:
-    return importlib.util.find_spec("matplotlib") is not None
+def _plot() -> ModuleType:
+    """The module that draws; a ValueError says why there is none."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ValueError(_NO_MATPLOTLIB)
+    try:
+        from . import plot
+    except Exception as error:  # an installation that does not fit the others, or its own settings
+        raise ValueError(f"matplotlib cannot be imported: {' '.join(str(error).split())}") from error
+    return plot
+
+
+# ---- How far a long job is -------------------------------------------------------------------------------------------
+
+# Seconds before the first word and between words, on a terminal and elsewhere.
+_ON_TERMINAL = 1.0, 0.2
+_IN_LOG = 10.0, 10.0
+
+
+class _Progress:
+    """
+    Says on standard error how far a job is, if it takes long.
+
+    On a terminal that is one line, which is written over and disappears at the end; elsewhere a line now and then.
+    """
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._is_terminal = sys.stderr is not None and sys.stderr.isatty()
+        first, self._interval = _ON_TERMINAL if self._is_terminal else _IN_LOG
+        self._due = time.monotonic() + first
+        self._stage, self._done = "", math.inf
+        self._shown = ""
+
+    def __call__(self, stage: str, done: float, total: int) -> None:
+        """`done` of `total` things, which `stage` names."""
+        now = time.monotonic()
+        if stage != self._stage or done < self._done:
+            self._stage, self._stage_began, self._done_before = stage, now, done
+        self._done = done
+        if now >= self._due:
+            self._due = now + self._interval
+            text = f"{self._title}: {int(done)} of {total} {stage}"
+            if done > self._done_before:
+                left = (now - self._stage_began) * (total - done) / (done - self._done_before)
+                text += f", {_rough_duration(left)} left"
+            self._show(text)
+
+    def _show(self, text: str) -> None:
+        if self._is_terminal:
+            text = text[: shutil.get_terminal_size().columns - 1]
+            line = f"\r{text:{len(self._shown)}}" if text else f"\r{'':{len(self._shown)}}\r"
+            self._shown = text
+        else:
+            line = f"plainnet xor: {text}\n"
+        with contextlib.suppress(OSError):  # results matter more
+            sys.stderr.write(line)
+            sys.stderr.flush()
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._shown:
+            self._show("")
+
+
+def _rough_duration(seconds: float) -> str:
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -2,8 +2,9 @@
 The C kernels, one at a time, on arrays.
 
 Arguments are anything that NumPy takes for an array of real numbers, in any layout, and data frames of pandas and
-polars without missing values; results are float32 if every argument is, else float64. ``out`` receives the result and is returned; it must have the result's shape and dtype and
-may not overlap an input, but the elementwise functions accept one of their inputs itself.
+polars without missing values; results are float32 if every argument is, else float64. ``out`` receives the result and
+is returned; it must have the result's shape and dtype and may not overlap an input, but the elementwise functions
+accept one of their inputs itself.
 :mod:`plainnet.reference` has the same functions in NumPy.
 """
 

@@ -314,7 +314,8 @@ class Network:
         ----------
         x : array_like (n_samples, n_in)
         y : array_like (n_samples, n_out)
-            Arrays, nested lists or data frames (pandas, polars) of finite numbers; with ``log_loss``, targets within [0, 1].
+            Arrays, nested lists or data frames (pandas, polars) of finite numbers; with ``log_loss``, targets within
+            [0, 1].
         epochs : int
             Passes over all rows, at least 0.
         learning_rate : float

@@ -6,6 +6,7 @@ The only module that imports matplotlib, which is optional; pyplot and its globa
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +30,16 @@ def check_path(path: Path) -> None:
     Raises
     ------
     ValueError
-        If its directory does not exist, or its ending is no format that matplotlib writes.
+        If its directory does not exist, it may not be written, or its ending is no format that matplotlib writes.
     """
-    if path.is_dir() or not path.parent.is_dir():
-        raise ValueError(f"{path}: {'is a directory' if path.is_dir() else 'no such directory'}")
+    try:
+        exists = path.exists()
+        if path.is_dir() or not path.parent.is_dir():
+            raise ValueError(f"{path}: {'is a directory' if path.is_dir() else 'no such directory'}")
+    except OSError as error:  # a name that is too long, a directory that may not be entered
+        raise ValueError(f"{path}: {error.strerror}") from None
+    if not os.access(path if exists else path.parent, os.W_OK):
+        raise ValueError(f"{path}: permission denied")
     formats = FigureCanvasAgg.get_supported_filetypes()
     if _format(path) not in formats:
         raise ValueError(f"{path}: unknown kind of picture; endings that work are {', '.join(sorted(formats))}")

@@ -11,8 +11,9 @@ import math
 import statistics
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ import numpy.typing as npt
 from .arrays import Array
 from .checks import AGREEMENT, CrossCheck, relative_difference
 from .initializers import Seed
-from .layers import Dense
+from .layers import Dense, as_count
 from .network import Network
 from .training import DivergedError
 
@@ -32,6 +33,12 @@ EPOCHS = 1500
 # Timed runs of each backend, and the seconds after which no more are begun.
 _REPEATS = 5
 _SECONDS_TO_REPEAT = 3.0
+
+#: Hears of progress: what is counted, how many are done, and of how many.
+Progress: TypeAlias = Callable[[str, float, int], None]
+
+#: It hears of it after so many epochs: 1 ms in C, about a second in NumPy.
+_EPOCHS_A_PART = 10_000
 
 # ---- The two systems -------------------------------------------------------------------------------------------------
 
@@ -164,6 +171,7 @@ def train(
     learning_rate: float | None = None,
     dtype: npt.DTypeLike = "float64",
     repeats: int = 1,
+    progress: Progress | None = None,
 ) -> Result:
     """
     Trains `system` from one starting point with each of `backends`.
@@ -179,6 +187,8 @@ def train(
     dtype : float64 or float32
     repeats : int
         How often to train, for the timing; backends take turns. No repeat is begun after three seconds.
+    progress : function of (stage, done, total), optional
+        Is called now and then.
 
     Returns
     -------
@@ -189,6 +199,7 @@ def train(
     DivergedError
         If the loss becomes NaN or infinite.
     """
+    epochs = as_count("epochs", epochs, 0)
     rate = system.learning_rate if learning_rate is None else learning_rate
     start = system.network(seed, dtype)
     x, y = (np.array(rows, start.dtype) for rows in (system.x, system.y))
@@ -201,12 +212,27 @@ def train(
         for backend in backends:
             network = start.copy(backend)
             before = time.perf_counter()
-            loss = network.fit(x, y, epochs, rate).loss
+            stage = f"epochs with {BACKEND_TITLES[backend]}"
+            loss = _fit(network, x, y, epochs, rate, lambda done: progress and progress(stage, done, epochs))
             seconds[backend].append(time.perf_counter() - before)
             if repeat == 0:
                 runs[backend] = Run(network, loss, network.predict(x), ())
     timed = {b: Run(run.network, run.loss, run.predictions, tuple(seconds[b])) for b, run in runs.items()}
     return Result(system, timed, seed, epochs, rate)
+
+
+def _fit(
+    network: Network, x: Array, y: Array, epochs: int, rate: float, report: Callable[[int], object]
+) -> npt.NDArray[np.float64]:
+    """The losses of one ``fit``, bit for bit, made of several: `report` hears how many epochs are done."""
+    losses = []
+    for first in range(0, max(epochs, 1), _EPOCHS_A_PART):
+        try:
+            losses.append(network.fit(x, y, min(_EPOCHS_A_PART, epochs - first), rate).loss)
+        except DivergedError as error:
+            raise DivergedError(first + error.epoch) from None
+        report(min(first + _EPOCHS_A_PART, epochs))
+    return np.concatenate(losses)
 
 
 # ---- Tables ----------------------------------------------------------------------------------------------------------
@@ -326,14 +352,21 @@ def train_starts(
     epochs: int = EPOCHS,
     learning_rate: float | None = None,
     dtype: npt.DTypeLike = "float64",
+    progress: Progress | None = None,
 ) -> Starts:
     """Trains `system` from `n` starting points; the arguments are those of :func:`train`."""
+    stages = [f"epochs with {BACKEND_TITLES[backend]}" for backend in backends]
     n_right: list[int] = []
     losses: list[float] = []
     checks: list[CrossCheck] = []
-    for seed in range(first_seed, first_seed + n):
+    for k in range(n):
+
+        def report(stage: str, done: float, total: int) -> None:
+            if progress:
+                progress("starting points", k + (stages.index(stage) + done / total) / len(stages), n)
+
         try:
-            result = train(system, seed, backends, epochs, learning_rate, dtype)
+            result = train(system, first_seed + k, backends, epochs, learning_rate, dtype, progress=report)
         except DivergedError:
             n_right.append(-1)
             losses.append(math.inf)

@@ -456,6 +456,20 @@ def test_workspace_beyond_memory_names_the_batch_size():
         pn.native._allocate(2**61)
 
 
+def test_values_in_between_beyond_memory_name_the_batch_size(monkeypatch):
+    def fail(x, weight, bias):
+        raise MemoryError("Unable to allocate 3. TiB")
+
+    world = World("numpy")
+    monkeypatch.setattr(pn.reference, "_affine", fail)
+    for call in (
+        lambda: world.net.predict(world.x), lambda: world.net.fit(world.x, world.y),
+        lambda: world.net.loss_and_gradient(world.x, world.y), lambda: world.net.train_on_batch(world.x, world.y),
+    ):  # fmt: skip
+        with pytest.raises(MemoryError, match=r"3\. TiB.*; take fewer rows .* batch_size"):
+            call()
+
+
 def test_starting_weights_beyond_memory_name_their_layer(backend, monkeypatch):
     """They are drawn in float64, apart from the parameters."""
     def fail(rng, n_in, n_out):

@@ -215,6 +215,8 @@ def test_layout_property_any_view_of_any_kind(backend, rows, offset, step, colum
 class Column:
     """Like a pandas.Series: of one of NumPy's dtypes, or of one for missing values, an array of which holds objects."""
 
+    dtype = None
+
     def __init__(self, values, dtype):
         self.values, self.dtype = values, dtype
 
@@ -378,6 +380,18 @@ def test_polars_missing_values_or_text_name_the_column_and_the_row(backend):
         (missing, ValueError, ["x's column 'a' has no value in row 1"]),
         (lazy, TypeError, ["LazyFrame", "x.collect()"]),
     ])  # fmt: skip
+
+
+def test_one_column_or_row_says_how_to_shape_it(backend):
+    """By words that work for lists and frames' columns, which have no reshape of their own."""
+    net = pn.Network([pn.Dense(3, 1)], seed=0, backend=backend)
+    x, y = np.ones((4, 3)), Column([1, 2, 3, 4], "Int64")
+    with pytest.raises(ValueError, match=r"y has shape \(4,\).*; np.asarray\(y\).reshape\(-1, 1\) has one column"):
+        net.fit(x, y)
+    net.fit(x, np.asarray(y).reshape(-1, 1).astype(float))
+    with pytest.raises(ValueError, match=r"x has shape \(3,\).*; np.asarray\(x\).reshape\(1, -1\) has one row"):
+        net.predict([1, 2, 3])
+    assert net.predict(np.asarray([1, 2, 3]).reshape(1, -1)).shape == (1, 1)
 
 
 class SparseMatrix:

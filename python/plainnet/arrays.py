@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from .conversion import Array as Array
 from .conversion import as_numbers, place, shown
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
@@ -51,6 +55,23 @@ def no_memory(what: str, n_bytes: int, remedy: str) -> MemoryError:
     while size >= 1024 and len(units) > 1:
         size, units = size / 1024, units[1:]
     return MemoryError(f"no memory for {what} ({size:.3g} {units[0]}); {remedy}")
+
+
+#: What helps where values in between, a set for each row, need more memory than there is.
+FEWER_ROWS = "take fewer rows at once: in fit by a smaller batch_size, in other calls with parts of x"
+
+
+def names_fewer_rows(method: Callable[P, T]) -> Callable[P, T]:
+    """Lets a MemoryError of `method` say what helps."""
+
+    @functools.wraps(method)
+    def wrapped(*arguments: P.args, **keywords: P.kwargs) -> T:
+        try:
+            return method(*arguments, **keywords)
+        except MemoryError as error:
+            raise MemoryError(f"no memory for the values in between ({error}); {FEWER_ROWS}") from None
+
+    return wrapped
 
 
 def allocate(what: str, shape: int | tuple[int, ...], dtype: npt.DTypeLike, remedy: str) -> Array:

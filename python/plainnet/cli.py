@@ -78,8 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if not isinstance(error, BrokenPipeError):  # of which the reader, `head` say, is the cause
             _complain(f"cannot write the output: {error.strerror or error}")
-        with contextlib.suppress(OSError, ValueError):  # what is still in the buffer goes nowhere
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with contextlib.suppress(OSError, AttributeError):  # of an output that is no file
+            output = sys.stdout.fileno()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), output)  # for what is still in the buffer
         return 1
 
 
@@ -99,7 +100,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--epochs", type=_integer(1, _MOST_EPOCHS), default=xor.EPOCHS, metavar="N",
         help=f"passes over the four rows (default {xor.EPOCHS})")  # fmt: skip
     rates = " and ".join(f"{system.learning_rate:g}" for system in xor.SYSTEMS.values())
-    add("--learning-rate", type=_rate, metavar="RATE", help=f"of both systems (default: their own, {rates})")
+    add("--learning-rate", type=_rate, metavar="RATE", help=f"of both networks (default: their own, {rates})")
     add("--dtype", choices=["float64", "float32"], default="float64", help="default float64")
     add("--backend", choices=["both", "c", "numpy"], help="default both; with --starts, c")
     add("--starts", type=_integer(1, _MOST_STARTS), metavar="N",

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from ._plainnet import ffi, lib
 from ._small import SmallCalls
 from .arrays import (
+    FEWER_ROWS,
     Array,
     activation_arguments,
     activation_backward_arguments,
@@ -275,8 +276,7 @@ def _c_training(training: Training) -> Any:
 
 
 def _allocate(n_bytes: int) -> tuple[Any, int]:
-    remedy = "take fewer rows at once: in fit by a smaller batch_size, in other calls with parts of x"
-    memory = allocate("the workspace of this call", max(n_bytes, 1), np.uint8, remedy)
+    memory = allocate("the workspace of this call", max(n_bytes, 1), np.uint8, FEWER_ROWS)
     return _from_buffer(_BYTES, memory, True), n_bytes
 
 

@@ -21,6 +21,7 @@ from .arrays import (
     check_training_data,
     dense_backward_arguments,
     dense_forward_arguments,
+    names_fewer_rows,
 )
 from .backend import Layer, SmallCalls
 from .training import DivergedError, Progress, Training
@@ -149,6 +150,7 @@ class Model:
         self._kept: tuple[Array, Progress] | None = None
         self._order: tuple[tuple[int, ...], Array] | None = None
 
+    @names_fewer_rows
     def forward(self, x: Array, out: Array) -> None:
         """`out` (n_samples, n_out) = the network's output for `x` (n_samples, n_in)."""
         a = x
@@ -158,6 +160,7 @@ class Model:
                 a = f(_affine(a, layer.weight, layer.bias))
         out[...] = a
 
+    @names_fewer_rows
     def loss_and_gradient(self, x: Array, y: Array, gradient: Array) -> float:
         """The loss of `x`, `y`; `gradient` is laid out as the parameters."""
         check_training_data(x, y, self.loss)
@@ -173,6 +176,7 @@ class Model:
             raise DivergedError(0) from None
         return float(losses[0])
 
+    @names_fewer_rows
     def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
         """Goes on from `progress` for `max_steps` steps, or to the end."""
         if progress.steps == 0:

@@ -301,7 +301,7 @@ def _report_times(result: Result) -> list[str]:
     ratio = ""
     if len(medians) == 2:
         quotient = medians["numpy"] / medians["c"]
-        ratio = f"; NumPy / C = {quotient:.0f}" if quotient >= 10 else f"; NumPy / C = {quotient:.1f}"
+        ratio = f"; NumPy takes {quotient:.{0 if quotient >= 10 else 1}f} times as long"
     return [f"  time of {result.epochs} epochs, median of {n} runs{ratio}", f"    {each}"]
 
 

@@ -101,7 +101,9 @@ def test_layout_of_x_gives_the_bits_of_a_contiguous_copy(backend, dtype, layout)
     np.testing.assert_array_equal(plain(x, dtype), kept)  # the input itself is untouched
 
 
-@pytest.mark.parametrize("layout", set(LAYOUTS) - {"int64", "int8", "uint16-big-endian", "list-of-ints"})
+@pytest.mark.parametrize(  # of values within [0, 1]
+    "layout", [layout for layout in LAYOUTS if layout not in {"int64", "int8", "uint16-big-endian", "list-of-ints"}]
+)
 def test_layout_of_y_gives_the_bits_of_a_contiguous_copy(backend, dtype, layout):
     x, y = data(3, dtype), LAYOUTS[layout](data(2, dtype))
     net, twin = (textbook.network(LAYERS, "log_loss", seed=1, dtype=dtype, backend=backend) for _ in range(2))

@@ -92,11 +92,17 @@ static inline PN_INLINE void FN(tanh_backward)(size_t n, const real *a, const re
         grad_z[i] = grad_a[i] * FN(fma)(-a[i], a[i], 1);
 }
 
+/* grad_a where a > 0, elsewhere relu(a), which is 0 or NaN. Chosen, not multiplied: grad_a may be infinite where a is 0. */
 static inline PN_INLINE void FN(relu_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
 {
+    const FN(vec) zero = {0};
+    for (; n >= PN_LANES; n -= PN_LANES, a += PN_LANES, grad_a += PN_LANES, grad_z += PN_LANES) {
+        FN(vec) value = FN(load)(a);
+        FN(store)(grad_z, FN(choose)(value > zero, FN(load)(grad_a), FN(vec_max)(zero, value)));
+    }
     PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
-        grad_z[i] = a[i] > 0 ? grad_a[i] : 0 * a[i];
+        grad_z[i] = a[i] > 0 ? grad_a[i] : a[i] < 0 ? 0 : a[i];
 }
 
 /* The activations by number: to add one, write it above and name it in both of these. */

@@ -28,7 +28,7 @@ static inline PN_INLINE void FN(log_loss)(size_t n, const real *z, const real *y
     }
 }
 
-/* (a - y)^2, with the gradient 2 (a - y) f'(z). */
+/* (a - y)^2, with the gradient 2 (a - y) f'(z). Times 2 scale first: where scale is below 1/2, nothing overflows. */
 static inline PN_INLINE void FN(squares)(size_t n, pn_activation f, const real *z, const real *y, real scale,
                                          real *loss, real *grad_z)
 {

@@ -85,7 +85,7 @@ typedef enum pn_activation {
     PN_IDENTITY = 0,   /* f(z) = z */
     PN_SIGMOID,        /* f(z) = 1 / (1 + exp(-z)),   f' = a (1 - a) */
     PN_TANH,           /* f(z) = tanh(z),             f' = 1 - a^2   */
-    PN_RELU,           /* f(z) = max(z, 0),           f' = 1 where a > 0, else 0 */
+    PN_RELU,           /* f(z) = 0 where z < 0, else z; grad_z = grad_a where a > 0, else 0 (NaN where a is NaN) */
     PN_N_ACTIVATIONS
 } pn_activation;
 

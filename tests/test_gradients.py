@@ -1,5 +1,7 @@
 """Gradients against complex steps of the textbook's loss, central differences, and numbers worked by hand."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -163,3 +165,88 @@ def test_check_gradient_does_not_accept_zeros_for_agreement(backend):
     result = pn.check_gradient(net, [[1.0, 2.0]], [[1.0]])
     assert result.difference == 0
     assert not result.agree
+
+
+def special_values(dtype):
+    """Zeros, subnormal and ordinary numbers, huge ones whose double overflows, and the negatives of all of these."""
+    info = np.finfo(dtype)
+    sizes = [0, info.smallest_subnormal, info.smallest_normal, 0.5, 1, 2, 1e308 if dtype == np.float64 else 3e38]
+    return [dtype.type(sign * size) for size in sizes for sign in (1, -1)]
+
+
+def assert_alike(actual, expected, context):
+    """
+    NaN and infinities in the same places, the rest up to rounding: a sum of 40 terms, some of which cancel to a
+    hundredth of them, or vanish among subnormal numbers.
+    """
+    info = np.finfo(expected[1].dtype)
+    for one, other in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(
+            one, other, rtol=4096 * info.eps, atol=64 * info.smallest_subnormal, err_msg=str(context)
+        )
+
+
+@pytest.mark.parametrize("n_rows", [1, 3, 40])
+@pytest.mark.parametrize("activation", textbook.ACTIVATIONS)
+@pytest.mark.parametrize("loss", textbook.LOSSES)
+def test_special_values_have_the_same_loss_and_gradient_in_both_backends(c_backend, dtype, loss, activation, n_rows):
+    """Of one layer whose bias is z. An error of 1e308 has a mean gradient in range, if it is not doubled first."""
+    if loss == "log_loss" and activation != "sigmoid":
+        pytest.skip("log loss is defined for a sigmoid")
+    layers = [(1, 1, activation, True)]
+    nets = [textbook.network(layers, loss, init=[0, 0], dtype=dtype, backend=b) for b in ("numpy", c_backend)]
+    x = np.ones((n_rows, 1), dtype)
+    targets = [y for y in special_values(dtype) if 0 <= y <= 1 or loss != "log_loss"]
+    for z in [*special_values(dtype), np.inf, -np.inf, np.nan]:
+        for y in targets:
+            results = []
+            for net in nets:
+                net.parameters[:] = 0, z
+                results.append(net.loss_and_gradient(x, np.full((n_rows, 1), y, dtype)))
+            assert_alike(results[1], results[0], (z, y))
+
+
+@pytest.mark.parametrize("width", [1, 5, 17])
+@pytest.mark.parametrize("n_rows", [1, 9])
+@pytest.mark.parametrize("activation", textbook.ACTIVATIONS)
+def test_special_values_in_a_hidden_layer_have_the_same_gradient_in_both_backends(
+    c_backend, dtype, activation, n_rows, width
+):
+    """A hidden layer whose bias is z, and whose incoming gradient overflows where weights or targets are huge."""
+    layers = [(1, width, activation, True), (width, 1, "identity", True)]
+    net_numpy, net_c = (
+        textbook.network(layers, "mean_squared_error", init=np.zeros(3 * width + 1), dtype=dtype, backend=b)
+        for b in ("numpy", c_backend)
+    )
+    x = np.ones((n_rows, 1), dtype)
+    for z in special_values(dtype):
+        for weight in special_values(dtype):
+            for y in (0, 1, special_values(dtype)[-2]):
+                results = []
+                for net in (net_numpy, net_c):
+                    net.parameters[:] = np.repeat([0, z, weight, 0], [width, width, width, 1])
+                    results.append(net.loss_and_gradient(x, np.full((n_rows, 1), y, dtype)))
+                assert_alike(results[1], results[0], (z, weight, y))
+
+
+@pytest.mark.parametrize("n_rows", [1, 4, 5, 40])
+@pytest.mark.parametrize("widths", [(1, 1, 1), (1, 4, 1), (2, 7, 3, 1), (3, 40, 1), (3, 600, 1)])
+def test_relu_that_is_off_stops_an_infinite_gradient(backend, dtype, widths, n_rows):
+    """
+    Biases and first weights are 0, so every relu is off, at 0, and gradients before it are 0 (not 0 times infinity).
+    Large last weights and a large error, whose square is finite, make the gradient that arrives there infinite.
+    """
+    large = dtype.type(1e150 if dtype == np.float64 else 1e18)
+    layers = [(k, n, "relu", True) for k, n in itertools.pairwise(widths)]
+    layers[-1] = (*layers[-1][:2], "identity", True)
+    init = np.zeros(textbook.n_parameters(layers), dtype)
+    init[-1 - widths[-2] : -1] = np.finfo(dtype).max
+    net = textbook.network(layers, "mean_squared_error", init=init, dtype=dtype, backend=backend)
+    x, y = np.ones((n_rows, widths[0]), dtype), np.full((n_rows, 1), large)
+    loss, gradient = net.loss_and_gradient(x, y)
+    assert loss == pytest.approx(float(large) ** 2, rel=1e-6)
+    assert gradient[-1] == pytest.approx(-2 * large, rel=1e-5)
+    assert not gradient[:-1].any()
+    assert net.train_on_batch(x, y, learning_rate=0.5) == loss
+    np.testing.assert_array_equal(net.parameters[:-1], init[:-1])
+    assert net.parameters[-1] == pytest.approx(large, rel=1e-5)

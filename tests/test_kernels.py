@@ -241,11 +241,6 @@ def test_nan_in_one_row_stays_in_that_row(kernels, dtype):
     np.testing.assert_array_equal(a[others], clean[others])
 
 
-def test_relu_backward_hands_nan_on(kernels, dtype):
-    """A NaN activation must not turn into a quiet zero."""
-    assert np.isnan(kernels.relu_backward(np.array([np.nan], dtype), np.array([1], dtype))).all()
-
-
 def test_result_is_float32_only_if_every_argument_is(kernels):
     x32, x64 = np.ones((1, 1), np.float32), np.ones((1, 1))
     assert kernels.sigmoid(x32).dtype == np.float32
@@ -300,6 +295,106 @@ def test_result_into_a_strided_out(kernels, dtype):
     np.testing.assert_array_equal(out, kernels.dense_forward(x, weight, bias, "sigmoid"))
     assert np.isnan(room[1::2]).all()
     assert np.isnan(room[:, ::2]).all()
+
+
+# ---- Special values: every pair of them, in both backends ------------------------------------------------------------
+
+
+def special_values(dtype):
+    """Zeros, subnormal and normal numbers, huge ones whose double overflows, infinities, and NaN."""
+    info = np.finfo(dtype)
+    huge = 1e308 if dtype == np.float64 else 3e38
+    sizes = [0, info.smallest_subnormal, info.smallest_normal, 0.5, 1, 2, huge, np.inf]
+    return np.array([*sizes, *np.negative(sizes), np.nan], dtype)
+
+
+def special_pairs(dtype):
+    """All pairs, each of them in every lane of a register of up to 16: the number of pairs is odd."""
+    first, second = np.meshgrid(special_values(dtype), special_values(dtype))
+    return np.tile(first.ravel(), 16), np.tile(second.ravel(), 16)
+
+
+def assert_alike(actual, expected, ulp=4):
+    """NaN and infinities in the same places, zeros of the same sign, and the rest equal up to rounding."""
+    info = np.finfo(expected.dtype)
+    np.testing.assert_allclose(actual, expected, rtol=ulp * info.eps, atol=ulp * info.smallest_subnormal)
+    zeros = (actual == 0) & (expected == 0)
+    np.testing.assert_array_equal(np.signbit(actual[zeros]), np.signbit(expected[zeros]))
+
+
+def in_pieces(call, length, *arrays):
+    """The same elements in calls of at most `length`: the end of a loop over registers, alone."""
+    pieces = range(0, len(arrays[0]), length)
+    return np.concatenate([call(*(array[i : i + length].copy() for array in arrays)) for i in pieces])
+
+
+@pytest.mark.parametrize("length", [1, 3, 7, 13, 10_000])
+def test_relu_keeps_special_values_that_are_not_below_0(kernels, dtype, length):
+    z, _ = special_pairs(dtype)
+    expected = np.array([0 if value < 0 else value for value in z], dtype)
+    assert_alike(in_pieces(kernels.relu, length, z), expected, ulp=0)
+
+
+@pytest.mark.parametrize("length", [1, 3, 7, 13, 10_000])
+def test_relu_backward_of_special_values_chooses_and_does_not_multiply(kernels, dtype, length):
+    """0 where a is 0 or below, be grad_a infinite or NaN. A NaN activation must not turn into a quiet zero."""
+    a, grad_a = special_pairs(dtype)
+    expected = np.array([g if value > 0 else 0 if value < 0 else value for value, g in zip(a, grad_a)], dtype)
+    assert_alike(in_pieces(kernels.relu_backward, length, a, grad_a), expected, ulp=0)
+    for place in (0, 1):
+        arguments = [a.copy(), grad_a.copy()]
+        kernels.relu_backward(*arguments, out=arguments[place])
+        assert_alike(arguments[place], expected, ulp=0)
+
+
+@pytest.mark.parametrize("length", [1, 3, 7, 13, 10_000])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_special_values_have_the_same_fate_in_both_backends(c_backend, dtype, name, length):
+    a, grad_a = special_pairs(dtype)
+    forward, backward = (getattr(pn.kernels, name), getattr(pn.kernels, f"{name}_backward"))
+    assert_alike(in_pieces(forward, length, a), getattr(pn.reference, name)(a))
+    assert_alike(in_pieces(backward, length, a, grad_a), getattr(pn.reference, f"{name}_backward")(a, grad_a))
+
+
+@pytest.mark.parametrize("activation", F)
+def test_special_values_in_a_dense_layer_have_the_same_fate_in_both_backends(c_backend, dtype, activation):
+    """One input 1 and no bias: z is the weight, so that the activations of the layer meet every pair."""
+    a, grad_a = (values[: len(values) // 16].reshape(17, 17) for values in special_pairs(dtype))
+    ones, z = np.ones((17, 1), dtype), special_values(dtype)[np.newaxis]
+    assert_alike(
+        pn.kernels.dense_forward(ones, z, None, activation), pn.reference.dense_forward(ones, z, None, activation)
+    )
+    weight = np.ones((1, 17), dtype)
+    for row in range(17):
+        arguments = ones[:1], weight, a[row : row + 1], grad_a[row : row + 1], activation
+        for actual, expected in zip(pn.kernels.dense_backward(*arguments), pn.reference.dense_backward(*arguments)):
+            assert_alike(actual, expected, ulp=64)  # a sum of 17 terms
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (1, 64, 64), (40, 70, 50), (130, 40, 40)])
+def test_special_values_spoil_the_sums_that_they_belong_to_and_no_other(c_backend, dtype, shape):
+    """
+    Of a product: what is padded, skipped or read beyond a tile's end must not meet an infinity, and 0 times infinity
+    must not be left out. An infinite or NaN term makes its sum so in any order.
+    """
+    x, weight, bias, grad_a = layer(*shape, dtype)
+    rng = np.random.default_rng(sum(shape))
+    for array in (x, weight, bias, grad_a):
+        for value in (np.inf, -np.inf, np.nan, 0.0):
+            array.flat[rng.integers(array.size)] = value
+
+    def sums(left, right):
+        with np.errstate(invalid="ignore"):
+            return (left[:, :, np.newaxis] * right[np.newaxis]).sum(axis=1)
+
+    with np.errstate(invalid="ignore"):
+        z, grad_x, grad_weight = sums(x, weight) + bias, sums(grad_a, weight.T), sums(x.T, grad_a)
+        grad_bias = grad_a.sum(axis=0)
+    a = pn.kernels.dense_forward(x, weight, bias)
+    results = (a, *pn.kernels.dense_backward(x, weight, a, grad_a))
+    for actual, expected in zip(results, (z, grad_x, grad_weight, grad_bias), strict=True):
+        tolerance = product_tolerance(max(shape), dtype)
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * 4)  # terms of up to 4 x 4
 
 
 @given(z=st.lists(st.floats(allow_nan=False), max_size=40), name=st.sampled_from(["sigmoid", "tanh"]))

@@ -58,7 +58,7 @@ def tanh(z: npt.ArrayLike, out: Array | None = None) -> Array:
 
 
 def relu(z: npt.ArrayLike, out: Array | None = None) -> Array:
-    """``max(z, 0)``, elementwise; arguments and errors as for :func:`sigmoid`."""
+    """``max(z, 0)``, elementwise: 0 where ``z < 0``, else `z`, NaN and -0 too. Arguments as for :func:`sigmoid`."""
     return native.activate("relu", z, out)
 
 
@@ -88,7 +88,11 @@ def tanh_backward(a: npt.ArrayLike, grad_a: npt.ArrayLike, out: Array | None = N
 
 
 def relu_backward(a: npt.ArrayLike, grad_a: npt.ArrayLike, out: Array | None = None) -> Array:
-    """``grad_a`` where ``a > 0``, else 0; arguments as for :func:`sigmoid_backward`."""
+    """
+    ``grad_a`` where ``a > 0``, else 0, whatever `grad_a` is there; NaN where `a` is NaN.
+
+    Arguments as for :func:`sigmoid_backward`. Where `a` is a zero, the result is that zero, sign included.
+    """
     return native.activate_backward("relu", a, grad_a, out)
 
 

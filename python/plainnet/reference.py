@@ -33,8 +33,8 @@ def _identity(z: Array) -> Array:
     return z
 
 
-def _identity_derivative(a: Array) -> Array:
-    return np.ones_like(a)
+def _identity_backward(a: Array, grad_a: Array) -> Array:
+    return grad_a
 
 
 def _sigmoid(z: Array) -> Array:
@@ -43,34 +43,34 @@ def _sigmoid(z: Array) -> Array:
     return a
 
 
-def _sigmoid_derivative(a: Array) -> Array:
-    derivative: Array = a * (1 - a)
-    return derivative
+def _sigmoid_backward(a: Array, grad_a: Array) -> Array:
+    grad_z: Array = grad_a * (a * (1 - a))
+    return grad_z
 
 
 def _tanh(z: Array) -> Array:
     return np.tanh(z)
 
 
-def _tanh_derivative(a: Array) -> Array:
-    derivative: Array = 1 - a * a
-    return derivative
+def _tanh_backward(a: Array, grad_a: Array) -> Array:
+    grad_z: Array = grad_a * (1 - a * a)
+    return grad_z
 
 
 def _relu(z: Array) -> Array:
-    return np.maximum(z, 0)
+    return np.where(z < 0, 0, z)  # NaN stays NaN, and -0 stays -0
 
 
-def _relu_derivative(a: Array) -> Array:
-    return np.where(a > 0, a.dtype.type(1), a * 0)  # a * 0 hands NaN on
+def _relu_backward(a: Array, grad_a: Array) -> Array:
+    return np.where(a > 0, grad_a, _relu(a))  # chosen, not multiplied: 0 whatever grad_a is; NaN where a is NaN
 
 
-#: name: (f, derivative in terms of a). A new activation is a line here.
-ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
-    "identity": (_identity, _identity_derivative),
-    "sigmoid": (_sigmoid, _sigmoid_derivative),
-    "tanh": (_tanh, _tanh_derivative),
-    "relu": (_relu, _relu_derivative),
+#: name: (f, grad_z from a and grad_a). A new activation is a line here.
+ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]] = {
+    "identity": (_identity, _identity_backward),
+    "sigmoid": (_sigmoid, _sigmoid_backward),
+    "tanh": (_tanh, _tanh_backward),
+    "relu": (_relu, _relu_backward),
 }
 
 # ---- Losses: value, and grad_z of the last layer ---------------------------------------------------------------------
@@ -82,20 +82,20 @@ def _log_loss(z: Array, a: Array, y: Array) -> Array:
     return loss
 
 
-def _log_loss_grad_z(a: Array, y: Array, f_derivative: Callable[[Array], Array]) -> Array:
+def _log_loss_grad_z(a: Array, y: Array, scale: Array, f_backward: Callable[[Array, Array], Array]) -> Array:
     """(a - y) / (a (1-a)) * a (1-a): the sigmoid's derivative cancels."""
-    return a - y
+    return scale * (a - y)
 
 
 def _squares(z: Array, a: Array, y: Array) -> Array:
     return (a - y) ** 2
 
 
-def _squares_grad_z(a: Array, y: Array, f_derivative: Callable[[Array], Array]) -> Array:
-    return 2 * (a - y) * f_derivative(a)
+def _squares_grad_z(a: Array, y: Array, scale: Array, f_backward: Callable[[Array, Array], Array]) -> Array:
+    return f_backward(a, 2 * scale * (a - y))  # in this order, so that a mean overflows no sooner than it must
 
 
-#: name: (each output's loss, its grad_z, what the sum is divided by). A new loss is a line here.
+#: name: (each output's loss, its grad_z times a scale, what the sum is divided by). A new loss is a line here.
 LOSSES: dict[str, tuple[Callable[..., Array], Callable[..., Array], Callable[[int, int], int]]] = {
     "log_loss": (_log_loss, _log_loss_grad_z, lambda n_rows, n_out: n_rows),
     "sum_of_squares": (_squares, _squares_grad_z, lambda n_rows, n_out: 1),
@@ -221,7 +221,7 @@ class Model:
             gradient[:] = total.value()
         return loss_sum
 
-    def _backpropagate_block(self, x: Array, y: Array, scale: Any, gradient: Array) -> float:
+    def _backpropagate_block(self, x: Array, y: Array, scale: Array, gradient: Array) -> float:
         a = [x]
         z = x
         for layer in self.layers:
@@ -230,9 +230,9 @@ class Model:
             a.append(f(z))
 
         value, last_grad_z, _ = LOSSES[self.loss]
-        _, f_derivative = ACTIVATIONS[self.layers[-1].activation]
+        _, f_backward = ACTIVATIONS[self.layers[-1].activation]
         loss_sum = float(np.sum(value(z, a[-1], y), dtype=np.float64))
-        grad_z = scale * last_grad_z(a[-1], y, f_derivative)
+        grad_z = last_grad_z(a[-1], y, scale, f_backward)
 
         end = len(gradient)
         for k in reversed(range(len(self.layers))):
@@ -243,8 +243,8 @@ class Model:
             gradient[end - layer.weight.size : end] = (a[k].T @ grad_z).ravel()
             end -= layer.weight.size
             if k > 0:
-                _, f_derivative = ACTIVATIONS[self.layers[k - 1].activation]
-                grad_z = (grad_z @ layer.weight.T) * f_derivative(a[k])
+                _, f_backward = ACTIVATIONS[self.layers[k - 1].activation]
+                grad_z = f_backward(a[k], grad_z @ layer.weight.T)
         return loss_sum
 
     def _denominator(self, n_rows: int) -> int:
@@ -311,7 +311,7 @@ def _activate(name: str, z: npt.ArrayLike, out: Array | None) -> Array:
 def _activate_backward(name: str, a: npt.ArrayLike, grad_a: npt.ArrayLike, out: Array | None) -> Array:
     a, grad_a, out = activation_backward_arguments(a, grad_a, out)
     with np.errstate(all="ignore"):
-        out[...] = grad_a * ACTIVATIONS[name][1](a)
+        out[...] = ACTIVATIONS[name][1](a, grad_a)
     return out
 
 
@@ -375,7 +375,7 @@ def dense_backward(
     with np.errstate(all="ignore"):
         weight_sum, bias_sum = RowSum(weight), RowSum(weight[0])
         for rows in blocks_of_rows(len(x)):
-            grad_z = grad_a[rows] * ACTIVATIONS[activation][1](a[rows])
+            grad_z = ACTIVATIONS[activation][1](a[rows], grad_a[rows])
             grad_x[rows] = grad_z @ weight.T
             weight_sum.add(x[rows].T @ grad_z)
             bias_sum.add(grad_z.sum(axis=0))

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "plainnet.h"
 #include "threads.h"
@@ -41,14 +42,20 @@ static size_t usable_cpus(void)
     return n < 1 ? 1 : n > PN_MAX_THREADS ? PN_MAX_THREADS : n;
 }
 
-/* The number that an environment variable begins with; 0 if there is none from 1 to PN_MAX_THREADS. */
-static size_t number_in(const char *text, char **rest)
+/*
+ * The number, from 1 to PN_MAX_THREADS, that the text of an environment variable consists of, or that comes before the
+ * first of the characters `ends`; 0 if there is none. Digits alone, with white space around them.
+ */
+static size_t number_in(const char *text, const char *ends)
 {
-    *rest = (char *)text;
-    if (text == NULL || *text < '0' || *text > '9')
+    static const char digits[] = "0123456789", space[] = " \t\n\v\f\r";
+    if (text == NULL)
         return 0;
-    unsigned long n = strtoul(text, rest, 10);
-    return n > PN_MAX_THREADS ? 0 : (size_t)n;
+    text += strspn(text, space);
+    const char *rest = text + strspn(text, digits);
+    unsigned long n = rest == text ? 0 : strtoul(text, NULL, 10); /* ULONG_MAX if it is larger than that */
+    rest += strspn(rest, space);
+    return n > PN_MAX_THREADS || (*rest != '\0' && strchr(ends, *rest) == NULL) ? 0 : (size_t)n;
 }
 
 size_t pn_num_threads(void)
@@ -56,14 +63,13 @@ size_t pn_num_threads(void)
     size_t n = atomic_load_explicit(&wanted, memory_order_relaxed);
     if (n > 0)
         return n;
-    char *rest;
     const char *own = getenv("PLAINNET_NUM_THREADS");
     if (own != NULL && *own != '\0') {
-        n = number_in(own, &rest);
-        if (n == 0 || *rest != '\0')
+        n = number_in(own, "");
+        if (n == 0)
             return 0;
     } else {
-        n = number_in(getenv("OMP_NUM_THREADS"), &rest);
+        n = number_in(getenv("OMP_NUM_THREADS"), ",");
         if (n == 0)
             n = usable_cpus();
     }

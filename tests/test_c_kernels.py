@@ -1,5 +1,7 @@
 """The matrix kernels and the pool of threads from C, below the public interface: same bits, no data race."""
 
+import os
+
 import pytest
 
 import toolchain
@@ -44,3 +46,85 @@ def test_programs_of_the_benchmarks_fit_the_kernels(name):
         toolchain.ROOT / "csrc",
         toolchain.ROOT / "benchmarks" / name,
     )
+
+
+SANITIZED = {
+    "plain": (),
+    "tsan": ("-g", "-O1", "-fsanitize=thread"),
+    "asan": ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"),
+}
+# ThreadSanitizer does not like children of a process with threads, and waits a second at every exit; LeakSanitizer
+# misses threads in a child that were its parent's.
+SANITIZER_OPTIONS = {
+    "TSAN_OPTIONS": "die_after_fork=0:atexit_sleep_ms=0",
+    "ASAN_OPTIONS": "detect_leaks=0",
+}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(name, "plain") for name in toolchain.COMPILERS]
+    + [(name, mode) for name in toolchain.COMPILERS[:1] for mode in ("tsan", "asan") if not toolchain.SANITIZERS],
+    ids="-".join,
+)
+def pool(request, tmp_path_factory):
+    """tests/threads_pool.c with the pool of threads alone, and the pool as a shared library."""
+    compiler, mode = request.param
+    directory, csrc = tmp_path_factory.mktemp("pool"), toolchain.ROOT / "csrc"
+    command = [compiler, *(SANITIZED[mode] or toolchain.FLAGS), *toolchain.WARNINGS, *toolchain.SANITIZERS, "-I", csrc]
+    program, library = directory / "threads_pool", directory / "threads.so"
+    source = toolchain.ROOT / "tests" / "threads_pool.c"
+    toolchain.compile_cleanly(*command, source, csrc / "threads.c", "-lm", "-lpthread", "-ldl", "-o", program)
+    toolchain.compile_cleanly(*command, "-fPIC", "-shared", csrc / "threads.c", "-lpthread", "-o", library)
+
+    def run(*arguments, before=None, **environment):
+        result = toolchain.run(program, *arguments, environment={**SANITIZER_OPTIONS, **environment}, preexec_fn=before)
+        if "unexpected memory mapping" in result.stderr:
+            pytest.skip("ThreadSanitizer cannot start under this kernel's address space randomisation")
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert result.stderr == ""
+        return result.stdout
+
+    run.library = library
+    return run
+
+
+def test_sleeping_workers_are_woken(pool):
+    assert pool("wake") == "done\n"
+
+
+def test_forked_child_gets_workers_of_its_own(pool):
+    assert pool("fork") == "done\n"
+
+
+HUGE = "18446744073709551620"  # 2**64 + 4
+
+
+@pytest.mark.parametrize(
+    ("own", "n"),
+    [("1", 1), ("4", 4), ("64", 64), ("004", 4), (" 4", 4), ("4\t", 4), (" \n4 ", 4), ("", 3)]
+    + [(text, 0) for text in ("0", "65", "4abc", "abc", " ", "+4", "-4", "4.0", "4 2", "4,2", ",", "0x4", HUGE)],
+)
+def test_own_environment_variable_is_a_number_of_threads_or_an_error(pool, own, n):
+    """0 stands for the error; what is empty counts as not set, and leaves the choice to OMP_NUM_THREADS."""
+    assert pool("number", PLAINNET_NUM_THREADS=own, OMP_NUM_THREADS="3") == f"{n}\n"
+
+
+@pytest.mark.parametrize(
+    ("openmp", "n"),
+    [("1", 1), ("64", 64), (" 1", 1), ("3 ", 3), ("4,2", 4), (" 4 , 2", 4), ("4,", 4), ("4,abc", 4)]
+    + [(text, None) for text in ("", " ", "0", "65", "3abc", "abc", "+3", "-3", "3 2", ",3", "0x3", "3;2", HUGE)],
+)
+def test_variable_of_openmp_counts_where_it_begins_with_a_number(pool, openmp, n):
+    """A list is one number a level, and ours is the first. Everything else is as if the variable were not set."""
+    expected = pool("number", PLAINNET_NUM_THREADS="", OMP_NUM_THREADS="") if n is None else f"{n}\n"
+    assert pool("number", PLAINNET_NUM_THREADS="", OMP_NUM_THREADS=openmp) == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs sched_setaffinity")
+def test_number_of_threads_is_that_of_the_cpus_that_the_process_may_use(pool):
+    cpus = os.sched_getaffinity(0)
+    for n in {1, min(len(cpus), 64)}:
+        some = sorted(cpus)[:n]
+        output = pool("number", before=lambda some=some: os.sched_setaffinity(0, some), OMP_NUM_THREADS="")
+        assert output == f"{n}\n"

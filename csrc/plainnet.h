@@ -76,6 +76,8 @@ int pn_isa_is_available(const char *name);  /* 1 or 0 */
  * to PN_MAX_THREADS in digits alone; white space around it is ignored, and in OMP_NUM_THREADS a comma and whatever
  * follows. Anything else in PLAINNET_NUM_THREADS is an error, unless it is empty, which is as if it were not set, and
  * OMP_NUM_THREADS is then as if it were not set.
+ *
+ * The threads compute in the floating-point environment (rounding, subnormal numbers flushed to zero) of whoever calls.
  */
 enum { PN_MAX_THREADS = 64 };
 size_t pn_num_threads(void);                /* 0 if PLAINNET_NUM_THREADS is no number from 1 to PN_MAX_THREADS; the

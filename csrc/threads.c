@@ -19,8 +19,10 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <time.h>
 #include <unistd.h>
+#if !defined(__SSE2_MATH__)
+#include <fenv.h>
+#endif
 #endif
 
 /* ---- How many --------------------------------------------------------------------------------------------- */
@@ -87,6 +89,40 @@ pn_status pn_set_num_threads(size_t n)
     return PN_OK;
 }
 
+/* ---- The floating-point environment ------------------------------------------------------------------------- */
+
+#if PN_HAVE_THREADS
+
+/*
+ * How a thread rounds, and what it does with subnormal numbers. Threads begin with that of who makes them; for a job
+ * they take over its caller's, so that it does not matter which of them computes what.
+ */
+#if defined(__SSE2_MATH__)
+typedef unsigned int environment;
+
+static environment current_environment(void) { return __builtin_ia32_stmxcsr(); }
+
+static void use_environment(const environment *wanted)
+{
+    const environment flags = 0x3f; /* of exceptions that have been; the rest is control */
+    if (((__builtin_ia32_stmxcsr() ^ *wanted) & ~flags) != 0)
+        __builtin_ia32_ldmxcsr(*wanted);
+}
+#else
+typedef fenv_t environment;
+
+static environment current_environment(void)
+{
+    environment current;
+    fegetenv(&current);
+    return current;
+}
+
+static void use_environment(const environment *wanted) { fesetenv(wanted); }
+#endif
+
+#endif
+
 /* ---- The pool --------------------------------------------------------------------------------------------- */
 
 static void run_alone(size_t n_tasks, pn_task *task, void *context, void *scratch)
@@ -119,6 +155,7 @@ static struct {
     pn_task *task;
     void *context;
     size_t n_tasks;
+    environment environment;             /* of the job's caller */
     atomic_size_t next;
     double missed;                       /* microseconds of work done alone while workers slept */
     pthread_mutex_t sleep;
@@ -174,8 +211,10 @@ static void *work(void *number)
         seen = state / GENERATION;
         while ((state & OPEN) && state / GENERATION == seen)
             if (atomic_compare_exchange_weak(&pool.state, &state, state + 1)) {
-                if (own_number <= pool.n_welcome)
+                if (own_number <= pool.n_welcome) {
+                    use_environment(&pool.environment);
                     take_tasks(scratch);
+                }
                 atomic_fetch_sub_explicit(&pool.state, 1, memory_order_release);
                 break;
             }
@@ -259,6 +298,7 @@ void pn_parallel_for(size_t n_tasks, pn_task *task, void *context, void *scratch
     pool.task = task;
     pool.context = context;
     pool.n_tasks = n_tasks;
+    pool.environment = current_environment();
     atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
     atomic_store(&pool.state, (atomic_load(&pool.state) / GENERATION + 1) * GENERATION + OPEN);
     if (atomic_load(&pool.sleepers) > 0) {

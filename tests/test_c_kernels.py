@@ -97,6 +97,10 @@ def test_forked_child_gets_workers_of_its_own(pool):
     assert pool("fork") == "done\n"
 
 
+def test_tasks_run_in_the_floating_point_environment_of_the_caller(pool):
+    assert pool("environment") == "done\n"
+
+
 HUGE = "18446744073709551620"  # 2**64 + 4
 
 

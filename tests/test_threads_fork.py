@@ -1,6 +1,8 @@
 """Several Python threads, and processes that fork."""
 
+import ctypes
 import os
+import platform
 import sys
 import threading
 import warnings
@@ -86,6 +88,28 @@ def test_elements_shared_among_threads_have_the_bits_of_elements_apart(c_backend
         out = np.full(n, np.nan, dtype)
         np.testing.assert_array_equal(forward(z, out), a)
         np.testing.assert_array_equal(backward(out, grad_a, out), grad_z)
+
+
+# fesetround's names for upward and to nearest.
+ROUNDING = {"x86_64": (0x800, 0), "aarch64": (0x400000, 0), "arm64": (0x400000, 0)}.get(platform.machine())
+
+
+@pytest.mark.skipif(os.name != "posix" or ROUNDING is None, reason="needs fesetround and what its modes are called")
+def test_elements_shared_among_threads_are_rounded_as_the_caller_rounds(c_backend, dtype):
+    """The threads exist before, and were made by a thread that rounded to nearest."""
+    z = np.linspace(-3, 3, 200_000, dtype=dtype)
+    fesetround = ctypes.CDLL(None).fesetround
+    results = {}
+    for n in numbers_of_threads():
+        pn.kernels.sigmoid(z)
+        for mode in ROUNDING:
+            try:
+                assert fesetround(mode) == 0
+                results[n, mode] = pn.kernels.sigmoid(z)
+            finally:
+                fesetround(0)
+            np.testing.assert_array_equal(results[n, mode], results[1, mode])
+    assert not np.array_equal(*(results[1, mode] for mode in ROUNDING))
 
 
 def test_threads_may_ask_one_network_for_gradients(backend):

@@ -78,6 +78,8 @@ int pn_isa_is_available(const char *name);  /* 1 or 0 */
  * OMP_NUM_THREADS is then as if it were not set.
  *
  * The threads compute in the floating-point environment (rounding, subnormal numbers flushed to zero) of whoever calls.
+ * They are made when first needed, in a forked child anew, and end when the process exits or the library is unloaded;
+ * for that, no call may be under way.
  */
 enum { PN_MAX_THREADS = 64 };
 size_t pn_num_threads(void);                /* 0 if PLAINNET_NUM_THREADS is no number from 1 to PN_MAX_THREADS; the

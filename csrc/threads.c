@@ -1,4 +1,7 @@
-/* The pool of threads: made at first use, gone in a forked child, which can make its own. */
+/*
+ * The pool of threads: made at first use, gone in a forked child, which can make its own, and ended before the library
+ * is unloaded or the process exits.
+ */
 #if defined(__linux__) && !defined(_GNU_SOURCE)
 #define _GNU_SOURCE
 #elif !defined(_POSIX_C_SOURCE) && !defined(__APPLE__)
@@ -144,13 +147,16 @@ enum {
  * A job is open from the moment `state` says so until its caller has seen all tasks taken. Workers enter an open
  * job by counting themselves into the same word, so that nobody enters a closed one and the caller waits for those
  * inside alone: a worker that wakes too late costs nothing. What describes the job changes only while nobody is in.
+ * The end of the pool is the last of its generations: workers leave after the task at hand, for good.
  */
 #define OPEN ((uint64_t)1 << 16)         /* below: how many workers are inside */
 #define GENERATION ((uint64_t)1 << 17)
+#define ENDED ((uint64_t)1 << 63)
 
 static struct {
     pthread_mutex_t owner;               /* held by the caller whose job runs */
     _Atomic uint64_t state;
+    pthread_t workers[PN_MAX_THREADS];
     size_t n_workers, n_welcome;         /* that exist; that may enter this job */
     pn_task *task;
     void *context;
@@ -158,13 +164,14 @@ static struct {
     environment environment;             /* of the job's caller */
     atomic_size_t next;
     double missed;                       /* microseconds of work done alone while workers slept */
-    pthread_mutex_t sleep;
+    pthread_mutex_t sleep;               /* held to fall asleep, to wake, and to change the number of workers */
     pthread_cond_t wake;
     atomic_size_t sleepers;
     int watched_for_fork;
+    _Atomic pid_t process;               /* that has the workers */
 } pool = {.owner = PTHREAD_MUTEX_INITIALIZER, .sleep = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
-static _Thread_local int inside; /* of a task: what it starts runs alone */
+static _Thread_local int inside; /* a worker, or the caller of a job: what its tasks start runs alone */
 
 static inline void pause_briefly(void)
 {
@@ -173,12 +180,15 @@ static inline void pause_briefly(void)
 #endif
 }
 
-static void take_tasks(void *scratch)
+/* Until none is left or, if that is not 0, state has a bit of `until`. */
+static void take_tasks(void *scratch, uint64_t until)
 {
-    inside = 1;
-    for (size_t i; (i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < pool.n_tasks;)
+    while ((atomic_load_explicit(&pool.state, memory_order_relaxed) & until) == 0) {
+        size_t i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed);
+        if (i >= pool.n_tasks)
+            break;
         pool.task(pool.context, i, scratch);
-    inside = 0;
+    }
 }
 
 /* Waits for a job that is not `seen`. */
@@ -205,15 +215,15 @@ static void *work(void *number)
     _Alignas(64) unsigned char scratch[PN_TASK_BYTES];
     size_t own_number = (size_t)(uintptr_t)number;
     int spins = own_number < usable_cpus() ? SPINS_ASLEEP : 0;
-    uint64_t seen = 0;
-    for (;;) {
-        uint64_t state = await_job(seen, spins);
+    uint64_t seen = 0, state;
+    inside = 1;
+    while (((state = await_job(seen, spins)) & ENDED) == 0) {
         seen = state / GENERATION;
         while ((state & OPEN) && state / GENERATION == seen)
             if (atomic_compare_exchange_weak(&pool.state, &state, state + 1)) {
                 if (own_number <= pool.n_welcome) {
                     use_environment(&pool.environment);
-                    take_tasks(scratch);
+                    take_tasks(scratch, ENDED);
                 }
                 atomic_fetch_sub_explicit(&pool.state, 1, memory_order_release);
                 break;
@@ -255,14 +265,34 @@ static void hire(size_t n)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, PN_TASK_BYTES + STACK_BYTES);
-    pthread_t thread;
-    while (pool.n_workers < n &&
-           pthread_create(&thread, &attributes, work, (void *)(uintptr_t)(pool.n_workers + 1)) == 0)
+    pthread_mutex_lock(&pool.sleep);
+    atomic_store(&pool.process, getpid());
+    while (pool.n_workers < n && (atomic_load(&pool.state) & ENDED) == 0 &&
+           pthread_create(&pool.workers[pool.n_workers], &attributes, work,
+                          (void *)(uintptr_t)(pool.n_workers + 1)) == 0)
         pool.n_workers++;
+    pthread_mutex_unlock(&pool.sleep);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
+}
+
+/*
+ * Before the code of the workers is unmapped, and when the process exits: ends them, after the tasks at hand. Other
+ * threads may be computing; they go on alone. Nothing is to be done in a child that has no workers, nor by a thread that
+ * exits from within a job: it could wait for itself.
+ */
+static __attribute__((destructor)) void end_pool(void)
+{
+    if (inside || atomic_load(&pool.process) != getpid())
+        return;
+    pthread_mutex_lock(&pool.sleep);
+    atomic_fetch_or(&pool.state, ENDED);
+    pthread_cond_broadcast(&pool.wake);
+    size_t n_workers = pool.n_workers;
+    pthread_mutex_unlock(&pool.sleep);
+    for (size_t i = 0; i < n_workers; i++)
+        pthread_join(pool.workers[i], NULL);
 }
 
 /* Whether the workers that this job wants are awake, or worth waking. */
@@ -286,11 +316,13 @@ void pn_parallel_for(size_t n_tasks, pn_task *task, void *context, void *scratch
         run_alone(n_tasks, task, context, scratch);
         return;
     }
+    inside = 1;
     if (pool.n_workers < threads - 1)
         hire(threads - 1);
     pool.n_welcome = threads - 1 < pool.n_workers ? threads - 1 : pool.n_workers;
     if (pool.n_welcome == 0 || !worth_it(microseconds)) {
         pthread_mutex_unlock(&pool.owner);
+        inside = 0;
         run_alone(n_tasks, task, context, scratch);
         return;
     }
@@ -300,13 +332,13 @@ void pn_parallel_for(size_t n_tasks, pn_task *task, void *context, void *scratch
     pool.n_tasks = n_tasks;
     pool.environment = current_environment();
     atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
-    atomic_store(&pool.state, (atomic_load(&pool.state) / GENERATION + 1) * GENERATION + OPEN);
+    atomic_fetch_add(&pool.state, GENERATION + OPEN);
     if (atomic_load(&pool.sleepers) > 0) {
         pthread_mutex_lock(&pool.sleep);
         pthread_cond_broadcast(&pool.wake);
         pthread_mutex_unlock(&pool.sleep);
     }
-    take_tasks(scratch);
+    take_tasks(scratch, 0);
     atomic_fetch_and(&pool.state, ~OPEN);
     for (int spins = 0; atomic_load_explicit(&pool.state, memory_order_acquire) % OPEN != 0; spins++)
         if (spins < SPINS_YIELD)
@@ -314,6 +346,7 @@ void pn_parallel_for(size_t n_tasks, pn_task *task, void *context, void *scratch
         else
             sched_yield();
     pthread_mutex_unlock(&pool.owner);
+    inside = 0;
 }
 
 #else

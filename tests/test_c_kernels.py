@@ -101,6 +101,14 @@ def test_tasks_run_in_the_floating_point_environment_of_the_caller(pool):
     assert pool("environment") == "done\n"
 
 
+def test_library_can_be_unloaded_with_its_workers_under_load(pool):
+    assert pool("unload", pool.library) == "done\n"
+
+
+def test_process_exits_while_its_threads_compute(pool):
+    assert pool("exit") == "done\n"
+
+
 HUGE = "18446744073709551620"  # 2**64 + 4
 
 

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import subprocess
 import sys
 import threading
 import warnings
@@ -110,6 +111,28 @@ def test_elements_shared_among_threads_are_rounded_as_the_caller_rounds(c_backen
                 fesetround(0)
             np.testing.assert_array_equal(results[n, mode], results[1, mode])
     assert not np.array_equal(*(results[1, mode] for mode in ROUNDING))
+
+
+EXIT = """
+import threading
+import numpy as np
+import plainnet as pn
+pn.set_num_threads(3)
+net, x = pn.Network([pn.Dense(32, 32, "tanh"), pn.Dense(32, 1)], seed=0), np.ones((20000, 32))
+begun = threading.Event()
+def predict():
+    while True:
+        net.predict(x)
+        begun.set()
+threading.Thread(target=predict, daemon=True).start()
+begun.wait()
+"""
+
+
+def test_python_exits_while_a_daemon_thread_predicts():
+    for _ in range(3):
+        result = subprocess.run([sys.executable, "-c", EXIT], capture_output=True, text=True, timeout=300)
+        assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
 def test_threads_may_ask_one_network_for_gradients(backend):

@@ -268,9 +268,8 @@ static void hire(size_t n)
     pthread_attr_setstacksize(&attributes, PN_TASK_BYTES + STACK_BYTES);
     pthread_mutex_lock(&pool.sleep);
     atomic_store(&pool.process, getpid());
-    while (pool.n_workers < n && (atomic_load(&pool.state) & ENDED) == 0 &&
-           pthread_create(&pool.workers[pool.n_workers], &attributes, work,
-                          (void *)(uintptr_t)(pool.n_workers + 1)) == 0)
+    while (pool.n_workers < n && pthread_create(&pool.workers[pool.n_workers], &attributes, work,
+                                                (void *)(uintptr_t)(pool.n_workers + 1)) == 0)
         pool.n_workers++;
     pthread_mutex_unlock(&pool.sleep);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -279,8 +278,8 @@ static void hire(size_t n)
 
 /*
  * Before the code of the workers is unmapped, and when the process exits: ends them, after the tasks at hand. Other
- * threads may be computing; they go on alone. Nothing is to be done in a child that has no workers, nor by a thread that
- * exits from within a job: it could wait for itself.
+ * threads may be computing; they go on alone. Nothing is to be done in a child that has no workers, nor by a thread
+ * that exits from within a job: it could wait for itself.
  */
 static __attribute__((destructor)) void end_pool(void)
 {

@@ -48,6 +48,53 @@ def test_unknown_isa_in_the_environment_is_a_status_not_an_abort(compiler, tmp_p
     assert toolchain.run(program, environment={"PLAINNET_ISA": "mmx"}).returncode == 0
 
 
+BAD_THREADS = textwrap.dedent("""\
+    #include "plainnet.h"
+    int main(void)
+    {
+        double z = 1, a = 7, loss = 7, gradient = 7;
+        static char workspace[1 << 20];
+        size_t n = 77;
+        pn_layer layer = {1, 1, PN_TANH, 0};
+        pn_network network = {1, &layer, PN_SUM_OF_SQUARES};
+        pn_training training = {.epochs = 1, .learning_rate = 1};
+        pn_progress progress = {0};
+        if (pn_num_threads() != 0 || pn_tanh_f64(1, &z, &a) != PN_BAD_THREADS ||
+            pn_tanh_backward_f64(1, &z, &z, &a) != PN_BAD_THREADS)
+            return 1;
+        if (pn_dense_workspace_f64(1, 1, 1, &n) != PN_BAD_THREADS ||
+            pn_dense_forward_f64(1, 1, 1, &z, &z, &z, PN_TANH, &a, workspace, sizeof workspace) != PN_BAD_THREADS ||
+            pn_dense_backward_f64(1, 1, 1, &z, &z, &z, &z, PN_TANH, &a, NULL, NULL, workspace, sizeof workspace) !=
+                PN_BAD_THREADS)
+            return 2;
+        if (pn_forward_workspace_f64(1, &network, &n) != PN_BAD_THREADS ||
+            pn_gradient_workspace_f64(1, &network, &n) != PN_BAD_THREADS ||
+            pn_train_workspace_f64(1, &network, &training, &n) != PN_BAD_THREADS || n != 77)
+            return 3;
+        if (pn_forward_f64(1, &network, &z, &z, &a, workspace, sizeof workspace) != PN_BAD_THREADS ||
+            pn_loss_and_gradient_f64(1, &network, &z, &z, &z, &loss, &gradient, workspace, sizeof workspace) !=
+                PN_BAD_THREADS)
+            return 4;
+        if (pn_train_f64(1, &network, &training, &a, &z, &z, 0, NULL, &progress, workspace, sizeof workspace) !=
+                PN_BAD_THREADS ||
+            pn_train_on_batch_f64(1, &network, 1, &a, &z, &z, &loss, workspace, sizeof workspace) != PN_BAD_THREADS)
+            return 5;
+        if (a != 7 || loss != 7 || gradient != 7 || progress.steps != 0)
+            return 6;
+        return pn_set_num_threads(2) == PN_OK && pn_num_threads() == 2 && pn_tanh_f64(1, &z, &a) == PN_OK ? 0 : 7;
+    }
+""")
+
+
+def test_bad_number_of_threads_in_the_environment_is_a_status_not_an_abort(compiler, tmp_path):
+    """Of every function that computes; until the program sets a number itself."""
+    source = tmp_path / "app.c"
+    source.write_text(BAD_THREADS)
+    program = toolchain.build(compiler, source, tmp_path / "app", *toolchain.FLAGS)
+    for text in ("0", "65", "4abc"):
+        assert toolchain.run(program, environment={"PLAINNET_NUM_THREADS": text}).returncode == 0
+
+
 @pytest.mark.parametrize("standard", ["c++11", "c++17"])
 def test_header_is_valid_cpp(tmp_path, standard):
     compilers = [name for name in ("c++", "g++", "clang++", "clang++-19", "clang++-14") if shutil.which(name)]

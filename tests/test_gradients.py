@@ -250,3 +250,28 @@ def test_relu_that_is_off_stops_an_infinite_gradient(backend, dtype, widths, n_r
     assert net.train_on_batch(x, y, learning_rate=0.5) == loss
     np.testing.assert_array_equal(net.parameters[:-1], init[:-1])
     assert net.parameters[-1] == pytest.approx(large, rel=1e-5)
+
+
+@pytest.mark.parametrize("n_rows", [1, 8, 33, 130])
+@pytest.mark.parametrize("widths", [(1, 1), (2, 8, 1), (3, 5, 7, 2), (17, 12), (32, 20, 31), (40, 300, 3)])
+@pytest.mark.parametrize("special", [np.inf, -np.inf, np.nan])
+def test_special_parameter_spoils_the_same_results_in_both_backends(c_backend, dtype, widths, n_rows, special):
+    """On every path through a network (few rows, narrow layers, packed weights): what it meets, and nothing else."""
+    rng = np.random.default_rng(n_rows)
+    layers = [(k, n, "tanh", n != 7) for k, n in itertools.pairwise(widths)]
+    parameters = rng.normal(0, 0.7, textbook.n_parameters(layers)).astype(dtype)
+    nets = [
+        textbook.network(layers, "mean_squared_error", init=parameters, dtype=dtype, backend=b)
+        for b in ("numpy", c_backend)
+    ]
+    x, y = rng.standard_normal((n_rows, widths[0])).astype(dtype), rng.random((n_rows, widths[-1])).astype(dtype)
+    x.flat[rng.integers(x.size)] = 0
+    for place in rng.integers(len(parameters), size=4):
+        results = []
+        for net in nets:
+            net.parameters[:] = parameters
+            net.parameters[place] = special
+            results.append((net.predict(x), *net.loss_and_gradient(x, y)))
+        for actual, expected in zip(results[1], results[0], strict=True):
+            # The largest entry of a gradient is of order 1, a sum has some hundred terms.
+            np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-3 if dtype == np.float32 else 1e-11)

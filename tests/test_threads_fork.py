@@ -113,6 +113,24 @@ def test_elements_shared_among_threads_are_rounded_as_the_caller_rounds(c_backen
     assert not np.array_equal(*(results[1, mode] for mode in ROUNDING))
 
 
+@pytest.mark.parametrize("text", ["0", "65", "4abc", " "])
+def test_bad_number_of_threads_in_the_environment_is_reported_at_import(text):
+    """What is a number, and what is not, test_c_kernels.py tries at length."""
+    environment = {**os.environ, "PLAINNET_NUM_THREADS": text}
+    command = [sys.executable, "-c", "import plainnet"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert result.returncode != 0
+    assert "PLAINNET_NUM_THREADS" in result.stderr
+    assert "from 1 to 64" in result.stderr
+
+
+def test_number_of_threads_in_the_environment_is_taken():
+    environment = {**os.environ, "PLAINNET_NUM_THREADS": " 3 "}
+    command = [sys.executable, "-c", "import plainnet; print(plainnet.num_threads())"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert result.stdout == "3\n", result.stderr
+
+
 EXIT = """
 import threading
 import numpy as np

@@ -1,6 +1,6 @@
 /*
- * The pool of threads by itself: who works, in which floating-point environment, and how it ends. It needs nothing of the
- * kernels, and is run with and without sanitizers:
+ * The pool of threads by itself: who works, in which floating-point environment, and how it ends. It needs no kernels,
+ * and is run with and without sanitizers:
  *
  *     cc tests/threads_pool.c csrc/threads.c -Icsrc -lm -lpthread -ldl && ./a.out wake
  *
@@ -113,7 +113,7 @@ static void see_signals(void *context, size_t index, void *scratch)
     sigset_t blocked;
     meet(&s->meeting, index, scratch);
     pthread_sigmask(SIG_SETMASK, NULL, &blocked);
-    if (!pthread_equal(s->caller, pthread_self()) && (!sigismember(&blocked, SIGINT) || !sigismember(&blocked, SIGALRM)))
+    if (!pthread_equal(s->caller, pthread_self()) && !(sigismember(&blocked, SIGINT) && sigismember(&blocked, SIGALRM)))
         fail("workers block signals");
 }
 
@@ -236,33 +236,38 @@ static void check_forking(void)
 
 /* ---- The floating-point environment ----------------------------------------------------------------------- */
 
+/* Subnormal numbers as results (1) and as operands (2) taken for 0, or both or neither, where the machine can. */
 #if defined(__SSE2_MATH__)
-enum { FLUSH = 0x8040 }; /* results and operands that are subnormal */
-static void flush(int on)
+static void flush(int which)
 {
-    unsigned int control = __builtin_ia32_stmxcsr() & ~(unsigned int)FLUSH;
-    __builtin_ia32_ldmxcsr(on ? control | FLUSH : control);
+    unsigned int control = __builtin_ia32_stmxcsr() & ~0x8040u;
+    __builtin_ia32_ldmxcsr(control | (which & 1 ? 0x8000u : 0) | (which & 2 ? 0x40u : 0));
 }
 #elif defined(__aarch64__)
-static void flush(int on)
+static void flush(int which)
 {
     unsigned long long control;
     __asm__ volatile("mrs %0, fpcr" : "=r"(control));
-    control = on ? control | 1ull << 24 : control & ~(1ull << 24);
+    control = which ? control | 1ull << 24 : control & ~(1ull << 24);
     __asm__ volatile("msr fpcr, %0" : : "r"(control));
 }
 #else
-static void flush(int on) { (void)on; }
+static void flush(int which) { (void)which; }
 #endif
 
 typedef struct findings {
-    volatile double third, subnormal;
+    volatile double third, from_normal, from_subnormal;
 } findings;
 
 static findings find(void)
 {
-    volatile double one = 1, three = 3, least = 2.2250738585072014e-308;
-    return (findings){one / three, least / 2};
+    volatile double one = 1, three = 3, half = 0.5, normal = 0x1p-1022, subnormal = 0x1p-1030, large = 0x1p100;
+    return (findings){one / three, normal * half, subnormal * large};
+}
+
+static int is_alike(findings a, findings b)
+{
+    return a.third == b.third && a.from_normal == b.from_normal && a.from_subnormal == b.from_subnormal;
 }
 
 typedef struct study {
@@ -283,26 +288,26 @@ static void look_with(size_t n)
     findings expected = find();
     pn_parallel_for(n, look, &s, caller_scratch, 1e6);
     for (size_t i = 0; i < n; i++)
-        if (s.found[i].third != expected.third || s.found[i].subnormal != expected.subnormal)
+        if (!is_alike(s.found[i], expected))
             fail("a task computes as its caller does");
 }
 
 static void check_environment(void)
 {
     const int modes[] = {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO, FE_TONEAREST};
-    double nearest = find().third, subnormal = find().subnormal;
+    const findings before = find();
     pn_set_num_threads(3);
     for (int round = 0; round < 3; round++) { /* workers are made in the first, in an environment of its own */
-        for (int on = 1; on >= 0; on--)
-            for (int i = 0; i < 4; i++) {
-                flush(on);
+        for (int i = 0; i < 4; i++)
+            for (int which = 3; which >= 0; which--) {
+                flush(which);
                 if (fesetround(modes[i]) != 0)
                     fail("fesetround");
                 look_with(3);
             }
         usleep(WORKERS_SLEEP);
     }
-    if (find().third != nearest || find().subnormal != subnormal)
+    if (!is_alike(find(), before))
         fail("the caller's environment is as it was");
 }
 
@@ -378,7 +383,10 @@ static void exit_or_stay(void *context, size_t index, void *scratch)
         pause();
 }
 
-enum { UNUSED, IDLE, ASLEEP, COMPUTING, COMPUTING_FOR_EVER, FORKED_BARE, FORKED, FORKED_AND_HIRED, IN_CALLERS_TASK, IN_WORKERS_TASK, N_WAYS };
+enum {
+    UNUSED, IDLE, ASLEEP, COMPUTING, COMPUTING_FOR_EVER, FORKED_BARE, FORKED, FORKED_AND_HIRED, IN_CALLERS_TASK,
+    IN_WORKERS_TASK, N_WAYS
+};
 
 static void leave(int way, int round)
 {

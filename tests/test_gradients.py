@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import plainnet as pn
@@ -142,8 +142,13 @@ def test_gradient_property_any_small_network(backend, n_in, n_hidden, n_out, n_r
     expected = textbook.complex_step_gradient(layers, loss, parameters, x, y)
     net = textbook.network(layers, loss, init=parameters, backend=backend)
     _, gradient = net.loss_and_gradient(x, y)
+    # The textbook's log loss divides by a rounded 1 - a: its gradient is off where a sigmoid saturates, ours is not.
+    a = textbook.forward(layers, parameters, x)
+    spare = min(a.min(), (1 - a).min()) if loss == "log_loss" else 1
+    assume(spare > 1e-9)
     # Absolute where a relu switched everything off; else as above.
-    assert np.abs(gradient - expected).max() <= 1e-12 * max(np.abs(expected).max(), 1e-3)
+    tolerance = 1e-12 + 4 * np.finfo(float).eps / spare
+    assert np.abs(gradient - expected).max() <= tolerance * max(np.abs(expected).max(), 1e-3)
 
 
 @pytest.mark.parametrize("loss", textbook.LOSSES)

@@ -207,9 +207,43 @@ static void wait_for(pid_t child, const char *what)
         fail(what);
 }
 
+static atomic_int forking;
+
+static void *compute_meanwhile(void *nothing)
+{
+    static _Alignas(64) unsigned char scratch[PN_TASK_BYTES];
+    while (atomic_load(&forking)) {
+        atomic_size_t counted = 0;
+        pn_parallel_for(50, count, &counted, scratch, 1e6);
+    }
+    return nothing;
+}
+
+/* Another thread has the pool, now and then, when its process forks: the child finds it free. */
+static void check_forking_while_computing(void)
+{
+    pthread_t user;
+    atomic_store(&forking, 1);
+    pthread_create(&user, NULL, compute_meanwhile, NULL);
+    for (int i = 0; i < 10; i++) {
+        usleep(A_WHILE);
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(PATIENCE);
+            meet_with(3);
+            exit(0);
+        }
+        wait_for(child, "a child that was forked while another thread computed");
+    }
+    atomic_store(&forking, 0);
+    pthread_join(user, NULL);
+}
+
 static void check_forking(void)
 {
     pn_set_num_threads(3);
+    if (CAN_FORK)
+        check_forking_while_computing();
     for (int asleep = 0; asleep < 2 && CAN_FORK; asleep++) {
         meet_with(3);
         usleep(asleep ? WORKERS_SLEEP : 0);
@@ -295,18 +329,19 @@ static void look_with(size_t n)
 static void check_environment(void)
 {
     const int modes[] = {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO, FE_TONEAREST};
+    const int flushes[] = {3, 1, 0, 2, 2, 0, 1, 3}; /* from one job to the next, one thing changes */
     const findings before = find();
     pn_set_num_threads(3);
     for (int round = 0; round < 3; round++) { /* workers are made in the first, in an environment of its own */
-        for (int i = 0; i < 4; i++)
-            for (int which = 3; which >= 0; which--) {
-                flush(which);
-                if (fesetround(modes[i]) != 0)
-                    fail("fesetround");
-                look_with(3);
-            }
+        for (int i = 0; i < 16; i++) {
+            flush(flushes[i % 8]);
+            if (fesetround(modes[i / 4]) != 0)
+                fail("fesetround");
+            look_with(3);
+        }
         usleep(WORKERS_SLEEP);
     }
+    flush(0);
     if (!is_alike(find(), before))
         fail("the caller's environment is as it was");
 }

@@ -48,6 +48,31 @@ def test_unknown_isa_in_the_environment_is_a_status_not_an_abort(compiler, tmp_p
     assert toolchain.run(program, environment={"PLAINNET_ISA": "mmx"}).returncode == 0
 
 
+NAMES = textwrap.dedent("""\
+    #include <stdio.h>
+    #include "plainnet.h"
+    int main(void)
+    {
+        const char *names[] = {"avx512", "avx2", "neon", "baseline"};
+        printf("%s", pn_isa());
+        for (int i = 0; i < 4; i++)
+            if (pn_isa_is_available(names[i]))
+                printf(" %s", names[i]);
+        return 0;
+    }
+""")
+
+
+def test_isa_in_use_is_the_best_unless_the_environment_names_one(compiler, tmp_path):
+    """An empty variable names none."""
+    source = tmp_path / "app.c"
+    source.write_text(NAMES)
+    program = toolchain.build(compiler, source, tmp_path / "app", *toolchain.FLAGS)
+    for wanted in ("", *toolchain.run(program, environment={"PLAINNET_ISA": ""}).stdout.split()[1:]):
+        in_use, *available = toolchain.run(program, environment={"PLAINNET_ISA": wanted}).stdout.split()
+        assert in_use == (wanted or available[0])
+
+
 BAD_THREADS = textwrap.dedent("""\
     #include "plainnet.h"
     int main(void)

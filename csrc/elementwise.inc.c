@@ -92,7 +92,7 @@ static inline PN_INLINE void FN(tanh_backward)(size_t n, const real *a, const re
         grad_z[i] = grad_a[i] * FN(fma)(-a[i], a[i], 1);
 }
 
-/* grad_a where a > 0, elsewhere relu(a), which is 0 or NaN. Chosen, not multiplied: grad_a may be infinite where a is 0. */
+/* grad_a where a > 0, else relu(a): 0, or NaN. Chosen, not multiplied, as grad_a may be infinite where a is 0. */
 static inline PN_INLINE void FN(relu_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
 {
     const FN(vec) zero = {0};

@@ -72,14 +72,14 @@ int pn_isa_is_available(const char *name);  /* 1 or 0 */
 /*
  * Large products, the rows of long forward passes, and the elements of large arrays are shared out over threads of the
  * library's own; results do not depend on how many. The number is that of PLAINNET_NUM_THREADS, else of
- * OMP_NUM_THREADS, else of the CPUs that the process may use, PN_MAX_THREADS at most. Both variables hold a number from 1
- * to PN_MAX_THREADS in digits alone; white space around it is ignored, and in OMP_NUM_THREADS a comma and whatever
- * follows. Anything else in PLAINNET_NUM_THREADS is an error, unless it is empty, which is as if it were not set, and
- * OMP_NUM_THREADS is then as if it were not set.
+ * OMP_NUM_THREADS, else of the CPUs that the process may use, PN_MAX_THREADS at most. In both variables it is one from
+ * 1 to PN_MAX_THREADS, in digits alone; white space around it is ignored, and in OMP_NUM_THREADS a comma and whatever
+ * follows. An empty variable is as if it were not set. Anything else is an error in PLAINNET_NUM_THREADS, and in
+ * OMP_NUM_THREADS ignored.
  *
  * The threads compute in the floating-point environment (rounding, subnormal numbers flushed to zero) of whoever calls.
- * They are made when first needed, in a forked child anew, and end when the process exits or the library is unloaded;
- * for that, no call may be under way.
+ * They are made when first needed, in a forked child anew, and end when the process exits, or when the library is
+ * unloaded (dlclose), which it may be while no call is under way.
  */
 enum { PN_MAX_THREADS = 64 };
 size_t pn_num_threads(void);                /* 0 if PLAINNET_NUM_THREADS is no number from 1 to PN_MAX_THREADS; the

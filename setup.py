@@ -1,10 +1,40 @@
-"""The hook through which setuptools runs build.py and compiles small.c; everything else stands in pyproject.toml."""
+"""The hooks through which setuptools runs build.py and compiles, in parallel; all else stands in pyproject.toml."""
 
 import os
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+
+class BuildExt(build_ext):
+    """Compiles the sources of an extension at the same time, and all again if compilers or flags have changed."""
+
+    def build_extensions(self):
+        # setuptools itself looks at the files' times alone. CC, CFLAGS and the like are in the compiler's commands.
+        options = [(ext.define_macros, ext.extra_compile_args, ext.extra_link_args) for ext in self.extensions]
+        made_by = repr((self.build_lib, self.compiler.compiler_so, self.compiler.linker_so, options))
+        stamp = Path(self.build_temp, "made-by")
+        self.force = self.force or not stamp.exists() or stamp.read_text() != made_by
+        stamp.unlink(missing_ok=True)
+        if self.compiler.compiler_type == "unix":
+            self.compiler.compile = self.in_parallel(self.compiler.compile)
+        super().build_extensions()
+        stamp.write_text(made_by)
+
+    def in_parallel(self, compile_in_turn):
+        jobs, self.parallel = self.parallel or os.cpu_count(), None  # sources, not extensions
+
+        def compile_all(sources, *args, **kwargs):
+            with ThreadPoolExecutor(jobs) as executor:
+                objects = executor.map(lambda source: compile_in_turn([source], *args, **kwargs), sources)
+                return [path for paths in objects for path in paths]
+
+        return compile_all
+
 
 # One wheel for every CPython from 3.10 on; free-threaded builds have no stable ABI yet.
 abi3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
@@ -20,4 +50,4 @@ small = Extension(
     py_limited_api=abi3,
 )
 options = {"bdist_wheel": {"py_limited_api": "cp310"}} if abi3 else {}
-setup(cffi_modules=["build.py:ffibuilder"], ext_modules=[small], options=options)
+setup(cffi_modules=["build.py:ffibuilder"], ext_modules=[small], cmdclass={"build_ext": BuildExt}, options=options)

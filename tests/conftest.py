@@ -10,6 +10,8 @@ import pytest
 
 import plainnet as pn
 
+from progress import Progress
+
 # Property tests try the same examples everywhere, and a fixture that only selects a backend may serve all of them.
 hypothesis.settings.register_profile(
     "plainnet",
@@ -20,6 +22,14 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("plainnet")
+
+
+@pytest.hookimpl(trylast=True)  # after the reporter's own
+def pytest_configure(config: pytest.Config) -> None:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and config.option.verbose == 0:  # with -q and -v, pytest's own progress
+        config.pluginmanager.register(Progress(reporter), "progress")
+
 
 C_BACKENDS = [f"c-{isa}" for isa in pn.native.available_isas()]
 

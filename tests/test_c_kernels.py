@@ -9,18 +9,21 @@ import toolchain
 pytestmark = pytest.mark.skipif(not toolchain.COMPILERS, reason="needs a C compiler")
 
 
-@pytest.mark.parametrize("compiler", toolchain.COMPILERS)
-def test_matrix_kernels_have_the_bits_of_plain_loops_for_any_number_of_threads(compiler, tmp_path):
+@pytest.mark.parametrize("threads", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 3, 8))])
+@pytest.mark.parametrize("compiler", toolchain.EACH_COMPILER)
+def test_matrix_kernels_have_the_bits_of_plain_loops_for_any_number_of_threads(compiler, threads, tmp_path):
     source = toolchain.ROOT / "tests" / "matmul_bits.c"
     program = toolchain.build(compiler, source, tmp_path / "matmul_bits", *toolchain.FLAGS)
-    for threads in ("1", "2", "3", "8"):
-        result = toolchain.run(program, threads, "2")
-        assert result.returncode == 0, result.stdout + result.stderr
-        assert "the bits agree" in result.stdout
+    result = toolchain.run(program, threads, 2)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "the bits agree" in result.stdout
 
 
 @pytest.mark.skipif(bool(toolchain.SANITIZERS), reason="ThreadSanitizer excludes the other sanitizers")
-@pytest.mark.parametrize("sanitizer", [(), ("-fsanitize=thread",)], ids=["plain", "tsan"])
+@pytest.mark.parametrize(
+    "sanitizer",
+    [pytest.param((), id="plain"), pytest.param(("-fsanitize=thread",), id="tsan", marks=pytest.mark.slow)],
+)
 def test_threads_agree_under_strain_and_without_a_data_race(sanitizer, tmp_path):
     compiler = toolchain.COMPILERS[0]
     source = toolchain.ROOT / "tests" / "threads_tsan.c"

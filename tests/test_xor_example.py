@@ -14,9 +14,9 @@ ROOT = toolchain.ROOT
 pytestmark = pytest.mark.skipif(not toolchain.COMPILERS, reason="needs a C compiler")
 
 
-@pytest.fixture(scope="module", params=toolchain.COMPILERS)
+@pytest.fixture(scope="module", params=toolchain.EACH_COMPILER)
 def build(request, tmp_path_factory):
-    """Compiles a program as `cc FLAGS program.c csrc/*.c -lm -lpthread` does, but csrc/ only once."""
+    """Compiles a program as `cc FLAGS program.c csrc/*.c -lm -lpthread` does, with the objects of csrc/ shared."""
     directory = tmp_path_factory.mktemp("example")
     return lambda source: toolchain.build(request.param, source, directory / source.stem, *toolchain.FLAGS)
 

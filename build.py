@@ -1,13 +1,24 @@
-"""Builds the extension `plainnet._plainnet` from csrc/, with what plainnet.h declares."""
+"""
+Builds the extension `plainnet._plainnet` from csrc/, with what plainnet.h declares.
+
+setuptools calls `ffibuilder`. `python build.py` has it compile the extensions into the folder build/, as a trial.
+`python -m build` finds this file here instead of the package of that name, and is handed over to the package.
+"""
+
+from __future__ import annotations
 
 import os
 import re
+import runpy
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cffi import FFI
+if TYPE_CHECKING:
+    from cffi import FFI
 
-ROOT = Path(__file__).parent
+ROOT = Path(__file__).resolve().parent
 CSRC = ROOT / "csrc"
 
 
@@ -22,23 +33,42 @@ def relative(pattern: str) -> list[str]:
     return sorted(str(path.relative_to(ROOT)) for path in CSRC.glob(pattern))
 
 
-# Speed only: results do not depend on these flags. PLAINNET_CFLAGS comes last, for sanitizers and the like.
-compile_args = [] if sys.platform == "win32" else ["-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math"]
-compile_args += [] if sys.platform == "win32" else ["-fvisibility=hidden", "-g0"]
-extra = os.environ.get("PLAINNET_CFLAGS", "").split()
+def ffibuilder() -> FFI:
+    from cffi import FFI  # here, as handing over to the package `build` must do without
 
-ffibuilder = FFI()
-ffibuilder.cdef(declarations((CSRC / "plainnet.h").read_text()))
-ffibuilder.set_source(
-    "plainnet._plainnet",
-    '#include "plainnet.h"',
-    sources=[path for path in relative("*.c") if not path.endswith(".inc.c")],
-    depends=relative("*.h") + relative("*.inc.c"),
-    include_dirs=["csrc"],
-    libraries=[] if sys.platform == "win32" else ["m", "pthread"],
-    extra_compile_args=compile_args + extra,
-    extra_link_args=extra,
-)
+    # Speed only: results do not depend on these flags. PLAINNET_CFLAGS comes last, for sanitizers and the like.
+    compile_args = [] if sys.platform == "win32" else ["-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math"]
+    compile_args += [] if sys.platform == "win32" else ["-fvisibility=hidden", "-g0"]
+    extra = os.environ.get("PLAINNET_CFLAGS", "").split()
+
+    builder = FFI()
+    builder.cdef(declarations((CSRC / "plainnet.h").read_text()))
+    builder.set_source(
+        "plainnet._plainnet",
+        '#include "plainnet.h"',
+        sources=[path for path in relative("*.c") if not path.endswith(".inc.c")],
+        depends=relative("*.h") + relative("*.inc.c"),
+        include_dirs=["csrc"],
+        libraries=[] if sys.platform == "win32" else ["m", "pthread"],
+        extra_compile_args=compile_args + extra,
+        extra_link_args=extra,
+    )
+    return builder
+
+
+def hand_over_to_package() -> None:
+    """Runs the package `build` as if this file were not there."""
+    sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != ROOT]
+    package = find_spec("build")
+    if package is None or package.origin is None:  # no origin: a folder of this name
+        sys.exit(f"{sys.executable} has no package `build`: install it with `pip install build`")
+    runpy.run_module("build", run_name="__main__", alter_sys=True)
+
 
 if __name__ == "__main__":
-    ffibuilder.compile(verbose=True)
+    if __spec__ is not None:  # python -m build
+        hand_over_to_package()
+    else:
+        os.chdir(ROOT)
+        sys.argv = ["setup.py", "build_ext"]
+        runpy.run_path("setup.py", run_name="__main__")

@@ -24,6 +24,7 @@ const char *pn_status_message(pn_status status)
     case PN_DIVERGED: return "training diverged: the loss or a parameter became NaN or infinite";
     case PN_UNKNOWN_ISA: return "no such instruction set here (names: baseline, avx2, avx512, neon)";
     case PN_BAD_THREADS: return "the number of threads is out of range";
+    case PN_INEXACT_BUILD: return "the library was compiled with options that break its arithmetic, such as -ffast-math";
     }
     return "unknown status";
 }

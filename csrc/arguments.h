@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arithmetic.h"
 #include "plainnet.h"
 
 /* Leaves the function with a status that is not PN_OK. */

@@ -70,12 +70,58 @@ const pn_isa_kernels *pn_usable_isa(size_t index)
     return NULL;
 }
 
+/*
+ * Whether NaN and infinity are found, a subnormal number is kept, and 2^70 + 1 - 2^70 is 0, as it is in this order: by
+ * the kernels, and here, for the units apart from them. Not every option that changes this has a macro that tells.
+ */
+enum { PN_CHECK_WORKSPACE = 4096 };
+#define PN_DEFINE_IS_EXACT(real, suffix, subnormal)                                                                  \
+    static int is_exact_##suffix(const pn_kernels_##suffix *kernels)                                                 \
+    {                                                                                                                \
+        volatile real unknown_zero = 0, unknown_big = 1180591620717411303424.0;                                      \
+        const real zero = unknown_zero, big = unknown_big, not_a_number = zero / zero;                               \
+        const real one[] = {1, 1, 1}, numbers[] = {1, subnormal, -1}, sum[] = {big, 1, -big};                        \
+        const real nan[] = {1, not_a_number, 1}, infinite[] = {1, 1, 1 / zero};                                      \
+        real kept = 0, lost = 2, workspace[PN_CHECK_WORKSPACE];                                                      \
+        if (not_a_number == not_a_number || big + 1 - big != zero ||                                                 \
+            kernels->dense_workspace(1, 3, 1) > PN_CHECK_WORKSPACE)                                                  \
+            return 0;                                                                                                \
+        kernels->dense_forward(1, 1, 1, numbers + 1, one, NULL, PN_IDENTITY, &kept, workspace);                      \
+        kernels->dense_forward(1, 3, 1, sum, one, NULL, PN_IDENTITY, &lost, workspace);                              \
+        return kernels->all_finite(3, numbers) && !kernels->all_finite(3, nan) && !kernels->all_finite(3, infinite) && \
+               kept > zero && lost == zero;                                                                          \
+    }
+PN_DEFINE_IS_EXACT(float, f32, FLT_MIN / 4)
+PN_DEFINE_IS_EXACT(double, f64, DBL_MIN / 4)
+
+/* Kernels that passed. */
+static _Atomic(const pn_isa_kernels *) exact;
+
+static int is_exact(const pn_isa_kernels *kernels)
+{
+    if (kernels == atomic_load_explicit(&exact, memory_order_relaxed))
+        return 1;
+    PN_EXACT_MODE;
+    if (!is_exact_f32(&kernels->f32) || !is_exact_f64(&kernels->f64))
+        return 0;
+    atomic_store_explicit(&exact, kernels, memory_order_relaxed);
+    return 1;
+}
+
 pn_status pn_ready(const pn_isa_kernels **kernels)
 {
     *kernels = pn_kernels_in_use();
     if (*kernels == NULL)
         return PN_UNKNOWN_ISA;
+    if (!is_exact(*kernels))
+        return PN_INEXACT_BUILD;
     return pn_num_threads() == 0 ? PN_BAD_THREADS : PN_OK;
+}
+
+pn_status pn_library_status(void)
+{
+    const pn_isa_kernels *kernels;
+    return pn_ready(&kernels);
 }
 
 const char *pn_isa(void)

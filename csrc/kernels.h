@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "arithmetic.h"
 #include "plainnet.h"
 
 #define PN_JOIN_(a, b, c) a##_##b##_##c
@@ -122,7 +123,10 @@ extern const pn_isa_kernels pn_isa_baseline, pn_isa_avx2, pn_isa_avx512, pn_isa_
 /* The kernels in use, chosen at the first call; NULL if PLAINNET_ISA names none that works here. */
 const pn_isa_kernels *pn_kernels_in_use(void);
 
-/* The same with a status: PN_UNKNOWN_ISA or PN_BAD_THREADS if the environment asks for nonsense. */
+/*
+ * The same with a status: PN_UNKNOWN_ISA or PN_BAD_THREADS if the environment asks for nonsense, PN_INEXACT_BUILD if
+ * the library was compiled with options that break its arithmetic.
+ */
 pn_status pn_ready(const pn_isa_kernels **kernels);
 
 /* Whether isa points to a table that this machine can run. */

@@ -281,6 +281,7 @@ pn_status FN(pn_forward)(size_t n_rows, const pn_network *network, const real *p
     _Alignas(PN_WORKSPACE_ALIGNMENT) char stack[FN(STACK_BYTES)];
     FN(extent) e;
     PN_TRY(pn_ready(&isa));
+    PN_EXACT_MODE;
     PN_TRY(FN(measure)(n_rows, network, &e));
     const pn_array inputs[] = {PN_ARRAY(parameters, e.n_parameters), PN_ARRAY(x, n_rows * e.n_in)};
     const pn_array outputs[] = {PN_ARRAY(out, n_rows * e.n_out), {workspace, workspace_bytes, 1}};
@@ -623,6 +624,7 @@ pn_status FN(pn_loss_and_gradient)(size_t n_rows, const pn_network *network, con
     const pn_isa_kernels *isa;
     FN(extent) e;
     PN_TRY(pn_ready(&isa));
+    PN_EXACT_MODE;
     PN_TRY(FN(measure)(n_rows, network, &e));
     const pn_array inputs[] = {PN_ARRAY(parameters, e.n_parameters), PN_ARRAY(x, n_rows * e.n_in),
                                PN_ARRAY(y, n_rows * e.n_out)};

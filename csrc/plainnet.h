@@ -17,6 +17,8 @@
  *               width, tiling, alignment or number of threads; only "baseline" on x86-64, which has no fused
  *               multiply-add, rounds differently. Gradients are sums over rows: each PN_BLOCK_ROWS rows are summed
  *               up from 0, and these totals are added with compensation for what rounding loses (see PN_BLOCK_ROWS).
+ *               Nor do results depend on the calling thread's floating-point mode (rounding, flushing of subnormal
+ *               numbers), which calls leave as it was.
  *
  * The declarations below are also what cffi parses for the Python package, so they use no macros.
  */
@@ -52,11 +54,16 @@ typedef enum pn_status {
     PN_WORKSPACE_TOO_SMALL,
     PN_DIVERGED,             /* loss or parameters became NaN or infinite; see pn_train_f64 */
     PN_UNKNOWN_ISA,          /* no such instruction set, or not on this machine; also from PLAINNET_ISA */
-    PN_BAD_THREADS           /* number of threads not within 1...PN_MAX_THREADS; also from PLAINNET_NUM_THREADS */
+    PN_BAD_THREADS,          /* number of threads not within 1...PN_MAX_THREADS; also from PLAINNET_NUM_THREADS */
+    PN_INEXACT_BUILD         /* the library was compiled with options such as -ffast-math: it finds no NaN, loses
+                                subnormal numbers, or adds in another order */
 } pn_status;
 
 /* A sentence for a status; never NULL, static. */
 const char *pn_status_message(pn_status status);
+
+/* Whether the library works here: PN_OK, PN_UNKNOWN_ISA, PN_BAD_THREADS or PN_INEXACT_BUILD, as from any call below. */
+pn_status pn_library_status(void);
 
 /* ---- Instruction sets and threads --------------------------------------------------------------------- */
 

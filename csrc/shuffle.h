@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arithmetic.h"
+
 /*
  * order[n_rows], n_rows <= 2**32: a permutation of 0...n_rows-1 that depends on the seed and the epoch's number alone,
  * so that a run can be taken up anywhere.

@@ -30,6 +30,7 @@ static pn_status FN(activate_all)(FN(elements) *e)
 {
     const pn_isa_kernels *isa;
     PN_TRY(pn_ready(&isa));
+    PN_EXACT_MODE;
     e->kernels = &isa->MEMBER;
     double microseconds = (double)e->n * sizeof(real) / FN(BYTES_A_MICROSECOND);
     size_t threads = pn_num_threads();
@@ -132,6 +133,7 @@ pn_status FN(pn_dense_forward)(size_t n_rows, size_t n_in, size_t n_out, const r
     const pn_array outputs[] = {PN_ARRAY(a, n_rows * n_out), {workspace, workspace_bytes, 1}};
     const pn_isa_kernels *isa;
     PN_TRY(pn_ready(&isa));
+    PN_EXACT_MODE;
     PN_TRY(FN(check_dense)(isa, n_rows, n_in, n_out, activation, workspace_bytes));
     PN_TRY(pn_check_arrays(inputs, 3, outputs, 2));
     isa->MEMBER.dense_forward(n_rows, n_in, n_out, x, weight, bias, activation, a, pn_align_workspace(workspace));
@@ -213,6 +215,7 @@ pn_status FN(pn_dense_backward)(size_t n_rows, size_t n_in, size_t n_out, const 
                                 PN_ARRAY(grad_bias, grad_bias == NULL ? 0 : n_out), {workspace, workspace_bytes, 1}};
     const pn_isa_kernels *isa;
     PN_TRY(pn_ready(&isa));
+    PN_EXACT_MODE;
     PN_TRY(FN(check_dense)(isa, n_rows, n_in, n_out, activation, workspace_bytes));
     PN_TRY(pn_check_arrays(inputs, 4, outputs, 4));
     FN(dense_gradient) gradient = {.kernels = &isa->MEMBER, .n_in = n_in, .n_out = n_out, .x = x, .weight = weight,

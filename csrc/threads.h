@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#include "arithmetic.h"
+
 /* What a matrix product needs at most, and what every task may scribble on, aligned to 64 bytes. */
 enum { PN_SCRATCH_BYTES = 3 << 19, PN_TASK_BYTES = PN_SCRATCH_BYTES + (1 << 19) };
 

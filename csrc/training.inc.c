@@ -232,6 +232,7 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
     FN(model) *model = &run.model;
     FN(extent) *e = &model->e;
     PN_TRY(pn_ready(&isa));
+    PN_EXACT_MODE;
     model->network = network;
     model->parameters = parameters;
     PN_TRY(FN(check_training)(n_rows, network, training, e));

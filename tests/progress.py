@@ -12,6 +12,7 @@ SILENCE = 15
 class Progress:
     def __init__(self, reporter):
         self.reporter = reporter
+        reporter.showfspath = False
         self.begin = self.last_line = time.monotonic()
         self.tests, self.done = Counter(), Counter()
         self.results = {}
@@ -29,7 +30,7 @@ class Progress:
         if isinstance(report, pytest.TestReport):
             if category:
                 self.results.setdefault(file_of(report.nodeid), Counter())[category] += 1
-            return category, "", ""
+            return category, "", word if report.failed else ""  # the summary wants the word
         return category, letter, word
 
     def pytest_runtest_logreport(self, report):

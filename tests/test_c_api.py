@@ -120,6 +120,119 @@ def test_bad_number_of_threads_in_the_environment_is_a_status_not_an_abort(compi
         assert toolchain.run(program, environment={"PLAINNET_NUM_THREADS": text}).returncode == 0
 
 
+FAST = ["-ffast-math", "-Ofast", "-ffinite-math-only"]
+#: For these, GCC alone defines macros.
+UNSAFE = ["-funsafe-math-optimizations", "-freciprocal-math", "-fno-signed-zeros"]
+
+
+def test_fast_math_is_refused_by_every_unit(compiler):
+    units = [source for source in toolchain.CSRC.glob("*.c") if not source.name.endswith(".inc.c")]
+    assert toolchain.run(compiler, "-O3", "-fno-trapping-math", "-E", *units).returncode == 0
+    for flag in FAST + (UNSAFE if "gcc" in compiler else []):
+        for unit in units:
+            result = toolchain.run(compiler, flag, "-E", unit)
+            assert result.returncode != 0, (flag, unit)
+            assert "plainnet needs exact arithmetic" in result.stderr
+
+
+INEXACT_BUILD = textwrap.dedent("""\
+    #include "plainnet.h"
+    int main(void)
+    {
+        double z = 1, a = 7;
+        return pn_tanh_f64(1, &z, &a) != PN_INEXACT_BUILD || pn_library_status() != PN_INEXACT_BUILD || a != 7;
+    }
+""")
+
+
+@pytest.mark.parametrize("flag", FAST)
+def test_fast_math_that_no_macro_tells_of_is_a_status(compiler, flag, tmp_path):
+    """One unit is compiled with it, and the macros are undone."""
+    source, unit = tmp_path / "app.c", tmp_path / "dispatch.o"
+    source.write_text(INEXACT_BUILD)
+    macros = ["__FAST_MATH__", "__FINITE_MATH_ONLY__", "__ASSOCIATIVE_MATH__", "__RECIPROCAL_MATH__"]
+    undone = [f"-U{name}" for name in [*macros, "__NO_SIGNED_ZEROS__"]]
+    toolchain.compile_cleanly(compiler, flag, *undone, "-c", toolchain.CSRC / "dispatch.c", "-o", unit)
+    objects = [path for path in toolchain.library(compiler, *toolchain.FLAGS) if path.name != "dispatch.c.o"]
+    program = tmp_path / "app"
+    toolchain.compile_cleanly(
+        compiler, *toolchain.SANITIZERS, "-I", toolchain.CSRC, source, unit, *objects, "-lm", "-lpthread", "-o", program
+    )
+    assert toolchain.run(program).returncode == 0
+
+
+MODE = textwrap.dedent("""\
+    #include <fenv.h>
+    #include <string.h>
+    #include "plainnet.h"
+    #if defined(__x86_64__)
+    #include <xmmintrin.h>
+    static unsigned mode(void) { return _mm_getcsr() & 0xe040; }
+    static void set_mode(void) { _mm_setcsr(_mm_getcsr() | 0xc040); }  /* upward, no subnormal numbers */
+    #else
+    static unsigned mode(void) { return (unsigned)fegetround(); }
+    static void set_mode(void) { fesetround(FE_UPWARD); }
+    #endif
+    enum { M = 300, N = 40, N_PARAMETERS = N * N + N + N };
+
+    static double x[M * N], y[M], start[N_PARAMETERS], results[2][N_PARAMETERS + N_PARAMETERS + M + 3 * M * N + 3];
+
+    static int compute(double *out)
+    {
+        const pn_layer layers[] = {{N, N, PN_TANH, 1}, {N, 1, PN_IDENTITY, 0}};
+        const pn_network network = {2, layers, PN_MEAN_SQUARED_ERROR};
+        const pn_training training = {.epochs = 2, .batch_size = 100, .learning_rate = 0.1};
+        pn_progress progress = {0};
+        static char workspace[1 << 22];
+        double *parameters = out, *gradient = parameters + N_PARAMETERS, *a = gradient + N_PARAMETERS, *single = a + M;
+        memcpy(parameters, start, sizeof start);
+        pn_status status[] = {
+            pn_forward_f64(M, &network, parameters, x, a, workspace, sizeof workspace),
+            pn_loss_and_gradient_f64(M, &network, parameters, x, y, out + N_PARAMETERS * 2 + M + 3 * M * N, gradient,
+                                     workspace, sizeof workspace),
+            pn_train_f64(M, &network, &training, parameters, x, y, 0, out + N_PARAMETERS * 2 + M + 3 * M * N + 1,
+                         &progress, workspace, sizeof workspace),
+            pn_sigmoid_f64(M * N, x, single),
+            pn_dense_forward_f64(M, N, N, x, parameters, NULL, PN_IDENTITY, single + M * N, workspace,
+                                 sizeof workspace),
+            pn_dense_backward_f64(M, N, N, x, parameters, x, x, PN_IDENTITY, single + 2 * M * N, NULL, NULL, workspace,
+                                  sizeof workspace),
+        };
+        for (size_t i = 0; i < sizeof status / sizeof *status; i++)
+            if (status[i] != PN_OK)
+                return (int)i + 1;
+        return 0;
+    }
+
+    int main(void)
+    {
+        for (size_t i = 0; i < M * N; i++)
+            x[i] = ((double)(i % 13) / 7 - 1) * (i % 3 == 0 ? 1e-310 : 1);
+        for (size_t i = 0; i < N_PARAMETERS; i++)
+            start[i] = (double)(i % 7) / 11 - 0.3;
+        for (size_t i = 0; i < M; i++)
+            y[i] = (double)(i % 5) / 3;
+        int failed = compute(results[0]);
+        set_mode();
+        unsigned before = mode();
+        failed = failed ? failed : compute(results[1]);
+        if (failed)
+            return failed;
+        if (mode() != before)
+            return 20;
+        return memcmp(results[0], results[1], sizeof results[0]) == 0 ? 0 : 21;
+    }
+""")
+
+
+def test_mode_of_the_calling_thread_changes_no_bit_and_is_left_alone(compiler, tmp_path):
+    source = tmp_path / "app.c"
+    source.write_text(MODE)
+    program = toolchain.build(compiler, source, tmp_path / "app", *toolchain.FLAGS)
+    result = toolchain.run(program)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("standard", ["c++11", "c++17"])
 def test_header_is_valid_cpp(tmp_path, standard):
     compilers = [name for name in ("c++", "g++", "clang++", "clang++-19", "clang++-14") if shutil.which(name)]

@@ -127,5 +127,28 @@ def test_environment_with_an_unknown_isa_is_refused_at_import():
     assert repr(pn.native.available_isas()) in result.stderr
 
 
+def test_library_that_does_not_compute_exactly_is_refused_at_import():
+    """An extension whose own check of its arithmetic fails. (test_c_api has it fail.)"""
+    path = sys.modules["plainnet._plainnet"].__file__
+    script = textwrap.dedent(f"""
+        import importlib.util, sys, types
+        spec = importlib.util.spec_from_file_location("plainnet._plainnet", {path!r})
+        extension = importlib.util.module_from_spec(spec)
+
+        class Library:
+            def __getattr__(self, name):
+                return getattr(extension.lib, name)
+
+            def pn_library_status(self):
+                return extension.lib.PN_INEXACT_BUILD
+
+        sys.modules["plainnet._plainnet"] = types.SimpleNamespace(ffi=extension.ffi, lib=Library())
+        import plainnet
+    """)
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.returncode != 0
+    assert "compiled with options that break its arithmetic, such as -ffast-math" in result.stderr
+
+
 def environment(isa):
     return {**os.environ, "PLAINNET_ISA": isa}

@@ -133,6 +133,7 @@ def set_num_threads(n: int) -> None:
 
 
 isa(), num_threads()  # an unusable PLAINNET_ISA or PLAINNET_NUM_THREADS is reported at import
+_check(lib.pn_library_status())  # so are kernels that are compiled with -ffast-math
 
 # ---- A network -------------------------------------------------------------------------------------------------------
 

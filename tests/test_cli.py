@@ -396,7 +396,7 @@ def test_divergence_in_parts_names_the_epoch_of_the_whole(backend, monkeypatch):
 def program(arguments, directory, **environment):
     """What ``python -m plainnet`` does with `arguments`."""
     return subprocess.run(
-        [sys.executable, "-m", "plainnet", *arguments], capture_output=True, text=True, cwd=directory, timeout=120,
+        [sys.executable, "-m", "plainnet", *arguments], capture_output=True, text=True, cwd=directory, timeout=600,
         env={**os.environ, **environment},
     )  # fmt: skip
 
@@ -496,9 +496,9 @@ def test_ctrl_c_while_the_package_is_imported_ends_with_a_line_and_130(capsys):
 
 def test_core_and_tables_never_import_matplotlib(tmp_path):
     code = "import sys, plainnet, plainnet.cli, plainnet.xor; assert 'matplotlib' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, timeout=600)
     code = "import sys, plainnet; assert not {'plainnet.cli', 'plainnet.xor', 'plainnet.plot'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, timeout=600)
 
 
 # ---- Tables ----------------------------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ def test_core_imports_no_optional_package(module):
         pn.cross_check(net, [[0, 1]], [[1]], epochs=2)
         print(sorted(name for name in sys.modules if name.startswith("plainnet.")))
     """)
-    result = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=120)
+    result = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr
     for optional in ("cli", "plot", "xor"):
         assert f"'plainnet.{optional}'" not in result.stdout
@@ -105,7 +105,7 @@ def test_native_alone_touches_the_extensions():
 def test_missing_extension_fails_loudly(extension):
     """There is no silent way back to NumPy, nor to slower calls."""
     script = f"import sys; sys.modules['plainnet.{extension}'] = None; import plainnet"
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600)
     assert result.returncode != 0
     assert "ImportError" in result.stderr or "ModuleNotFoundError" in result.stderr
     assert extension in result.stderr

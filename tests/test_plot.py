@@ -109,4 +109,4 @@ def test_pyplot_stays_out(tmp_path):
         "plot.write_picture([xor.train(s, 0, epochs=5) for s in xor.SYSTEMS.values()], pathlib.Path('a.png')); "
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, timeout=600)

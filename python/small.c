@@ -1,12 +1,17 @@
 /*
- * plainnet._small: predict, train_on_batch and fit for arrays so small that what happens around the arithmetic counts.
+ * plainnet._small: what Python code cannot do, or not fast enough.
  *
+ * TrainingState keeps a network from being trained twice at once, and its books right whatever exceptions signal
+ * handlers raise: these come between any two instructions of Python code, but never within a function written in C.
+ *
+ * SmallCalls has predict, train_on_batch and fit for arrays so small that what happens around the arithmetic counts.
  * It has no arithmetic of its own: the library is in the extension that cffi builds, and three functions of it come as
  * addresses. Nor has a call errors of its own: where it is not plain, or the library refuses it, the result is None,
  * and the caller goes the general way, through cffi, which finds out what is wrong and says so.
- *
  * The GIL is held throughout. So a call has to be short (max_rows, max_row_steps); and as no Python code runs between a
  * call's first use of the workspace and its last, the calls of a network may share one, whatever thread they come from.
+ *
+ * checksum tells data sets apart.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -36,25 +41,222 @@ typedef void (*function)(void); /* any of the six below */
 DEFINE_FUNCTION_TYPES(double, f64)
 DEFINE_FUNCTION_TYPES(float, f32)
 
+typedef struct TrainingState {
+    PyObject_HEAD
+    npy_intp epochs_trained;
+    unsigned long thread;      /* the one that is inside of run; 0: none */
+    void *parameters;
+    size_t parameters_bytes;
+    void *before;              /* room for a copy of them from before the run; NULL until a run needs it */
+    int has_before;            /* whether there is one */
+    struct TrainingState *next; /* the next one in `running` */
+    PyObject *owner;           /* a tuple of the arrays */
+    PyArrayObject **arrays;    /* the parameters, then the layers' views of them */
+    Py_ssize_t n_arrays;
+} TrainingState;
+
 typedef struct SmallCalls {
     PyObject_HEAD
     const pn_network *network;
     npy_intp n_in, n_out;      /* of the network */
-    void *parameters;
-    size_t parameters_bytes;
+    TrainingState *state;
+    void *parameters;          /* the state's */
     int type_number;           /* NumPy's, of their dtype */
-    char busy;                 /* they are being trained by a call that releases the GIL */
-    npy_intp epochs_trained;
     function forward, train_on_batch, train;
     npy_intp max_rows, max_train_rows; /* the most that predict, and that train_on_batch and fit take */
     npy_intp max_row_steps;    /* the most rows times epochs that fit takes */
     void *workspace;           /* NULL until a call needs one */
     size_t workspace_bytes;    /* its size, and the one that so many rows need */
     size_t max_workspace_bytes;
-    PyObject *owners[2];       /* of the parameters, and of what network points to */
+    PyObject *owner;           /* of what network points to */
 } SmallCalls;
 
-/* ---- Calls -------------------------------------------------------------------------------------------- */
+/* ---- Runs, one at a time ------------------------------------------------------------------------------ */
+
+/* The states that some thread trains. Whoever reads or changes it holds the GIL. */
+static TrainingState *running;
+
+static void remove_from_running(TrainingState *self)
+{
+    TrainingState **place = &running;
+    while (*place != NULL && *place != self)
+        place = &(*place)->next;
+    if (*place != NULL)
+        *place = self->next;
+    self->thread = 0;
+}
+
+/* The exception that is set, as an object; NULL if there is none. It is cleared. */
+static PyObject *take_error(void)
+{
+    PyObject *type, *error, *trace;
+    PyErr_Fetch(&type, &error, &trace);
+    if (type == NULL)
+        return NULL;
+    PyErr_NormalizeException(&type, &error, &trace);
+    if (trace != NULL)
+        PyException_SetTraceback(error, trace);
+    Py_DECREF(type);
+    Py_XDECREF(trace);
+    return error;
+}
+
+/* Sets the exception `error`, with `earlier` (or NULL) as its context if it has none. Takes both references. */
+static void set_error(PyObject *error, PyObject *earlier)
+{
+    PyObject *context = PyException_GetContext(error);
+    if (context == NULL && earlier != NULL && earlier != error)
+        PyException_SetContext(error, Py_NewRef(earlier));
+    Py_XDECREF(context);
+    Py_XDECREF(earlier);
+    PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(error)), error, PyException_GetTraceback(error));
+}
+
+/* `finish` is repeated when an exception keeps it from its end, as a signal handler's may: so many times at most. */
+enum { MAX_TRIES = 20 };
+
+/*
+ * Calls `finish` until it comes to its end, with or without an exception set. The exception that is set afterwards is
+ * the last one that was raised, with those before, and that which `finish` returns, as its context. 0 if there is one.
+ */
+static int finish_whatever_happens(PyObject *finish)
+{
+    PyObject *error = take_error(), *found = NULL;
+    for (int tries = 0; found == NULL && tries < MAX_TRIES; tries++) {
+        found = PyObject_CallNoArgs(finish);
+        if (found == NULL) {
+            set_error(take_error(), error);
+            error = take_error();
+        }
+    }
+    if (found == Py_None)
+        Py_CLEAR(found);
+    if (error == NULL && found == NULL)
+        return 1;
+    if (error == NULL)
+        set_error(found, NULL);
+    else
+        set_error(error, found);
+    return 0;
+}
+
+static PyObject *run(PyObject *object, PyObject *const *arguments, Py_ssize_t n_arguments)
+{
+    TrainingState *self = (TrainingState *)object;
+    if (n_arguments != 4)
+        return PyErr_Format(PyExc_TypeError, "run takes 4 arguments, not %zd", n_arguments);
+    int has_before = PyObject_IsTrue(arguments[3]);
+    if (has_before < 0)
+        return NULL;
+    unsigned long thread = PyThread_get_thread_ident();
+    if (self->thread != 0) {
+        PyErr_SetString(PyExc_RuntimeError, self->thread != thread ?
+                        "the network is being trained by another thread" :
+                        "this thread is training the network already: a signal handler that comes amid fit or "
+                        "train_on_batch cannot train the same network");
+        return NULL;
+    }
+    if (has_before) {
+        if (self->before == NULL)
+            self->before = PyMem_Malloc(self->parameters_bytes);
+        if (self->before == NULL)
+            return PyErr_NoMemory();
+        memcpy(self->before, self->parameters, self->parameters_bytes);
+    }
+    self->has_before = has_before;
+    self->thread = thread;
+    self->next = running;
+    running = self;
+    Py_INCREF(object);
+    PyObject *result = PyObject_Call(arguments[0], arguments[1], NULL);
+    if (arguments[2] != Py_None && !finish_whatever_happens(arguments[2]))
+        Py_CLEAR(result);
+    remove_from_running(self);
+    Py_DECREF(object);
+    return result;
+}
+
+/*
+ * In a process that another thread has forked, runs never end: their threads are not there. The parameters may be
+ * those in the midst of a step, so they go back to where they were before the run.
+ */
+static PyObject *end_runs_of_other_threads(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    unsigned long thread = PyThread_get_thread_ident();
+    for (TrainingState *state = running, *next; state != NULL; state = next) {
+        next = state->next;
+        if (state->thread != thread) {
+            if (state->has_before)
+                memcpy(state->parameters, state->before, state->parameters_bytes);
+            remove_from_running(state);
+        }
+    }
+    Py_RETURN_NONE;
+}
+
+/* Whether nobody protects the parameters, nor a layer's view of them, from being written to. */
+static int are_writeable(const TrainingState *self)
+{
+    for (Py_ssize_t i = 0; i < self->n_arrays; i++)
+        if (!PyArray_ISWRITEABLE(self->arrays[i]))
+            return 0;
+    return 1;
+}
+
+static PyObject *is_writeable(PyObject *self, PyObject *Py_UNUSED(unused))
+{
+    return PyBool_FromLong(are_writeable((TrainingState *)self));
+}
+
+static PyObject *new_training_state(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
+{
+    PyObject *tuple;
+    if (keywords != NULL && PyDict_Size(keywords) > 0)
+        return PyErr_Format(PyExc_TypeError, "TrainingState takes no keyword arguments");
+    if (!PyArg_ParseTuple(arguments, "O!:TrainingState", &PyTuple_Type, &tuple))
+        return NULL;
+    Py_ssize_t n_arrays = PyTuple_Size(tuple);
+    for (Py_ssize_t i = 0; i < n_arrays; i++)
+        if (!PyArray_Check(PyTuple_GetItem(tuple, i)))
+            return PyErr_Format(PyExc_TypeError, "arrays must be a tuple of arrays");
+    PyArrayObject *parameters = n_arrays == 0 ? NULL : (PyArrayObject *)PyTuple_GetItem(tuple, 0);
+    int type_number = parameters == NULL ? NPY_NOTYPE : PyArray_TYPE(parameters);
+    if ((type_number != NPY_FLOAT64 && type_number != NPY_FLOAT32) || !PyArray_ISCARRAY(parameters))
+        return PyErr_Format(PyExc_TypeError, "parameters must be a plain array of float64 or float32");
+    PyArrayObject **arrays = PyMem_Malloc((size_t)n_arrays * sizeof *arrays);
+    TrainingState *self = arrays == NULL ? NULL : PyObject_New(TrainingState, type);
+    if (self == NULL) {
+        PyMem_Free(arrays);
+        return PyErr_NoMemory();
+    }
+    for (Py_ssize_t i = 0; i < n_arrays; i++)
+        arrays[i] = (PyArrayObject *)PyTuple_GetItem(tuple, i);
+    self->epochs_trained = 0;
+    self->thread = 0;
+    self->parameters = PyArray_DATA(parameters);
+    self->parameters_bytes = (size_t)PyArray_NBYTES(parameters);
+    self->before = NULL;
+    self->has_before = 0;
+    self->next = NULL;
+    self->owner = Py_NewRef(tuple);
+    self->arrays = arrays;
+    self->n_arrays = n_arrays;
+    return (PyObject *)self;
+}
+
+/* Of what an object owns, nothing can refer back to it: neither type needs garbage collection. */
+static void dealloc_training_state(PyObject *object)
+{
+    TrainingState *self = (TrainingState *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    PyMem_Free(self->before);
+    PyMem_Free(self->arrays);
+    Py_DECREF(self->owner);
+    PyObject_Free(object);
+    Py_DECREF(type);
+}
+
+/* ---- Small calls -------------------------------------------------------------------------------------- */
 
 /* The library's function for the dtype at hand. */
 #define CALL(name, ...)                                                                                              \
@@ -106,8 +308,9 @@ static PyObject *predict(PyObject *object, PyObject *x_object)
 /* The rows of plain x and y to train with at a plain rate; 0 if one is not plain, or another call trains already. */
 static size_t rows_to_train(const SmallCalls *self, PyObject *x, PyObject *y, PyObject *rate, double *learning_rate)
 {
-    size_t n_rows = self->busy ? 0 : plain_rows(self, x, self->n_in, self->max_train_rows);
-    if (n_rows == 0 || plain_rows(self, y, self->n_out, self->max_train_rows) != n_rows || !PyFloat_CheckExact(rate))
+    size_t n_rows = self->state->thread != 0 ? 0 : plain_rows(self, x, self->n_in, self->max_train_rows);
+    if (n_rows == 0 || plain_rows(self, y, self->n_out, self->max_train_rows) != n_rows || !PyFloat_CheckExact(rate) ||
+        !are_writeable(self->state))
         return 0;
     *learning_rate = PyFloat_AsDouble(rate);
     return 1e-30 < *learning_rate && *learning_rate < 1e30 ? n_rows : 0; /* well within float32 */
@@ -148,12 +351,12 @@ static PyObject *fit(PyObject *object, PyObject *const *arguments, Py_ssize_t n_
         Py_RETURN_NONE;
     }
     PyObject *losses_object = PyArray_SimpleNew(1, &epochs, NPY_DOUBLE);
-    void *before = losses_object == NULL ? NULL : PyMem_Malloc(self->parameters_bytes);
+    void *before = losses_object == NULL ? NULL : PyMem_Malloc(self->state->parameters_bytes);
     if (before == NULL) {
         Py_XDECREF(losses_object);
         return losses_object == NULL ? NULL : PyErr_NoMemory();
     }
-    memcpy(before, self->parameters, self->parameters_bytes);
+    memcpy(before, self->parameters, self->state->parameters_bytes);
     const void *x = PyArray_DATA((PyArrayObject *)arguments[0]), *y = PyArray_DATA((PyArrayObject *)arguments[1]);
     double *losses = PyArray_DATA((PyArrayObject *)losses_object);
     const pn_training training = {.epochs = (size_t)epochs, .learning_rate = learning_rate};
@@ -164,17 +367,62 @@ static PyObject *fit(PyObject *object, PyObject *const *arguments, Py_ssize_t n_
                       self->workspace, self->workspace_bytes);
     while (status == PN_WORKSPACE_TOO_SMALL && make_workspace(self));
     if (status != PN_OK)
-        memcpy(self->parameters, before, self->parameters_bytes); /* a run that diverges has come some way */
+        memcpy(self->parameters, before, self->state->parameters_bytes); /* a run that diverges has come some way */
     PyMem_Free(before);
     if (status == PN_OK) {
-        self->epochs_trained += epochs;
+        self->state->epochs_trained += epochs;
         return losses_object;
     }
     Py_DECREF(losses_object);
     Py_RETURN_NONE;
 }
 
-/* ---- The type ----------------------------------------------------------------------------------------- */
+/* ---- A checksum --------------------------------------------------------------------------------------- */
+
+/* Both are bijective in the sum and in the word: no single change goes unseen, whatever the words around it. */
+static uint64_t mix(uint64_t sum, uint64_t word)
+{
+    sum = (sum ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+    return sum << 31 | sum >> 33;
+}
+
+/* In lanes, so that it keeps pace with the memory. */
+enum { LANES = 4 };
+
+static uint64_t sum_of_bytes(uint64_t sum, const char *bytes, size_t n)
+{
+    uint64_t lanes[LANES], words[LANES];
+    for (int k = 0; k < LANES; k++)
+        lanes[k] = mix(sum, (uint64_t)k);
+    for (; n >= sizeof words; n -= sizeof words, bytes += sizeof words) {
+        memcpy(words, bytes, sizeof words);
+        for (int k = 0; k < LANES; k++)
+            lanes[k] = mix(lanes[k], words[k]);
+    }
+    memset(words, 0, sizeof words);
+    memcpy(words, bytes, n);
+    for (int k = 0; k < LANES; k++)
+        sum = mix(sum, mix(lanes[k], words[k]));
+    return sum;
+}
+
+static PyObject *checksum(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t n_arguments)
+{
+    uint64_t sum = 0;
+    for (Py_ssize_t i = 0; i < n_arguments; i++) {
+        PyArrayObject *array = (PyArrayObject *)arguments[i];
+        if (!PyArray_Check(arguments[i]) || !PyArray_ISCARRAY_RO(array))
+            return PyErr_Format(PyExc_TypeError, "checksum takes contiguous arrays");
+        const char *bytes = PyArray_DATA(array);
+        size_t n = (size_t)PyArray_NBYTES(array);
+        Py_BEGIN_ALLOW_THREADS
+        sum = sum_of_bytes(mix(sum, n), bytes, n);
+        Py_END_ALLOW_THREADS
+    }
+    return PyLong_FromUnsignedLongLong(sum);
+}
+
+/* ---- The types ---------------------------------------------------------------------------------------- */
 
 static int as_address(PyObject *number, void *address)
 {
@@ -185,21 +433,20 @@ static int as_address(PyObject *number, void *address)
     return !PyErr_Occurred();
 }
 
-static PyObject *new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
+static PyObject *training_state_type; /* set once, when the module is loaded */
+
+static PyObject *new_small_calls(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
-    PyObject *array, *owner;
+    PyObject *state_object, *owner;
     uintptr_t network_address, forward, train_on_batch, train;
     Py_ssize_t max_rows, max_train_rows, max_row_steps, max_workspace_bytes;
     if (keywords != NULL && PyDict_Size(keywords) > 0)
         return PyErr_Format(PyExc_TypeError, "SmallCalls takes no keyword arguments");
-    if (!PyArg_ParseTuple(arguments, "O!O&O&O&O&nnnnO:SmallCalls", &PyArray_Type, &array, as_address, &network_address,
-                          as_address, &forward, as_address, &train_on_batch, as_address, &train, &max_rows,
-                          &max_train_rows, &max_row_steps, &max_workspace_bytes, &owner))
+    if (!PyArg_ParseTuple(arguments, "O!O&O&O&O&nnnnO:SmallCalls", training_state_type, &state_object, as_address,
+                          &network_address, as_address, &forward, as_address, &train_on_batch, as_address, &train,
+                          &max_rows, &max_train_rows, &max_row_steps, &max_workspace_bytes, &owner))
         return NULL;
-    PyArrayObject *parameters = (PyArrayObject *)array;
-    int type_number = PyArray_TYPE(parameters);
-    if ((type_number != NPY_FLOAT64 && type_number != NPY_FLOAT32) || !PyArray_ISCARRAY(parameters))
-        return PyErr_Format(PyExc_TypeError, "parameters must be a plain array of float64 or float32");
+    TrainingState *state = (TrainingState *)state_object;
     if (max_rows < 0 || max_train_rows < 0 || max_row_steps < 0 || max_workspace_bytes < 0)
         return PyErr_Format(PyExc_ValueError,
                             "max_rows, max_train_rows, max_row_steps or max_workspace_bytes is below 0");
@@ -211,11 +458,9 @@ static PyObject *new(PyTypeObject *type, PyObject *arguments, PyObject *keywords
     self->network = network;
     self->n_in = (npy_intp)network->layers[0].n_in;
     self->n_out = (npy_intp)network->layers[network->n_layers - 1].n_out;
-    self->parameters = PyArray_DATA(parameters);
-    self->parameters_bytes = (size_t)PyArray_NBYTES(parameters);
-    self->type_number = type_number;
-    self->busy = 0;
-    self->epochs_trained = 0;
+    self->state = (TrainingState *)Py_NewRef(state_object);
+    self->parameters = state->parameters;
+    self->type_number = PyArray_TYPE(state->arrays[0]);
     self->forward = (function)forward;
     self->train_on_batch = (function)train_on_batch;
     self->train = (function)train;
@@ -225,19 +470,17 @@ static PyObject *new(PyTypeObject *type, PyObject *arguments, PyObject *keywords
     self->workspace = NULL;
     self->workspace_bytes = 0;
     self->max_workspace_bytes = (size_t)max_workspace_bytes;
-    self->owners[0] = Py_NewRef(array);
-    self->owners[1] = Py_NewRef(owner);
+    self->owner = Py_NewRef(owner);
     return (PyObject *)self;
 }
 
-/* Of what an object owns, nothing can refer back to it: it needs no garbage collection. */
-static void dealloc(PyObject *object)
+static void dealloc_small_calls(PyObject *object)
 {
     SmallCalls *self = (SmallCalls *)object;
     PyTypeObject *type = Py_TYPE(object);
     PyMem_Free(self->workspace);
-    Py_DECREF(self->owners[0]);
-    Py_DECREF(self->owners[1]);
+    Py_DECREF(self->state);
+    Py_DECREF(self->owner);
     PyObject_Free(object);
     Py_DECREF(type);
 }
@@ -245,7 +488,47 @@ static void dealloc(PyObject *object)
 /* ISO C has no conversion from a function to void *, which the tables below want, but by way of an integer. */
 #define SLOT(function) ((void *)(uintptr_t)(function))
 
-static PyMethodDef methods[] = {
+static PyMethodDef training_state_methods[] = {
+    {"run", (PyCFunction)(function)run, METH_FASTCALL,
+     "run($self, function, arguments, finish, is_shared, /)\n--\n\n"
+     "``function(*arguments)``, which may train the network: RuntimeError if that is under way already.\n\n"
+     "Unless `finish` is None, it is called afterwards, and again if an exception from a signal handler comes in its\n"
+     "midst. It returns None, or an exception to be raised if there is no other. If the network `is_shared`, a process\n"
+     "that another thread forks meanwhile has the parameters from before the run."},
+    {"is_writeable", is_writeable, METH_NOARGS,
+     "is_writeable($self, /)\n--\n\nWhether no array is protected from being written to."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef training_state_members[] = {
+    {"epochs_trained", T_PYSSIZET, offsetof(TrainingState, epochs_trained), 0,
+     "Epochs that the network has finished."},
+    {"thread", T_ULONG, offsetof(TrainingState, thread), READONLY,
+     "The identifier of the thread that is inside of `run`; 0: none."},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static const char training_state_doc[] =
+    "TrainingState(arrays)\n"
+    "--\n\n"
+    "Who trains a network, and how far it has been trained.\n\n"
+    "`arrays` is a tuple: the network's parameters, and the layers' views of them.";
+
+static PyType_Slot training_state_slots[] = {
+    {Py_tp_doc, (void *)training_state_doc},
+    {Py_tp_new, SLOT(new_training_state)},
+    {Py_tp_dealloc, SLOT(dealloc_training_state)},
+    {Py_tp_methods, training_state_methods},
+    {Py_tp_members, training_state_members},
+    {0, NULL},
+};
+
+static PyType_Spec training_state_spec = {
+    "plainnet._small.TrainingState", sizeof(TrainingState), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    training_state_slots,
+};
+
+static PyMethodDef small_calls_methods[] = {
     {"predict", predict, METH_O,
      "predict($self, x, /)\n--\n\nA new array, the network's output for `x`; or None."},
     {"train_on_batch", (PyCFunction)(function)train_on_batch, METH_FASTCALL,
@@ -257,46 +540,62 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static PyMemberDef members[] = {
-    {"busy", T_BOOL, offsetof(SmallCalls, busy), 0, "Whether train_on_batch and fit have to keep out of the way."},
-    {"epochs_trained", T_PYSSIZET, offsetof(SmallCalls, epochs_trained), 0, "Epochs that the network has finished."},
-    {NULL, 0, 0, 0, NULL},
-};
-
-static const char type_doc[] =
-    "SmallCalls(parameters, network, forward, train_on_batch, train, max_rows, max_train_rows, max_row_steps, "
+static const char small_calls_doc[] =
+    "SmallCalls(state, network, forward, train_on_batch, train, max_rows, max_train_rows, max_row_steps, "
     "max_workspace_bytes, owner)\n"
     "--\n\n"
     "The calls of one network for small arrays; see plainnet.backend.SmallCalls.\n\n"
-    "`network` (pn_network), `forward`, `train_on_batch` and `train` (for the dtype of `parameters`) are addresses;\n"
-    "`max_workspace_bytes` is what so many rows need; `owner` keeps alive what `network` points to.";
+    "`state` is the network's TrainingState; `network` (pn_network), `forward`, `train_on_batch` and `train` (for the\n"
+    "dtype of its parameters) are addresses; `max_workspace_bytes` is what so many rows need; `owner` keeps alive\n"
+    "what `network` points to.";
 
-static PyType_Slot type_slots[] = {
-    {Py_tp_doc, (void *)type_doc},
-    {Py_tp_new, SLOT(new)},
-    {Py_tp_dealloc, SLOT(dealloc)},
-    {Py_tp_methods, methods},
-    {Py_tp_members, members},
+static PyType_Slot small_calls_slots[] = {
+    {Py_tp_doc, (void *)small_calls_doc},
+    {Py_tp_new, SLOT(new_small_calls)},
+    {Py_tp_dealloc, SLOT(dealloc_small_calls)},
+    {Py_tp_methods, small_calls_methods},
     {0, NULL},
 };
 
-static PyType_Spec type_spec = {
-    "plainnet._small.SmallCalls", sizeof(SmallCalls), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, type_slots,
+static PyType_Spec small_calls_spec = {
+    "plainnet._small.SmallCalls", sizeof(SmallCalls), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    small_calls_slots,
 };
+
+/* ---- The module --------------------------------------------------------------------------------------- */
+
+static PyObject *add_type(PyObject *module, PyType_Spec *spec)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
+    if (type != NULL && PyModule_AddType(module, (PyTypeObject *)type) < 0)
+        Py_CLEAR(type);
+    return type;
+}
 
 static int execute(PyObject *module)
 {
     if (PyArray_ImportNumPyAPI() < 0)
         return -1;
-    PyObject *type = PyType_FromModuleAndSpec(module, &type_spec, NULL);
-    int status = type == NULL ? -1 : PyModule_AddType(module, (PyTypeObject *)type);
+    training_state_type = add_type(module, &training_state_spec);
+    PyObject *type = training_state_type == NULL ? NULL : add_type(module, &small_calls_spec);
     Py_XDECREF(type);
-    return status;
+    return type == NULL ? -1 : 0;
 }
+
+static PyMethodDef functions[] = {
+    {"checksum", (PyCFunction)(function)checksum, METH_FASTCALL,
+     "checksum($module, /, *arrays)\n--\n\nA number of 64 bits that tells contiguous arrays from others."},
+    {"end_runs_of_other_threads", end_runs_of_other_threads, METH_NOARGS,
+     "end_runs_of_other_threads($module, /)\n--\n\n"
+     "For a process that has just been forked: networks that another thread was training are as before its run."},
+    {NULL, NULL, 0, NULL},
+};
 
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, SLOT(execute)}, {0, NULL}};
 
-static PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_small", .m_slots = module_slots};
+static PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, .m_name = "_small", .m_methods = functions, .m_slots = module_slots,
+};
 
 PyMODINIT_FUNC PyInit__small(void);
 PyMODINIT_FUNC PyInit__small(void)

@@ -342,7 +342,7 @@ def test_network_cannot_be_changed_behind_the_backend(backend, attribute):
 def test_failed_fit_keeps_the_place_in_an_interrupted_epoch(backend):
     """An epoch that Ctrl-C cut short can still be finished after a call that was refused."""
     world = World(backend)
-    cut_short = ("data", pn.training.Progress(0, 2, 0.5))
+    cut_short = pn.training.Interrupted(7, 2, True, 1, 2, 0.5)
     world.net._begun = cut_short
     for bad in (changed(world.x, np.nan), world.x[:3]):
         with pytest.raises(ValueError, match=r"finite|rows"):

@@ -219,6 +219,15 @@ def test_copy_outlives_the_original(backend):
     del filler
 
 
+def test_epochs_trained_is_a_count(backend):
+    net = make(backend)
+    net.epochs_trained = np.int64(7)
+    for wrong, error in ((-1, ValueError), (2**64, ValueError), (1.0, TypeError), (None, TypeError), (True, TypeError)):
+        with pytest.raises(error, match="epochs_trained"):
+            net.epochs_trained = wrong
+    assert net.epochs_trained == 7
+
+
 def test_train_on_batch_does_not_allocate_workspace_again(backend):
     """Ten thousand steps after the first do not raise the memory in use."""
     import tracemalloc

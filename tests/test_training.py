@@ -1,10 +1,13 @@
 """Runs: batches, order, continuing, slices, divergence, Ctrl-C."""
 
+import contextlib
+import itertools
+import os
 import signal
-import subprocess
 import sys
-import textwrap
+import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -293,7 +296,7 @@ def test_divergence_is_the_same_in_both_backends(backend, batch_size):
         net = textbook.network([(5, 4, "relu", True), (4, 3, "identity", True)], "sum_of_squares", seed=1, backend=name)
         with pytest.raises(pn.DivergedError) as caught:
             net.fit(x, y, epochs=500, learning_rate=3.0, batch_size=batch_size)
-        results.append((caught.value.epoch, net.epochs_trained, net._begun and net._begun[1].row, net.parameters))
+        results.append((caught.value.epoch, net.epochs_trained, net._begun and net._begun.row, net.parameters))
     assert results[0][:3] == results[1][:3]
     assert np.isfinite(results[0][3]).all()
     # Rounding grows as everything overflows: only the size is the same.
@@ -388,118 +391,335 @@ def test_divergence_from_packed_weights_that_are_not_finite(c_backend, dtype, mo
 def test_divergence_that_only_an_interruption_finds(c_backend, monkeypatch):
     """As in test_divergence_of_parameters_is_found_where_the_loss_hides_it, with Ctrl-C after the fatal step."""
 
+    pressed = []
+
     def press(self):
-        raise KeyboardInterrupt
+        if not pressed:
+            pressed.append(self)
+            raise KeyboardInterrupt
 
     monkeypatch.setattr("plainnet.network.DeferredInterrupt.deliver", press)
     monkeypatch.setattr("plainnet.network.FIRST_SLICE_OPERATIONS", {"c": 0})
     net = textbook.network([(100, 100, "tanh", True)], "sum_of_squares", seed=0, backend=c_backend)
     net.parameters = np.zeros(net.parameters.size)
-    with pytest.raises(pn.DivergedError):
+    with pytest.raises(KeyboardInterrupt) as caught:
         net.fit(np.full((8, 100), 1e10), np.full((8, 100), -1.0), epochs=50, learning_rate=1e300)
+    assert isinstance(caught.value.__context__, pn.DivergedError)
     assert not net.parameters.any()
     assert net.epochs_trained == 0
 
 
 # ---- Ctrl-C ----------------------------------------------------------------------------------------------------------
 
-INTERRUPTED = textwrap.dedent("""
-    import signal, sys, time
-    import numpy as np
-    import plainnet as pn
 
-    backend, isa, dtype = sys.argv[1:]
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in a shell's background starts with it ignored
-    if isa:
-        pn.native.set_isa(isa)
-    rng = np.random.default_rng(0)
-    epochs = 2
 
-    def make():
-        return pn.Network([pn.Dense(8, 16, "tanh"), pn.Dense(16, 2, "sigmoid")], loss="log_loss", seed=1, dtype=dtype,
-                          backend=backend)
+@pytest.fixture
+def sigint_raises():
+    """Python's own handler, even where pytest was started in a shell's background, which has SIGINT ignored."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
 
-    def data(n_rows):
-        return rng.standard_normal((n_rows, 8)).astype(dtype), rng.random((n_rows, 2)).astype(dtype)
 
-    # As many rows as make an epoch last 0.3 s, whatever the machine and the backend.
-    seconds = []
-    for _ in range(2):
-        started = time.perf_counter()
-        make().fit(*data(5000), batch_size=16)
-        seconds.append(time.perf_counter() - started)
-    x, y = data(min(2_000_000, int(5000 * 0.3 / min(seconds))))
+@pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"), reason="needs a clock for each thread")
+@pytest.mark.usefixtures("sigint_raises")
+def test_ctrl_c_stops_at_a_step_and_continuing_gives_the_same_bits(backend, dtype):
+    """
+    A signal in the middle of a run that would take minutes: shuffled mini-batches, some tens of them an epoch.
 
-    net = make()
-    print("ready", flush=True)
-    try:
-        net.fit(x, y, epochs=epochs, batch_size=16)
-        print("nan", flush=True)
-    except KeyboardInterrupt:
-        print(time.monotonic(), flush=True)
+    0.2 s are promised; what counts is the processor's time, so that a busy machine changes nothing.
+    """
+    x, y = data(999, dtype)
+    net, whole = make(backend, dtype=dtype), make(backend, dtype=dtype)
+    train, clock = net._model.train, time.pthread_getcpuclockid(threading.get_ident())
+    slices, sent = [], []
+
+    def press():
+        time.sleep(0.03)
+        sent.append(time.clock_gettime(clock))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def train_while_a_key_is_pressed(*arguments):
+        slices.append(arguments[-1])
+        assert len(slices) < 10**5, "the signal was lost"
+        if len(slices) == 3:
+            thread.start()
+        train(*arguments)
+
+    net._model.train = train_while_a_key_is_pressed
+    for _ in range(5):
+        thread = threading.Thread(target=press)
+        slices.clear()
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(x, y, epochs=10**6, batch_size=16)
+        delay = time.clock_gettime(clock) - sent.pop()
+        thread.join()
+        assert delay < 0.2
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if net._begun:  # and not between two epochs, by chance
+            break
+    assert net._begun.row % 16 == 0
+    net._model.train = train
+    n_epochs = net.epochs_trained + 2
+    expected = whole.fit(x, y, epochs=n_epochs, batch_size=16).loss
+    np.testing.assert_array_equal(net.fit(x, y, epochs=2, batch_size=16).loss, expected[-2:])
+    np.testing.assert_array_equal(net.parameters, whole.parameters)
+    assert net.epochs_trained == n_epochs
+
+
+@pytest.mark.usefixtures("sigint_raises")
+def test_ctrl_c_in_a_slice_that_diverges_is_delivered(backend, monkeypatch):
+    """Else a loop of runs that diverge could not be stopped. The error is its context, and the books are right."""
+    monkeypatch.setattr("plainnet.network.FIRST_SLICE_OPERATIONS", {"c": 1e9, "numpy": 1e9})
+    net = textbook.network([(1, 1, "identity", False)], "sum_of_squares", init=[1], backend=backend)
+    train = net._model.train
+
+    def train_while_a_key_is_pressed(*arguments):
+        if arguments[-1] > 0:
+            signal.raise_signal(signal.SIGINT)
+        train(*arguments)
+
+    net._model.train = train_while_a_key_is_pressed
+    with pytest.raises(KeyboardInterrupt) as caught:
+        net.fit([[1]], [[0]], epochs=1000, learning_rate=10)
+    assert isinstance(caught.value.__context__, pn.DivergedError)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert np.isfinite(net.parameters).all()
-    row = net._begun[1].row if net._begun else 0
-    finished = net.epochs_trained
-    history = net.fit(x, y, epochs=epochs - finished, batch_size=16)
-    whole = make()
-    expected = whole.fit(x, y, epochs=epochs, batch_size=16)
-    assert np.array_equal(net.parameters, whole.parameters)
-    assert np.array_equal(history.loss, expected.loss[finished:])
-    assert net.epochs_trained == epochs
-    print("at a step" if row % 16 == 0 else row, "within an epoch" if row else "between epochs", flush=True)
-""")
+    assert net.epochs_trained == 120
+    assert net.parameters[0] == pytest.approx((-19.0) ** 120)
 
 
-@pytest.mark.parametrize("dtype_name", ["float64", "float32"])
-def test_ctrl_c_stops_at_a_step_and_continuing_gives_the_same_bits(backend, dtype_name):
+# ---- Exceptions from anywhere ----------------------------------------------------------------------------------------
+
+PACKAGE = str(Path(pn.__file__).parent)
+
+
+class AlarmError(Exception):
+    """What a signal handler raises."""
+
+
+def instructions(call, n=None, arithmetic=True):
     """
-    A signal in the middle of an epoch of shuffled mini-batches. 0.2 s is promised; a busy machine may spoil a try or
-    two (late, or stopped before the first step). Bits count in every one of them.
+    Calls `call` with an AlarmError from before the n-th instruction of the package's code; how many there were.
+
+    Those of the NumPy backend's arithmetic, which are most, count unless `arithmetic` is False.
     """
-    isa = pn.native.isa() if backend == "c" else ""
-    for _ in range(4):
-        with subprocess.Popen(
-            [sys.executable, "-c", INTERRUPTED, backend, isa, dtype_name], stdout=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdout.readline() == "ready\n"
-            time.sleep(0.1)
-            sent = time.monotonic()
-            process.send_signal(signal.SIGINT)
-            delay = float(process.stdout.readline()) - sent
-            place = process.stdout.read().strip()
-        assert process.returncode == 0
-        assert place.startswith("at a step")
-        if delay < 0.2 and place.endswith("within an epoch"):
-            return
-    pytest.fail(f"the last of four tries stopped after {delay:.2f} s, {place}")
+    count = 0
+
+    def trace(frame, event, argument):
+        nonlocal count
+        code = frame.f_code
+        if not code.co_filename.startswith(PACKAGE):
+            return None
+        if not arithmetic and code.co_filename.endswith("reference.py") and code.co_name not in ("train", "_write"):
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        if event == "opcode":
+            count += 1
+            if count == n:
+                raise AlarmError  # which also ends the tracing
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.fixture
+def one_step_a_slice(monkeypatch):
+    monkeypatch.setattr("plainnet.network.SLICE_SECONDS", 0)
+    monkeypatch.setattr("plainnet.network.FIRST_SLICE_OPERATIONS", {"c": 0, "numpy": 0})
+
+
+def some_or_all(stride):
+    return pytest.mark.parametrize("stride", [stride, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"])
+
+
+@some_or_all(11)
+@pytest.mark.parametrize("backend_name", ["numpy", "c"])
+@pytest.mark.parametrize(
+    "layers", [LAYERS, [(100, 100, "tanh", True), (100, 3, "sigmoid", True)]], ids=["plain", "packed"]
+)
+@pytest.mark.usefixtures("sigint_raises", "one_step_a_slice")
+def test_exception_at_any_instruction_of_fit_leaves_the_books_right(backend_name, layers, stride):
+    """
+    Signal handlers raise where they like. Two epochs of three shuffled mini-batches; what is left of them is made up
+    for, with the bits of a run without interruption, unless the books are wrong.
+    """
+    x, y = data(5, layers=layers)
+    start, whole = (textbook.network(layers, "log_loss", seed=4, backend=backend_name) for _ in range(2))
+    expected = whole.fit(x, y, epochs=2, batch_size=2).loss
+    net = start.copy()
+    n_fit = instructions(lambda: net.fit(x, y, epochs=2, batch_size=2), None, stride == 1)
+    assert n_fit > 500
+    seen = set()
+    for n in range(1, n_fit + 1, stride):
+        net = start.copy()
+        with pytest.raises(AlarmError):
+            instructions(lambda: net.fit(x, y, epochs=2, batch_size=2), n, stride == 1)
+        seen.add((net.epochs_trained, net._begun and net._begun.row))
+        if n % 2:  # the run that takes up what was interrupted is interrupted as well
+            rest = 2 - net.epochs_trained
+            with contextlib.suppress(AlarmError):
+                instructions(lambda: net.fit(x, y, epochs=rest, batch_size=2), 1 + 977 * n % n_fit)
+        assert net._state.thread == 0
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        finished = net.epochs_trained
+        history = net.fit(x, y, epochs=2 - finished, batch_size=2)
+        np.testing.assert_array_equal(history.loss, expected[finished:], err_msg=f"instruction {n}")
+        np.testing.assert_array_equal(net.parameters, whole.parameters, err_msg=f"instruction {n}")
+        assert net.epochs_trained == 2
+    assert seen == {(0, None), (0, 2), (0, 4), (1, None), (1, 2), (1, 4), (2, None)}
+
+
+@pytest.mark.parametrize("backend_name", ["numpy", "c"])
+@pytest.mark.usefixtures("sigint_raises", "one_step_a_slice")
+def test_exception_while_the_books_are_kept_leaves_them_right(backend_name, monkeypatch):
+    """The second one, at any instruction of what follows the one that has stopped a run after four steps of six."""
+    x, y = data(5)
+    start, whole = make(backend_name), make(backend_name)
+    whole.fit(x, y, epochs=2, batch_size=2)
+    finish = pn.network._Run.finish
+    for n in itertools.count(1):
+        net, tries = start.copy(), []
+        train = net._model.train
+
+        def train_four_steps(x, y, training, progress, losses, max_steps):
+            train(x, y, training, progress, losses, max_steps)
+            if max_steps > 0 and progress.steps == 4:
+                raise KeyboardInterrupt
+
+        def finish_amid_an_alarm(run):
+            tries.append(None)
+            if len(tries) == 1:
+                instructions(lambda: tries.append(finish(run)), n)
+                return tries.pop()
+            return finish(run)
+
+        net._model.train = train_four_steps
+        with monkeypatch.context() as patch:
+            patch.setattr(pn.network._Run, "finish", finish_amid_an_alarm)
+            with pytest.raises((KeyboardInterrupt, AlarmError)) as caught:
+                net.fit(x, y, epochs=2, batch_size=2)
+        net._model.train = train
+        assert (net.epochs_trained, net._begun.row, net._state.thread) == (1, 2, 0)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        net.fit(x, y, epochs=1, batch_size=2)
+        np.testing.assert_array_equal(net.parameters, whole.parameters, err_msg=f"instruction {n}")
+        if len(tries) == 1:  # no instruction is left
+            assert type(caught.value) is KeyboardInterrupt
+            break
+        assert type(caught.value) is AlarmError
+        assert type(caught.value.__context__) is KeyboardInterrupt
+    assert n > 50
+
+
+@some_or_all(11)
+@pytest.mark.parametrize("backend_name", ["numpy", "c"])
+def test_exception_at_any_instruction_of_train_on_batch_makes_a_step_or_none(backend_name, stride):
+    x, y = data(5)
+    start, after = make(backend_name), make(backend_name)
+    lists = x.tolist(), y.tolist()  # which small calls leave alone
+    after.train_on_batch(*lists)
+    net, outcomes = start.copy(), []
+    for n in range(1, 1 + instructions(lambda: net.train_on_batch(*lists)), stride):
+        net = start.copy()
+        with pytest.raises(AlarmError):
+            instructions(lambda: net.train_on_batch(*lists), n)
+        assert net._state.thread == 0
+        outcomes.append([np.array_equal(net.parameters, twin.parameters) for twin in (start, after)])
+        if outcomes[-1] == [True, False]:
+            net.train_on_batch(*lists)
+        np.testing.assert_array_equal(net.parameters, after.parameters, err_msg=f"instruction {n}")
+    assert outcomes == sorted(outcomes, reverse=True)
+    assert [True, False] in outcomes
+
+
+def test_training_that_never_comes_to_its_books_gives_up(backend, monkeypatch):
+    """Rather than hang. The network can still be used."""
+    x, y = data(5)
+    net, tries = make(backend), []
+
+    def finish(run):
+        tries.append(run)
+        raise AlarmError(len(tries))
+
+    monkeypatch.setattr(pn.network._Run, "finish", finish)
+    with pytest.raises(AlarmError) as caught:
+        net.fit(x, y, epochs=2, batch_size=2)
+    assert 1 < len(tries) < 100
+    assert caught.value.args == (len(tries),)
+    monkeypatch.undo()
+    net.fit(x, y, epochs=2, batch_size=2)
+
+
+@pytest.mark.parametrize("function", ["fit", "train_on_batch"])
+def test_signal_handler_that_trains_the_same_network_is_refused(backend, function):
+    """It is told why, and the run that it comes in is unharmed."""
+    x, y = data(13)
+    net, twin, other = make(backend), make(backend), make(backend)
+    errors = []
+
+    def handler(number, frame):
+        try:
+            getattr(net, function)(x, y)
+        except RuntimeError as error:
+            errors.append(str(error))
+        other.fit(x, y, epochs=3, batch_size=4)  # another network is fine
+        net.predict(x)
+
+    train = net._model.train
+
+    def train_while_a_key_is_pressed(*arguments):
+        net._model.train = train
+        signal.raise_signal(signal.SIGINT)
+        train(*arguments[:-1], 2)
+
+    previous = signal.signal(signal.SIGINT, handler)
+    try:
+        net._model.train = train_while_a_key_is_pressed
+        net.fit(x, y, epochs=5, batch_size=4)
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert len(errors) == 1
+    assert "this thread is training the network already" in errors[0]
+    assert "another thread" not in errors[0]
+    twin.fit(x, y, epochs=5, batch_size=4)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+    assert other.epochs_trained == 3
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer that sends signals")
-def test_an_exception_from_a_signal_handler_amid_short_runs_loses_no_count(c_backend, dtype):
+@pytest.mark.parametrize("batch_size", [None, 3])
+def test_an_exception_from_a_signal_handler_amid_short_runs_loses_no_count(backend, dtype, batch_size):
     """A short run ends before Python sees the signal, and its caller may then never reach the next line."""
     layers, loss, x, y, *_ = textbook.SYSTEMS["layered"]
-    net, twin = (textbook.network(layers, loss, seed=1, dtype=dtype, backend=c_backend) for _ in range(2))
+    net, twin = (textbook.network(layers, loss, seed=1, dtype=dtype, backend=backend) for _ in range(2))
     x, y = x.astype(dtype), y.astype(dtype)
+    net.fit(x, y, 1, batch_size=batch_size)
 
     def handler(number, frame):
-        raise TimeoutError
+        raise AlarmError
 
     def fit_until_alarm(seconds):
         signal.setitimer(signal.ITIMER_REAL, seconds)
         while True:
-            net.fit(x, y, 100)
+            net.fit(x, y, 3, batch_size=batch_size)
 
     previous = signal.signal(signal.SIGALRM, handler)
     try:
         for k in range(20):
-            with pytest.raises(TimeoutError):
+            with pytest.raises(AlarmError):
                 fit_until_alarm(0.001 + 0.00007 * k)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
-    assert net.epochs_trained > 0
-    twin.fit(x, y, net.epochs_trained)
+    net.fit(x, y, 1, batch_size=batch_size)
+    twin.fit(x, y, net.epochs_trained, batch_size=batch_size)
     np.testing.assert_array_equal(net.parameters, twin.parameters)
 
 
@@ -550,7 +770,7 @@ def test_interrupted_epoch_is_dropped_for_other_data(backend):
         with pytest.raises(KeyboardInterrupt):
             net.fit(x, y, epochs=3, batch_size=4)
         net._model.train = original
-        assert net._begun[1].row == 8
+        assert net._begun.row == 8
         copied = net.copy()
         arguments = {"x": x, "y": y, "batch_size": 4, **other}
         parameters = arguments.pop("parameters", net.parameters.copy())
@@ -569,3 +789,75 @@ def test_interrupted_epoch_is_dropped_for_other_data(backend):
             twin.fit(x, y, epochs=1, batch_size=4)
             np.testing.assert_array_equal(net.parameters, twin.parameters)
         assert net._begun is None
+
+
+@pytest.mark.parametrize("name", ["x", "y"])
+def test_interrupted_epoch_is_dropped_if_a_single_number_differs(backend, dtype, name):
+    """Wherever it is in the data, and so is it for signs and for rows that change places."""
+    x, y = data(5003, dtype)
+    net = make(backend, dtype=dtype)
+    train = net._model.train
+
+    def train_one_step(*arguments):
+        train(*arguments[:-1], min(1, arguments[-1]))
+        if arguments[-1] > 0:
+            raise KeyboardInterrupt
+
+    net._model.train = train_one_step
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(x, y, batch_size=5000)
+    interrupted = net._begun
+    assert interrupted.row == 5000
+    fresh, given = net.copy(), {"x": x, "y": y}
+    fresh._begun = None
+    other = {name: given[name].copy() for name in given}
+
+    def is_taken_up():
+        twins = net.copy(), fresh.copy()
+        for twin in twins:
+            twin.fit(**other, batch_size=5000)
+        return not np.array_equal(twins[0].parameters, twins[1].parameters)
+
+    assert is_taken_up()
+    changed = other[name]
+    for row in (0, 1, 7, 2501, 5002):
+        kept = changed[row, 1]
+        changed[row, 1] = np.nextafter(kept, dtype.type(0.5))
+        assert not is_taken_up(), row
+        changed[row, 1] = kept
+    changed[[3, 4]] = changed[[4, 3]]
+    assert not is_taken_up()
+    changed[[3, 4]] = changed[[4, 3]]
+    if name == "x":
+        changed *= -1
+        assert not is_taken_up()
+        changed *= -1
+    assert is_taken_up()
+
+
+def test_checksum_tells_arrays_apart():
+    """Of any length: any byte, any order, where one array ends; and it is the same for the same."""
+    seen = set()
+    for n in (0, 1, 2, 7, 31, 32, 33, 64, 100):
+        array = np.zeros(n, np.uint8)
+        seen.add(native.checksum(array))
+        for k in range(n):
+            for value in (1, 128):
+                array[k] = value
+                seen.add(native.checksum(array))
+            array[k] = 0
+        assert native.checksum(array) in seen
+    assert len(seen) == 9 + 2 * (1 + 2 + 7 + 31 + 32 + 33 + 64 + 100) == 549
+    words = np.arange(64.0)
+    assert native.checksum(words[:5], words[5:]) != native.checksum(words[:6], words[6:]) != native.checksum(words)
+    for step in (1, 2, 4, 8):
+        flipped = words.copy()
+        flipped[::step] *= -1
+        seen.add(native.checksum(flipped))
+        flipped = words.copy()
+        flipped[[1, 1 + step]] = flipped[[1 + step, 1]]
+        seen.add(native.checksum(flipped))
+    assert len(seen) == 549 + 8
+    for wrong in ([1.0], words[::2]):
+        with pytest.raises(TypeError, match="contiguous"):
+            native.checksum(wrong)

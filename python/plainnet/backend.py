@@ -6,7 +6,7 @@ It is made of whole-network calls, because a loop over layers in Python costs mo
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from .arrays import Array
 from .training import Progress, Training
@@ -29,12 +29,9 @@ class SmallCalls:
 
     They check for themselves. Where an argument is not an array of the network's dtype, contiguous and of few rows, or
     something is wrong, the result is None and nothing has happened: the general way is for all of that. This class
-    always says so; a backend that has quick calls puts its own in its place.
+    always says so; a backend that has quick calls puts its own in its place. They count the epochs that they finish,
+    and say None while another call trains the network.
     """
-
-    busy = False  #: True while any other call trains the network: then train_on_batch and fit say None
-    #: Epochs that the network has finished. It stands here, as a signal may come before the caller of fit has counted.
-    epochs_trained = 0
 
     def predict(self, x: object, /) -> Array | None:
         """A new array, the network's output for `x`; or None."""
@@ -53,10 +50,11 @@ class Backend(Protocol):
     """
     A network's layers and loss over its flat parameters; implemented by ``reference.Model`` and ``native.Model``.
 
-    Arrays are contiguous, aligned, of the parameters' dtype, and of shapes that fit; `small` alone takes anything.
+    Arrays are contiguous, aligned, of the parameters' dtype, and of shapes that fit.
     """
 
-    small: SmallCalls
+    def small_calls(self, state: Any) -> SmallCalls:
+        """The calls for small arrays of the network whose ``native.TrainingState`` is `state`."""
 
     def forward(self, x: Array, out: Array) -> None:
         """`out` (n_samples, n_out) = the network's output for `x` (n_samples, n_in)."""
@@ -73,4 +71,6 @@ class Backend(Protocol):
 
         Between the calls of a run the parameters may lag behind; `max_steps` = 0 only brings them up to date.
         `losses` (epochs,) gets each finished epoch's loss. DivergedError leaves the last finite parameters.
+        Whatever exception comes in the midst of a call, and wherever: a call with `max_steps` = 0 puts `progress` and
+        the parameters right, at the end of a step. (`progress.journal` is None if the run has not begun.)
         """

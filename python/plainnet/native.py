@@ -1,6 +1,6 @@
 """
 The C backend: the only module that touches the compiled extensions. `_plainnet` is the library, bound by cffi; `_small`
-calls the same library without cffi where arrays are small.
+calls the same library without cffi where arrays are small, and has what both backends need that Python cannot do.
 
 Arrays reach `_plainnet` through ``ffi.from_buffer``, which checks contiguity but neither dtype, byte order nor
 alignment: those are settled in :mod:`plainnet.arrays` before. A ``from_buffer`` object keeps its array alive, so it is
@@ -17,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ._plainnet import ffi, lib
-from ._small import SmallCalls
+from ._small import SmallCalls, end_runs_of_other_threads
+from ._small import TrainingState as TrainingState
+from ._small import checksum as checksum
 from .arrays import (
     FEWER_ROWS,
     Array,
@@ -132,6 +134,9 @@ def set_num_threads(n: int) -> None:
     _check(lib.pn_set_num_threads(int(n)))
 
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=end_runs_of_other_threads)
+
 isa(), num_threads()  # an unusable PLAINNET_ISA or PLAINNET_NUM_THREADS is reported at import
 _check(lib.pn_library_status())  # so are kernels that are compiled with -ffast-math
 
@@ -156,10 +161,9 @@ class Model:
         for name in ("forward", "forward_workspace", "loss_and_gradient", "gradient_workspace", "train_on_batch",
                      "train", "train_workspace"):  # fmt: skip
             setattr(self, f"_{name}", getattr(lib, f"pn_{name}_{suffix}"))
-        self._workspace, self._workspace_bytes = _NULL, 0  # for training
+        self._workspace: tuple[Any, int] = _NULL, 0  # for training
         # For forward. A list's pop and append are atomic: threads never share a workspace.
         self._spare_workspaces: list[tuple[Any, int]] = []
-        self.small = self._small_calls(suffix)
 
     # Set above, for the network's dtype.
     _forward: Any
@@ -170,7 +174,9 @@ class Model:
     _train: Any
     _train_workspace: Any
 
-    def _small_calls(self, suffix: str) -> SmallCalls:
+    def small_calls(self, state: Any) -> SmallCalls:
+        """The calls for small arrays of the network whose ``native.TrainingState`` is `state`."""
+        suffix = _SUFFIX[self.parameters.dtype]
         sizes = (layer.weight.shape for layer in self.layers)
         operations = sum(n_out * (n_in + _ACTIVATION_OPERATIONS) for n_in, n_out in sizes)
         rows = min(_SMALL_ROWS, _SMALL_OPERATIONS // operations)
@@ -183,7 +189,7 @@ class Model:
         addresses = (int(ffi.cast(_ADDRESS, pointer)) for pointer in (self._network, *functions))
         row_steps = int(_SMALL_RUN / operations_a_row(self.parameters.size, self.layers[-1].weight.shape[1]))
         owner = self._network, self._c_layers
-        return SmallCalls(self.parameters, *addresses, rows, train_rows, row_steps, n_bytes, owner)
+        return SmallCalls(state, *addresses, rows, train_rows, row_steps, n_bytes, owner)
 
     def forward(self, x: Array, out: Array) -> None:
         """`out` (n_samples, n_out) = the network's output for `x` (n_samples, n_in)."""
@@ -227,7 +233,7 @@ class Model:
         array, loss = self._array, _new(_DOUBLE)
         status = self._train_on_batch(
             len(x), self._network, learning_rate, self._parameters, _from_buffer(array, x), _from_buffer(array, y),
-            loss, self._workspace, self._workspace_bytes,
+            loss, *self._workspace,
         )  # fmt: skip
         if status:
             if status == lib.PN_WORKSPACE_TOO_SMALL:
@@ -244,14 +250,18 @@ class Model:
     def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
         """Goes on from `progress` for `max_steps` steps, or to the end."""
         c_training = _c_training(training)
-        if progress.steps == 0:
+        c_progress = progress.journal
+        if c_progress is None:
             self._make_workspace(len(x), c_training)
-        c_progress = _new(_PROGRESS, (progress.epoch, progress.row, progress.loss_sum, progress.steps))
-        status = self._train(
-            len(x), self._network, c_training, self._parameters,
-            _from_buffer(self._array, x), _from_buffer(self._array, y), max_steps or _NO_STEPS,
-            _from_buffer(_DOUBLES, losses, True), c_progress, self._workspace, self._workspace_bytes,
-        )  # fmt: skip
+            start = progress.epoch, progress.row, progress.loss_sum, progress.steps
+            c_progress = progress.journal = _new(_PROGRESS, start)
+        status = lib.PN_OK
+        if max_steps > 0 or c_progress.steps > 0:
+            status = self._train(
+                len(x), self._network, c_training, self._parameters,
+                _from_buffer(self._array, x), _from_buffer(self._array, y), max_steps or _NO_STEPS,
+                _from_buffer(_DOUBLES, losses, True), c_progress, *self._workspace,
+            )  # fmt: skip
         progress.epoch, progress.row = c_progress.epoch, c_progress.row
         progress.loss_sum, progress.steps = c_progress.loss_sum, c_progress.steps
         if status == lib.PN_DIVERGED:
@@ -263,9 +273,9 @@ class Model:
     def _make_workspace(self, n_rows: int, c_training: Any) -> None:
         """Room for a run, kept for later runs unless they need more."""
         n_bytes = _bytes_needed(self._train_workspace, n_rows, self._network, c_training)
-        if n_bytes > self._workspace_bytes:
-            self._workspace, self._workspace_bytes = _NULL, 0  # should there be no memory for the new one
-            self._workspace, self._workspace_bytes = _allocate(n_bytes)
+        if n_bytes > self._workspace[1]:
+            self._workspace = _NULL, 0  # should there be no memory for the new one
+            self._workspace = _allocate(n_bytes)
 
 
 def _c_training(training: Training) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
@@ -30,7 +29,7 @@ from .conversion import shown
 from .initializers import Seed, as_generator, initialize
 from .interrupt import DeferredInterrupt
 from .layers import Dense, allocate_parameters, as_count, bind, check_chain
-from .training import Progress, Training, operations_a_row
+from .training import DivergedError, Interrupted, Progress, Training, operations_a_row
 
 BACKENDS: dict[str, Callable[[Sequence[Dense], str, Array], Backend]] = {"c": native.Model, "numpy": reference.Model}
 
@@ -129,22 +128,23 @@ class Network:
         rng = as_generator(seed)
         initialize(self.layers, self._parameters, init, rng)
         self._shuffle_seed = int(rng.integers(2**64, dtype=np.uint64))
-        self._begun: tuple[Any, Progress] | None = None  # an epoch that was interrupted, and with what
+        self._begun: Interrupted | None = None
         self._attach()
 
     def _attach(self) -> None:
-        self._training = threading.Lock()
+        views = (view for layer in self.layers for view in (layer.weight, layer.bias) if view is not None)
+        self._state = native.TrainingState((self._parameters, *views))
         self._n_in, self._n_out = self.layers[0].n_in, self.layers[-1].n_out
         self._model = BACKENDS[self.backend](self.layers, self.loss, self._parameters)
-        self._small = self._model.small
+        self._small = self._model.small_calls(self._state)
 
     @property
     def epochs_trained(self) -> int:
-        return self._small.epochs_trained
+        return int(self._state.epochs_trained)
 
     @epochs_trained.setter
     def epochs_trained(self, value: int) -> None:
-        self._small.epochs_trained = value
+        self._state.epochs_trained = as_count("epochs_trained", value, 0)
 
     @property
     def parameters(self) -> Array:
@@ -194,12 +194,11 @@ class Network:
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
-        begun = self._begun and (self._begun[0], Progress(**vars(self._begun[1])))
         return {
             "layers": [(layer.n_in, layer.n_out, layer.activation, layer.has_bias) for layer in self.layers],
             "loss": self.loss, "dtype": self._dtype.name, "backend": self.backend,
             "parameters": self._parameters.copy(), "shuffle_seed": self._shuffle_seed,
-            "epochs_trained": self.epochs_trained, "begun": begun,
+            "epochs_trained": self.epochs_trained, "begun": self._begun,
         }  # fmt: skip
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -273,11 +272,9 @@ class Network:
             return loss
         learning_rate = _as_learning_rate(learning_rate, self._dtype)
         native_x, native_y = self._pair(x, y)
-        self._begin_training()
-        try:
-            return self._model.train_on_batch(native_x, native_y, learning_rate)
-        finally:
-            self._end_training()
+        is_shared = threading.active_count() > 1  # else nobody can fork amid the step
+        step: float = self._state.run(self._model.train_on_batch, (native_x, native_y, learning_rate), None, is_shared)
+        return step
 
     def loss_and_gradient(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[float, Array]:
         """
@@ -308,7 +305,9 @@ class Network:
         Ctrl-C stops at a step's end. The next call with the same data, `batch_size` and `shuffle` first finishes the
         epoch that was interrupted (it counts as one of its `epochs`), so that the parameters are, bit for bit, those of
         a run without interruption; but not if the parameters have been changed in between. ``epochs_trained`` tells how
-        many epochs are complete.
+        many epochs are complete. All of this holds for whatever exception a signal handler raises, wherever it comes.
+
+        A process that another thread forks meanwhile has the network as it was before the call.
 
         Parameters
         ----------
@@ -338,7 +337,7 @@ class Network:
             (a ValueError and a FloatingPointError) If the loss or a parameter becomes NaN or infinite. It names the
             epoch; the network keeps its last finite parameters.
         RuntimeError
-            If another thread is training this network.
+            If the network is being trained already, by another thread, or by this one when a signal handler calls.
         """
         full_batch = batch_size is None or (
             type(batch_size) is int and type(x) is ndarray and x.ndim > 0 and batch_size == len(x)
@@ -356,53 +355,8 @@ class Network:
             raise TypeError(f"shuffle must be True or False, not {shown(shuffle)}")
         shuffle = bool(shuffle) and batch_size < n_rows
 
-        self._begin_training()
-        try:
-            training = Training(epochs, batch_size, learning_rate, shuffle, self._shuffle_seed, self.epochs_trained)
-            return History(self._run(native_x, native_y, training))
-        finally:
-            self._end_training()
-
-    def _begin_training(self) -> None:
-        """Keeps other threads from training until _end_training."""
-        if not self._training.acquire(False):
-            raise RuntimeError("the network is being trained by another thread")
-        self._small.busy = True  # small batches do without the lock: they keep the GIL, and see this
-
-    def _end_training(self) -> None:
-        self._small.busy = False
-        self._training.release()
-
-    def _run(self, x: Array, y: Array, training: Training) -> npt.NDArray[np.float64]:
-        """Trains in slices; the losses. Keeps books of what is finished, however it ends."""
-        x, y = (array.copy() if np.may_share_memory(array, self._parameters) else array for array in (x, y))
-        epochs, batch_size = training.epochs, training.batch_size
-        losses = allocate(f"the losses of {epochs} epochs", epochs, np.float64, "take fewer epochs at once")
-        progress = self._take_up(x, y, training)
-        operations = batch_size * operations_a_row(self._parameters.size, self._n_out)
-        max_steps = max(1, int(FIRST_SLICE_OPERATIONS[self.backend] / operations))
-        try:
-            with DeferredInterrupt() as interrupt:
-                while progress.epoch < epochs or progress.steps == 0:
-                    started = time.perf_counter()
-                    self._model.train(x, y, training, progress, losses, max_steps)
-                    if progress.epoch >= epochs:
-                        break
-                    interrupt.deliver()
-                    elapsed = max(time.perf_counter() - started, 1e-9)
-                    max_steps = max(1, int(max_steps * min(8.0, SLICE_SECONDS / elapsed)))
-        finally:
-            try:
-                if progress.steps > 0 and progress.epoch < epochs:
-                    self._model.train(x, y, training, progress, losses, 0)
-            finally:
-                if progress.steps > 0:
-                    self.epochs_trained += progress.epoch
-                    self._begun = None
-                if progress.row > 0:
-                    fingerprint = _fingerprint(x, y, training, self._parameters)
-                    self._begun = fingerprint, Progress(0, progress.row, progress.loss_sum)
-        return losses
+        run = _Run(self, native_x, native_y, epochs, batch_size, learning_rate, shuffle)
+        return History(self._state.run(run.train, (), run.finish, True))
 
     # ---- Arguments -------------------------------------------------------------------------------------------------
 
@@ -432,11 +386,73 @@ class Network:
             )
         return native_x, native_y
 
-    def _take_up(self, x: Array, y: Array, training: Training) -> Progress:
-        """Progress at the start of a run: zero, or within the epoch that was interrupted with all as it is now."""
-        if self._begun is None or self._begun[0] != _fingerprint(x, y, training, self._parameters):
-            return Progress()
-        return Progress(**vars(self._begun[1]))
+
+class _Run:
+    """One call of :meth:`Network.fit`: :meth:`train` does it, and :meth:`finish` makes the books right afterwards."""
+
+    def __init__(
+        self, network: Network, x: Array, y: Array, epochs: int, batch_size: int, learning_rate: float, shuffle: bool
+    ) -> None:
+        self.network = network
+        self.x, self.y = (
+            array.copy() if np.may_share_memory(array, network.parameters) else array for array in (x, y)
+        )
+        self.arguments = epochs, batch_size, learning_rate, shuffle, network._shuffle_seed
+        self.losses = allocate(f"the losses of {epochs} epochs", epochs, np.float64, "take fewer epochs at once")
+        self.progress = Progress()
+        self.interrupt = DeferredInterrupt()
+        self.is_complete = False
+
+    def train(self) -> npt.NDArray[np.float64]:
+        """Trains in slices; the losses."""
+        network = self.network
+        training = self.training = Training(*self.arguments, network.epochs_trained)
+        begun = network._begun
+        if begun is not None and begun[:4] == self._fingerprint():
+            self.progress = Progress(0, begun.row, begun.loss_sum)
+        progress, model, epochs = self.progress, network._model, training.epochs
+        operations = training.batch_size * operations_a_row(network.parameters.size, network._n_out)
+        max_steps = max(1, int(FIRST_SLICE_OPERATIONS[network.backend] / operations))
+        self.interrupt.begin()
+        while progress.epoch < epochs or progress.steps == 0:
+            started = time.perf_counter()
+            model.train(self.x, self.y, training, progress, self.losses, max_steps)
+            if progress.epoch >= epochs:
+                break
+            self.interrupt.deliver()
+            elapsed = max(time.perf_counter() - started, 1e-9)
+            max_steps = max(1, int(max_steps * min(8.0, SLICE_SECONDS / elapsed)))
+        self.is_complete = True
+        return self.losses
+
+    def finish(self) -> DivergedError | None:
+        """
+        To be called until it comes to its end, wherever exceptions have stopped it, and :meth:`train`.
+
+        Returns
+        -------
+        DivergedError or None
+            What only comes to light when the parameters are brought up to date.
+        """
+        network, progress, diverged = self.network, self.progress, None
+        if progress.journal is not None:
+            try:
+                if not self.is_complete:
+                    network._model.train(self.x, self.y, self.training, progress, self.losses, 0)
+            except DivergedError as error:
+                diverged = error
+            if progress.steps > 0:
+                network.epochs_trained = self.training.first_epoch + progress.epoch
+                network._begun = None
+                if progress.row > 0:
+                    network._begun = Interrupted(*self._fingerprint(), progress.row, progress.loss_sum)
+        self.interrupt.end()
+        return diverged
+
+    def _fingerprint(self) -> tuple[int, int, bool, int]:
+        """Tells data sets, ways to go through them, and parameters apart."""
+        checksum = native.checksum(self.x, self.y, self.network.parameters)
+        return len(self.x), self.training.batch_size, self.training.shuffle, checksum
 
 
 def _as_dtype(value: npt.DTypeLike) -> np.dtype[Any]:
@@ -464,10 +480,3 @@ def _as_learning_rate(value: Any, dtype: np.dtype[Any]) -> float:
         if not 0 < dtype.type(rate) < np.inf:
             raise ValueError(f"learning_rate must be finite and above 0 in {dtype.name}, not {shown(value)}")
     return rate
-
-
-def _fingerprint(x: Array, y: Array, training: Training, parameters: Array) -> tuple[Any, ...]:
-    """Tells data sets (from a sample of the rows), ways to walk through them, and parameters apart."""
-    stride = max(1, len(x) // 1000)
-    sums = [zlib.crc32(array.tobytes()) for array in (x[::stride], y[::stride], parameters)]
-    return len(x), *sums, training.batch_size, training.shuffle

@@ -146,9 +146,12 @@ class Model:
         self.layers = layers
         self.loss = loss
         self.parameters = parameters
-        self.small = SmallCalls()  # none
         self._kept: tuple[Array, Progress] | None = None
         self._order: tuple[tuple[int, ...], Array] | None = None
+
+    def small_calls(self, state: Any) -> SmallCalls:
+        """The calls for small arrays of the network whose ``native.TrainingState`` is `state`."""
+        return SmallCalls()  # none
 
     @names_fewer_rows
     def forward(self, x: Array, out: Array) -> None:
@@ -179,11 +182,13 @@ class Model:
     @names_fewer_rows
     def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
         """Goes on from `progress` for `max_steps` steps, or to the end."""
-        if progress.steps == 0:
+        if progress.journal is None:
             check_training_data(x, y, self.loss)
             if training.epochs > 0 and not np.isfinite(self.parameters).all():
                 raise DivergedError(progress.epoch)
             self._kept = None
+            progress.journal = ()
+        self._write(progress)
         gradient = np.empty_like(self.parameters)
         learning_rate = self.parameters.dtype.type(training.learning_rate)
         for _ in range(max_steps):
@@ -195,20 +200,30 @@ class Model:
                 rows = self._order_of_rows(training, progress.epoch, len(x))[rows]
 
             loss_sum = self._backpropagate(x[rows], y[rows], gradient)
-            if not np.isfinite(progress.loss_sum + loss_sum):
+            after = Progress(progress.epoch, progress.row + n_rows, progress.loss_sum + loss_sum, progress.steps + 1)
+            if not np.isfinite(after.loss_sum):
                 raise self._diverged(progress, training, len(x))
-            self._kept = self.parameters.copy(), Progress(**vars(progress))
             with np.errstate(all="ignore"):
-                self.parameters -= learning_rate * gradient
-            if not np.isfinite(self.parameters).all():
+                parameters = self.parameters - learning_rate * gradient
+            now = Progress(progress.epoch, progress.row, progress.loss_sum, progress.steps)
+            self._kept = self.parameters.copy(), now
+            if not np.isfinite(parameters).all():
                 raise self._diverged(progress, training, len(x))
 
-            progress.steps += 1
-            progress.loss_sum += loss_sum
-            progress.row += n_rows
-            if progress.row == len(x):
-                losses[progress.epoch] = progress.loss_sum / self._denominator(len(x))
-                progress.epoch, progress.row, progress.loss_sum = progress.epoch + 1, 0, 0.0
+            if after.row == len(x):
+                losses[progress.epoch] = after.loss_sum / self._denominator(len(x))
+                after.epoch, after.row, after.loss_sum = progress.epoch + 1, 0, 0.0
+            progress.journal = parameters, after
+            self._write(progress)
+
+    def _write(self, progress: Progress) -> None:
+        """Makes true what the journal says, if that has not been done; to do it twice does no harm."""
+        if progress.journal:
+            parameters, now = progress.journal
+            self.parameters[:] = parameters
+            progress.epoch, progress.row = now.epoch, now.row
+            progress.loss_sum, progress.steps = now.loss_sum, now.steps
+            progress.journal = ()
 
     def _backpropagate(self, x: Array, y: Array, gradient: Array) -> float:
         """The summed loss; fills `gradient` with dloss/dparameters."""
@@ -262,9 +277,8 @@ class Model:
         """Back to the last step whose parameters and loss were finite."""
         if self._kept is None:
             return DivergedError(progress.epoch)
-        parameters, kept = self._kept
-        self.parameters[:] = parameters
-        vars(progress).update(vars(kept))
+        progress.journal = self._kept
+        self._write(progress)
         ends_epoch = progress.row + training.batch_size >= n_rows
         return DivergedError(progress.epoch + ends_epoch)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,43 @@ def operations_a_row(n_parameters: int, n_out: int) -> int:
 
 @dataclass
 class Progress:
-    """Where a run stands; see ``pn_progress`` in plainnet.h. All zero begins one."""
+    """
+    Where a run stands; see ``pn_progress`` in plainnet.h. All zero begins one.
+
+    Attributes
+    ----------
+    journal : object
+        The backend's; None until it begins the run. An exception from a signal handler may come when a step has been
+        done, and keep the numbers above from saying so. The journal then knows better: the next call begins with it.
+    """
 
     epoch: int = 0
     row: int = 0
     loss_sum: float = 0.0
     steps: int = 0
+    journal: Any = field(default=None, repr=False, compare=False)
+
+
+class Interrupted(NamedTuple):
+    """
+    An epoch that was begun and not finished.
+
+    Attributes
+    ----------
+    rows, batch_size, shuffle : int, int, bool
+        How it goes through the data.
+    checksum : int
+        Of the data, and of the parameters at which it stopped.
+    row, loss_sum : int, float
+        As in Progress.
+    """
+
+    rows: int
+    batch_size: int
+    shuffle: bool
+    checksum: int
+    row: int
+    loss_sum: float
 
 
 class DivergedError(FloatingPointError, ValueError):

@@ -228,6 +228,77 @@ def test_epochs_trained_is_a_count(backend):
     assert net.epochs_trained == 7
 
 
+# ---- Writing to parameters -------------------------------------------------------------------------------------------
+
+PROTECTED = {
+    "parameters": lambda net: net.parameters,
+    "layers[0].weight": lambda net: net.layers[0].weight,
+    "layers[0].bias": lambda net: net.layers[0].bias,
+    "layers[2].bias": lambda net: net.layers[2].bias,
+}
+
+
+@pytest.mark.parametrize("name", PROTECTED)
+@pytest.mark.parametrize("convert", [np.asarray, np.ndarray.tolist])
+def test_write_protected_parameters_are_not_trained(backend, dtype, name, convert):
+    """Small calls and the general way, runs and single steps: all refuse in the same words, before anything happens."""
+    net = make(backend, dtype=dtype)
+    rng = np.random.default_rng(0)
+    x, y = (convert(rng.random((9, n)).astype(dtype)) for n in (5, 2))
+    PROTECTED[name](net).flags.writeable = False
+    before = pickle.dumps(net)
+    for call in (
+        lambda: net.fit(x, y),
+        lambda: net.fit(x, y, epochs=10**9),
+        lambda: net.fit(x, y, epochs=2, batch_size=4),
+        lambda: net.train_on_batch(x, y),
+        lambda: setattr(net, "parameters", np.ones(71)),
+    ):
+        with pytest.raises(ValueError) as caught:  # noqa: PT011
+            call()
+        assert str(caught.value) == f"{name} is read-only: its flags.writeable is False"
+        assert pickle.dumps(net) == before
+    assert net.predict(x).shape == (9, 2)
+    assert net.loss_and_gradient(x, y)[1].any()
+    net.copy().fit(x, y)  # a copy has parameters of its own
+    PROTECTED[name](net).flags.writeable = True
+    net.fit(x, y)
+    net.train_on_batch(x, y)
+    assert pickle.dumps(net) != before
+
+
+SETTERS = {
+    "parameters": (lambda net, value: setattr(net, "parameters", value), 71),
+    "weight": (lambda net, value: setattr(net.layers[0], "weight", np.reshape(value, (5, 7))), 35),
+    "bias": (lambda net, value: setattr(net.layers[0], "bias", value), 7),
+}
+
+
+@pytest.mark.parametrize("name", SETTERS)
+def test_numbers_that_are_not_finite_cannot_be_assigned(backend, dtype, name):
+    """As with `init`. What only the network's dtype cannot hold is named, and so is the largest that it can."""
+    assign, n = SETTERS[name]
+    net = make(backend, dtype=dtype)
+    before = net.parameters.copy()
+    for bad in (np.nan, np.inf, -np.inf, 1e300):
+        value = np.ones(n)
+        value[2] = bad
+        if bad == 1e300 and dtype == np.float64:
+            assign(net, value)
+            assert 1e300 in net.parameters
+            net.parameters[:] = before
+            continue
+        with pytest.raises(ValueError, match=name) as caught:
+            assign(net, value)
+        assert str(bad) in str(caught.value)
+        if np.isfinite(bad):
+            assert dtype.name in str(caught.value)
+            assert f"{np.finfo(dtype).max:.3g}" in str(caught.value)
+        else:
+            assert "finite" in str(caught.value)
+        np.testing.assert_array_equal(net.parameters, before)
+
+
 def test_train_on_batch_does_not_allocate_workspace_again(backend):
     """Ten thousand steps after the first do not raise the memory in use."""
     import tracemalloc

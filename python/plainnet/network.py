@@ -28,7 +28,7 @@ from .backend import Backend
 from .conversion import shown
 from .initializers import Seed, as_generator, initialize
 from .interrupt import DeferredInterrupt
-from .layers import Dense, allocate_parameters, as_count, bind, check_chain
+from .layers import Dense, allocate_parameters, as_count, as_parameters, bind, check_chain
 from .training import DivergedError, Interrupted, Progress, Training, operations_a_row
 
 BACKENDS: dict[str, Callable[[Sequence[Dense], str, Array], Backend]] = {"c": native.Model, "numpy": reference.Model}
@@ -152,11 +152,8 @@ class Network:
 
     @parameters.setter
     def parameters(self, value: npt.ArrayLike) -> None:
-        new = as_native("parameters", value, self._dtype)
-        if new.shape != self._parameters.shape:
-            raise ValueError(
-                f"parameters have shape {new.shape}, expected {self._parameters.shape}: each layer's weight and bias"
-            )
+        new = as_parameters("parameters", value, self._parameters, "each layer's weight and bias")
+        self._check_writeable()
         self._parameters[:] = new
 
     @property
@@ -272,6 +269,7 @@ class Network:
             return loss
         learning_rate = _as_learning_rate(learning_rate, self._dtype)
         native_x, native_y = self._pair(x, y)
+        self._check_writeable()
         is_shared = threading.active_count() > 1  # else nobody can fork amid the step
         step: float = self._state.run(self._model.train_on_batch, (native_x, native_y, learning_rate), None, is_shared)
         return step
@@ -355,6 +353,7 @@ class Network:
             raise TypeError(f"shuffle must be True or False, not {shown(shuffle)}")
         shuffle = bool(shuffle) and batch_size < n_rows
 
+        self._check_writeable()
         run = _Run(self, native_x, native_y, epochs, batch_size, learning_rate, shuffle)
         return History(self._state.run(run.train, (), run.finish, True))
 
@@ -385,6 +384,17 @@ class Network:
                 f"x and y must have as many rows as each other: their shapes are {native_x.shape} and {native_y.shape}"
             )
         return native_x, native_y
+
+    def _check_writeable(self) -> None:
+        """Training would write to the parameters, past what protects them."""
+        if self._state.is_writeable():
+            return
+        if not self._parameters.flags.writeable:
+            raise ValueError("parameters is read-only: its flags.writeable is False")
+        for k, layer in enumerate(self.layers):
+            for name, view in (("weight", layer.weight), ("bias", layer.bias)):
+                if view is not None and not view.flags.writeable:
+                    raise ValueError(f"layers[{k}].{name} is read-only: its flags.writeable is False")
 
 
 class _Run:

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -245,6 +246,10 @@ def test_divergence_after_the_run_is_not_reported_before_it(backend):
     assert loss == pytest.approx(361.0 ** np.arange(121), rel=1e-12)
 
 
+#: Of Network, for what must hold whatever way a call takes.
+CALLS = [("train_on_batch", {}), ("fit", {"epochs": 3}), ("fit", {"epochs": 3, "batch_size": 2})]
+
+
 def test_divergence_in_the_first_step_leaves_everything(backend):
     """w = 1e200, x = 1: the loss 1e400 is not finite at all."""
     net = textbook.network([(1, 1, "identity", False)], "sum_of_squares", init=[1e200], backend=backend)
@@ -276,15 +281,49 @@ def test_divergence_of_parameters_is_found_where_the_loss_hides_it(backend):
     assert net.parameters.tolist() == [0]
 
 
-def test_divergence_from_parameters_that_are_not_finite(backend):
-    x, y = data(3)
-    for bad in (np.nan, np.inf):
-        net = make(backend)
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize(("function", "arguments"), CALLS)
+def test_divergence_from_parameters_that_are_not_finite_says_so(backend, dtype, bad, function, arguments):
+    """By every way: arrays that small calls take, and lists that they do not. No last finite parameters are claimed."""
+    for convert in (np.copy, np.ndarray.tolist):
+        net = make(backend, dtype=dtype)
+        x, y = map(convert, data(3, dtype))
         net.parameters[3] = bad
         before = net.parameters.copy()
-        with pytest.raises(pn.DivergedError, match="epoch 0 "):
-            net.fit(x, y, epochs=2)
+        with pytest.raises(pn.DivergedError, match="epoch 0 ") as caught:
+            getattr(net, function)(x, y, **arguments)
         np.testing.assert_array_equal(net.parameters, before)
+        assert f"parameters[3] = {bad}" in str(caught.value)
+        assert "unchanged" in str(caught.value)
+        assert "last finite" not in str(caught.value)
+        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+@pytest.mark.parametrize(("function", "arguments"), CALLS)
+def test_divergence_of_the_first_loss_says_so(backend, dtype, function, arguments):
+    """A finite weight, but the square of the outputs is not."""
+    large = 1e200 if dtype == np.float64 else 1e30
+    for convert in (np.copy, np.ndarray.tolist):
+        layers = [(1, 1, "identity", False)]
+        net = textbook.network(layers, "sum_of_squares", init=[large], dtype=dtype, backend=backend)
+        x, y = convert(np.ones((3, 1), dtype)), convert(np.zeros((3, 1), dtype))
+        with pytest.raises(pn.DivergedError, match="epoch 0 ") as caught:
+            getattr(net, function)(x, y, **arguments)
+        assert "inf for the parameters that it began with" in str(caught.value)
+        assert dtype.name in str(caught.value)
+        assert "last finite" not in str(caught.value)
+        assert net.parameters[0] == dtype.type(large)
+
+
+@pytest.mark.parametrize(("function", "arguments"), CALLS)
+def test_divergence_by_a_step_does_not_blame_the_start(backend, dtype, function, arguments):
+    """The first loss (w x)^2 is finite, the step 2 x (w x) * 1e29 is not: a smaller rate would have helped."""
+    w, x = (1e10, 1e140) if dtype == np.float64 else (1e3, 1e15)
+    net = textbook.network([(1, 1, "identity", False)], "sum_of_squares", init=[w], dtype=dtype, backend=backend)
+    with pytest.raises(pn.DivergedError, match="last finite parameters") as caught:
+        getattr(net, function)(np.full((3, 1), x, dtype), np.zeros((3, 1), dtype), learning_rate=1e29, **arguments)
+    assert "smaller learning_rate" in str(caught.value)
+    assert "began" not in str(caught.value)
 
 
 @pytest.mark.parametrize("batch_size", [None, 2])

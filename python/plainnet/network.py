@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -271,8 +272,14 @@ class Network:
         native_x, native_y = self._pair(x, y)
         self._check_writeable()
         is_shared = threading.active_count() > 1  # else nobody can fork amid the step
-        step: float = self._state.run(self._model.train_on_batch, (native_x, native_y, learning_rate), None, is_shared)
+        step: float = self._state.run(self._step, (native_x, native_y, learning_rate), None, is_shared)
         return step
+
+    def _step(self, x: Array, y: Array, learning_rate: float) -> float:
+        try:
+            return self._model.train_on_batch(x, y, learning_rate)
+        except DivergedError as error:
+            raise self._explained(error, x, y) from None
 
     def loss_and_gradient(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[float, Array]:
         """
@@ -357,6 +364,18 @@ class Network:
         run = _Run(self, native_x, native_y, epochs, batch_size, learning_rate, shuffle)
         return History(self._state.run(run.train, (), run.finish, True))
 
+    def _explained(self, error: DivergedError, x: Array, y: Array) -> DivergedError:
+        """`error`, or a clearer one if it came before the first step, which would have used the rows `x`, `y`."""
+        finite = np.isfinite(self._parameters)
+        if not finite.all():
+            k = int(finite.argmin())
+            return DivergedError(error.epoch, f"it began with parameters[{k}] = {self._parameters[k]}")
+        loss = self._model.loss_and_gradient(x, y, np.empty_like(self._parameters))
+        if math.isfinite(loss):
+            return error
+        why = f"it is {loss} for the parameters that it began with: they, or the data, are too large for {self._dtype}"
+        return DivergedError(error.epoch, why)
+
     # ---- Arguments -------------------------------------------------------------------------------------------------
 
     def _is_ready(self, value: npt.ArrayLike | None, n_columns: int) -> TypeGuard[Array]:
@@ -426,7 +445,10 @@ class _Run:
         self.interrupt.begin()
         while progress.epoch < epochs or progress.steps == 0:
             started = time.perf_counter()
-            model.train(self.x, self.y, training, progress, self.losses, max_steps)
+            try:
+                model.train(self.x, self.y, training, progress, self.losses, max_steps)
+            except DivergedError as error:
+                raise self._explained(error) from None
             if progress.epoch >= epochs:
                 break
             self.interrupt.deliver()
@@ -463,6 +485,16 @@ class _Run:
         """Tells data sets, ways to go through them, and parameters apart."""
         checksum = native.checksum(self.x, self.y, self.network.parameters)
         return len(self.x), self.training.batch_size, self.training.shuffle, checksum
+
+    def _explained(self, error: DivergedError) -> DivergedError:
+        if self.progress.steps > 0:
+            return error
+        training, n_rows = self.training, len(self.x)
+        order = np.arange(n_rows)
+        if training.shuffle:
+            order = reference.shuffled(training.shuffle_seed, training.first_epoch, n_rows)
+        rows = order[self.progress.row :][: training.batch_size]
+        return self.network._explained(error, self.x[rows], self.y[rows])
 
 
 def _as_dtype(value: npt.DTypeLike) -> np.dtype[Any]:

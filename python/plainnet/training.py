@@ -66,9 +66,9 @@ class Interrupted(NamedTuple):
 
 class DivergedError(FloatingPointError, ValueError):
     """
-    The loss, or a parameter, became NaN or infinite.
+    The loss, or a parameter, became NaN or infinite, or was from the beginning.
 
-    The network keeps the parameters of the last step at which everything was finite.
+    The network keeps the parameters of the last step at which everything was finite; if there is none, it is unchanged.
 
     Attributes
     ----------
@@ -76,12 +76,19 @@ class DivergedError(FloatingPointError, ValueError):
         The epoch whose loss is not finite, counted from 0 within the call.
     """
 
-    def __init__(self, epoch: int) -> None:
+    def __init__(self, epoch: int, from_the_start: str = "") -> None:
+        """`from_the_start` says what was not finite before the first step, if that is where it began."""
+        outcome = (
+            f"{from_the_start}. No step was made, and the network is unchanged."
+            if from_the_start
+            else "the network keeps its last finite parameters, those from before the step that led there. "
+            "Try a smaller learning_rate."
+        )
         super().__init__(
-            f"training diverged: the loss is not finite in epoch {epoch} (counted from 0); the network keeps its last "
-            "finite parameters, those from before the step that led there. Try a smaller learning_rate."
+            f"training diverged: the loss is not finite in epoch {epoch} (counted from 0); {outcome}"
         )
         self.epoch = epoch
+        self._from_the_start = from_the_start
 
-    def __reduce__(self) -> tuple[type[DivergedError], tuple[int]]:
-        return type(self), (self.epoch,)
+    def __reduce__(self) -> tuple[type[DivergedError], tuple[int, str]]:
+        return type(self), (self.epoch, self._from_the_start)

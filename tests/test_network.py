@@ -219,6 +219,129 @@ def test_copy_outlives_the_original(backend):
     del filler
 
 
+class Named(pn.Network):
+    """A subclass with attributes of its own, in its dictionary and in slots."""
+
+    __slots__ = ("note",)
+
+    def __init__(self, name, *arguments, **more):
+        super().__init__(*arguments, **more)
+        self.name = name
+
+
+@pytest.mark.parametrize("how", [*copies(), "copy on the other backend"])
+def test_copy_has_the_class_and_the_attributes(backend, how):
+    net = Named("first", [pn.Dense(2, 3), pn.Dense(3, 1)], seed=1, backend=backend)
+    net.scale, net.note = np.array([1.0, 2.0]), ["a note"]
+    net.itself = [net]
+    other = "numpy" if backend == "c" else "c"
+    twin = copies().get(how, lambda net: net.copy(backend=other))(net)
+    assert type(twin) is Named
+    assert twin.name == "first"
+    assert twin.note == ["a note"]
+    np.testing.assert_array_equal(twin.scale, net.scale)
+    assert sorted(vars(twin)) == sorted(vars(net))
+    is_deep = how == "deepcopy" or how.startswith("pickle")
+    assert (twin.scale is net.scale) != is_deep
+    assert (twin.note is net.note) != is_deep
+    assert twin.itself[0] is (twin if is_deep else net)
+    del net.name, net.note
+    assert (twin.name, twin.note) == ("first", ["a note"])
+    assert not hasattr(copies()["copy"](net), "note")
+
+
+def test_what_is_no_attribute_of_the_user_is_known(backend):
+    """Else it would be copied as if it were."""
+    assert set(vars(make(backend))) == pn.network._OWN
+
+
+def state_with(**entries):
+    return lambda state: state | entries
+
+
+#: name: (what is done to a good state, what the error must name)
+WRONG_STATES = {
+    "no dict": (lambda state: list(state.items()), ["dict", "list"]),
+    "empty": (lambda state: {}, ["missing", "'layers'"]),
+    "missing": (lambda state: {name: state[name] for name in state if name != "begun"}, ["missing are ['begun']"]),
+    "unknown": (state_with(momentum=0.9), ["unknown", "'momentum'"]),
+    "layers-fewer": (lambda state: state | {"layers": state["layers"][:-1]}, ["parameters", "(71,)", "(63,)"]),
+    "layers-wider": (lambda state: state | {"layers": [*state["layers"], (2, 2, "sigmoid", True)]},
+                     ["parameters", "(77,)"]),
+    "layers-no-chain": (lambda state: state | {"layers": state["layers"][::2]}, ["layers", "n_in is 3"]),
+    "layers-none": (state_with(layers=None), ["layers"]),
+    "layers-empty": (state_with(layers=[]), ["layers", "at least one"]),
+    "layers-huge": (state_with(layers=[(2**62, 2**62, "tanh", True)]), ["layers"]),
+    "layers-negative": (state_with(layers=[(-5, 7, "tanh", True)]), ["layers", "-5"]),
+    "layers-activation": (state_with(layers=[(5, 7, "softsign", True)]), ["layers", "softsign"]),
+    "layers-short": (state_with(layers=[(5,)]), ["layers"]),
+    "loss": (state_with(loss="hinge"), ["loss", "hinge"]),
+    "loss-none": (state_with(loss=None), ["loss", "None"]),
+    "loss-of-other-layers": (state_with(layers=[(5, 7, "tanh", True)]), ["loss", "sigmoid"]),
+    "dtype": (state_with(dtype="float16"), ["dtype", "float16"]),
+    "dtype-other": (state_with(dtype="float32"), ["parameters", "float64"]),
+    "backend": (state_with(backend="cuda"), ["backend", "cuda"]),
+    "parameters-short": (lambda state: state | {"parameters": state["parameters"][:-1]},
+                         ["parameters", "(70,)", "(71,)"]),
+    "parameters-long": (state_with(parameters=np.zeros(72)), ["parameters", "(72,)"]),
+    "parameters-2d": (state_with(parameters=np.zeros((71, 1))), ["parameters", "(71, 1)"]),
+    "parameters-float32": (state_with(parameters=np.zeros(71, "f4")), ["parameters", "float32"]),
+    "parameters-object": (state_with(parameters=np.zeros(71, object)), ["parameters", "object"]),
+    "parameters-list": (state_with(parameters=[0.0] * 71), ["parameters", "list"]),
+    "parameters-bytes": (state_with(parameters=b"0" * 8 * 71), ["parameters", "bytes"]),
+    **{f"shuffle_seed={value!r}": (state_with(shuffle_seed=value), ["shuffle_seed", repr(value)])
+       for value in (-1, 2**64, 1.0, None, True, "1")},
+    **{f"epochs_trained={value!r}": (state_with(epochs_trained=value), ["epochs_trained", repr(value)])
+       for value in (-1, 2**63, 1.0, None, True, "1")},
+    **{f"begun={value!r}": (state_with(begun=value), ["begun"])
+       for value in (1, (), "x", (9, 2, True, 5, 4), (9, 2, True, 5, 4, np.nan), (9, 2, True, 5, 4, 1),
+                     (9, 2, True, 5, 0, 1.0), (9, 2, True, 5, 10, 1.0), (9, 2, True, 5, 3, 1.0),
+                     (9, 0, True, 5, 4, 1.0), (9, -2, True, 5, 4, 1.0), (9, 2, 1, 5, 4, 1.0),
+                     (9, 2, True, -5, 4, 1.0), (9, 2, True, 5, -4, 1.0))},
+    "attributes-list": (state_with(attributes=["a"]), ["attributes"]),
+    "attributes-keys": (state_with(attributes={1: 2}), ["attributes"]),
+    "attributes-own": (state_with(attributes={"_model": None}), ["attributes", "_model"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG_STATES)
+def test_wrong_state_is_refused_and_leaves_the_network_alone(backend, name):
+    """C would write past the end of parameters that are too few."""
+    change, parts = WRONG_STATES[name]
+    net = make(backend)
+    net.fit(np.ones((9, 5)), np.ones((9, 2)), batch_size=4)
+    net.note = "kept"
+    state = net.__getstate__()
+    before = pickle.dumps(net), net.parameters
+    with pytest.raises(ValueError, match="state of a network") as caught:
+        net.__setstate__(change(state))
+    for part in parts:
+        assert part in str(caught.value)
+    assert pickle.dumps(net) == before[0]
+    assert net.parameters is before[1]
+    new = object.__new__(pn.Network)
+    with pytest.raises(ValueError, match="state of a network"):
+        new.__setstate__(change(state))
+    assert vars(new) == {}
+
+
+def test_good_states_are_taken(backend, dtype):
+    """From a machine of the other byte order, with parameters that are not finite, and within an epoch."""
+    net = make(backend, dtype=dtype)
+    net.parameters[3] = np.nan
+    state = net.__getstate__()
+    swapped = state["parameters"].astype(dtype.newbyteorder())
+    twin = make(backend)
+    twin.note = "gone with the other network"
+    twin.__setstate__(state | {"parameters": swapped, "begun": (9, 2, True, 5, 4, 1.0), "attributes": {"note": 1}})
+    np.testing.assert_array_equal(twin.parameters, net.parameters)
+    assert twin.parameters.dtype == dtype
+    assert twin.parameters.dtype.isnative
+    assert tuple(twin._begun) == (9, 2, True, 5, 4, 1.0)
+    assert twin.note == 1
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(twin)).parameters, net.parameters)
+
+
 def test_epochs_trained_is_a_count(backend):
     net = make(backend)
     net.epochs_trained = np.int64(7)

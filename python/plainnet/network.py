@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copyreg
 import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ from .backend import Backend
 from .conversion import shown
 from .initializers import Seed, as_generator, initialize
 from .interrupt import DeferredInterrupt
-from .layers import Dense, allocate_parameters, as_count, as_parameters, bind, check_chain
+from .layers import MAX_PARAMETERS, Dense, allocate_parameters, as_count, as_parameters, bind, check_chain
 from .training import DivergedError, Interrupted, Progress, Training, operations_a_row
 
 BACKENDS: dict[str, Callable[[Sequence[Dense], str, Array], Backend]] = {"c": native.Model, "numpy": reference.Model}
@@ -39,6 +40,8 @@ SLICE_SECONDS = 0.08
 
 #: The first slice of a run, before its speed is known: about 10 ms of arithmetic, and for NumPy some steps.
 FIRST_SLICE_OPERATIONS = {"c": 2e7, "numpy": 1e5}
+
+Same = TypeVar("Same", bound="Network")
 
 
 @dataclass(frozen=True)
@@ -116,10 +119,8 @@ class Network:
         except TypeError:
             raise TypeError(f"layers must be a sequence of Dense, not {shown(layers)}") from None
         check_chain(layers)
-        check_name("loss", loss, reference.LOSSES)
-        check_name("backend", backend, BACKENDS)
-        if loss == "log_loss" and layers[-1].activation != "sigmoid":
-            raise ValueError(f'log_loss needs "sigmoid" as the last layer\'s activation, not "{layers[-1].activation}"')
+        _as_loss(loss, layers)
+        _as_backend(backend)
         self._dtype = _as_dtype(dtype)
         self._parameters = allocate_parameters(layers, self._dtype)
         self._loss = loss
@@ -179,16 +180,18 @@ class Network:
 
     # ---- Copies ----------------------------------------------------------------------------------------------------
 
-    def copy(self, backend: str | None = None) -> Network:
-        """A network of its own with the same parameters and the same place in training, on `backend` if given."""
-        twin = object.__new__(Network)
-        twin.__setstate__(self.__getstate__())
+    def copy(self: Same, backend: str | None = None) -> Same:
+        """
+        A network of its own with the same parameters and the same place in training, on `backend` if given.
+
+        Attributes that have been set on the network are its own as well; their values are the same objects, as with
+        ``copy.copy``. (``copy.deepcopy`` copies these, too.)
+        """
+        state = self.__getstate__()
         if backend is not None:
-            check_name("backend", backend, BACKENDS)
-        if backend not in (None, self.backend):
-            twin._backend = backend
-            twin._attach()
-            twin.epochs_trained = self.epochs_trained
+            state["backend"] = _as_backend(backend)
+        twin = object.__new__(type(self))
+        twin.__setstate__(state)
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
@@ -196,18 +199,28 @@ class Network:
             "layers": [(layer.n_in, layer.n_out, layer.activation, layer.has_bias) for layer in self.layers],
             "loss": self.loss, "dtype": self._dtype.name, "backend": self.backend,
             "parameters": self._parameters.copy(), "shuffle_seed": self._shuffle_seed,
-            "epochs_trained": self.epochs_trained, "begun": self._begun,
+            "epochs_trained": self.epochs_trained, "begun": self._begun and tuple(self._begun),
+            "attributes": {
+                **{name: value for name, value in vars(self).items() if name not in _OWN},
+                **{name: getattr(self, name) for name in _slots(type(self)) if hasattr(self, name)},
+            },
         }  # fmt: skip
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._dtype = _as_dtype(state["dtype"])
-        self._parameters = empty_on_cache_line(state["parameters"].size, self._dtype)
-        self._parameters[:] = state["parameters"]
-        self._loss, self._backend = state["loss"], state["backend"]
-        self._layers = bind([Dense(*layer) for layer in state["layers"]], self._parameters)
-        self._shuffle_seed, self._begun = state["shuffle_seed"], state["begun"]
-        self._attach()
-        self.epochs_trained = state["epochs_trained"]
+        """
+        Raises
+        ------
+        ValueError
+            Naming the entry of `state` that is missing, unknown or wrong; the network is unchanged.
+        """
+        new = _restored(state)
+        slots = _slots(type(self))
+        self.__dict__ = {
+            **{name: value for name, value in state["attributes"].items() if name not in slots},
+            **vars(new),
+        }
+        for name in slots & state["attributes"].keys():
+            setattr(self, name, state["attributes"][name])
 
     # ---- Use -------------------------------------------------------------------------------------------------------
 
@@ -495,6 +508,118 @@ class _Run:
             order = reference.shuffled(training.shuffle_seed, training.first_epoch, n_rows)
         rows = order[self.progress.row :][: training.batch_size]
         return self.network._explained(error, self.x[rows], self.y[rows])
+
+
+# ---- States ----------------------------------------------------------------------------------------------------------
+
+
+def _slots(kind: type) -> set[str]:
+    """The names of a subclass's attributes that are not in its objects' dictionaries."""
+    return set(copyreg._slotnames(kind))  # type: ignore[attr-defined]
+
+
+def _restored(state: Any) -> Network:
+    """The network that `state`, from Network.__getstate__, describes; ValueError if it describes none."""
+    if not isinstance(state, dict):
+        raise ValueError(f"the state of a network must be a dict, not {type(state).__name__}")
+    if state.keys() != _ENTRIES:
+        missing, unknown = _ENTRIES - state.keys(), state.keys() - _ENTRIES
+        raise ValueError(
+            f"the state of a network has the entries {sorted(_ENTRIES)}; "
+            f"missing are {sorted(missing)}, unknown are {sorted(map(repr, unknown))}"
+        )
+    new = object.__new__(Network)
+
+    def entry(name: str, check: Callable[[Any], Any]) -> Any:
+        try:
+            return check(state[name])
+        except Exception as error:
+            raise ValueError(f"in the state of a network, {name!r} is wrong: {error}") from None
+
+    layers = entry("layers", _as_layers)
+    n_parameters = sum(layer.n_parameters for layer in layers)
+    new._dtype = entry("dtype", _as_dtype)
+    new._loss = entry("loss", lambda value: _as_loss(value, layers))
+    new._backend = entry("backend", _as_backend)
+    parameters = entry("parameters", lambda value: _as_stored(value, n_parameters, new._dtype))
+    new._shuffle_seed = entry("shuffle_seed", lambda value: _as_number(value, 0, 2**64 - 1))
+    epochs_trained = entry("epochs_trained", lambda value: _as_number(value, 0, MAX_PARAMETERS))
+    new._begun = entry("begun", _as_interrupted)
+    entry("attributes", _check_attributes)
+    new._parameters = empty_on_cache_line(n_parameters, new._dtype)
+    new._parameters[:] = parameters
+    new._layers = bind(layers, new._parameters)
+    new._attach()
+    new.epochs_trained = epochs_trained
+    return new
+
+
+_ENTRIES = {
+    "layers", "loss", "dtype", "backend", "parameters", "shuffle_seed", "epochs_trained", "begun", "attributes",
+}  # fmt: skip
+
+
+#: The attributes that a network is made of.
+_OWN = {
+    "_dtype", "_parameters", "_loss", "_backend", "_layers", "_shuffle_seed", "_begun", "_state", "_n_in", "_n_out",
+    "_model", "_small",
+}  # fmt: skip
+
+
+def _as_layers(value: Any) -> list[Dense]:
+    layers = [Dense(*layer) for layer in value]
+    check_chain(layers)
+    return layers
+
+
+def _as_loss(value: Any, layers: Sequence[Dense]) -> str:
+    check_name("loss", value, reference.LOSSES)
+    if value == "log_loss" and layers[-1].activation != "sigmoid":
+        raise ValueError(f'log_loss needs "sigmoid" as the last layer\'s activation, not "{layers[-1].activation}"')
+    return str(value)
+
+
+def _as_backend(value: Any) -> str:
+    check_name("backend", value, BACKENDS)
+    return str(value)
+
+
+def _as_stored(value: Any, n_parameters: int, dtype: np.dtype[Any]) -> Array:
+    """Parameters as a network has them, be they finite or not; those of another machine in another byte order."""
+    if not isinstance(value, np.ndarray) or value.dtype.newbyteorder("=") != dtype or value.shape != (n_parameters,):
+        what = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+        raise ValueError(f"it is {what}, not an array of {dtype} with shape ({n_parameters},), as the layers have it")
+    return value
+
+
+def _as_number(value: Any, least: int, most: int) -> int:
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"it is {value!r}, not an integer from {least} to {most}")
+    return value
+
+
+def _as_interrupted(value: Any) -> Interrupted | None:
+    if value is None:
+        return None
+    kinds = int, int, bool, int, int, float
+    if not isinstance(value, tuple) or tuple(map(type, value)) != kinds:
+        raise ValueError(f"it is {value!r}, not None or a tuple of {', '.join(kind.__name__ for kind in kinds)}")
+    begun = Interrupted(*value)
+    if not (0 < begun.row < begun.rows and begun.batch_size > 0 and begun.row % begun.batch_size == 0):
+        raise ValueError(f"no epoch can be interrupted as in {begun}")
+    if not (0 <= begun.checksum < 2**64 and math.isfinite(begun.loss_sum)):
+        raise ValueError(f"checksum or loss_sum is out of range in {begun}")
+    return begun
+
+
+def _check_attributes(value: Any) -> None:
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        raise ValueError("it is not a dict whose keys are strings")
+    if clash := sorted(value.keys() & _OWN):
+        raise ValueError(f"{clash} are the network's own")
+
+
+# ---- Arguments -------------------------------------------------------------------------------------------------------
 
 
 def _as_dtype(value: npt.DTypeLike) -> np.dtype[Any]:

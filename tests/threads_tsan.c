@@ -18,6 +18,12 @@
 #include "kernels.h"
 #include "threads.h"
 
+#if !defined(__SANITIZE_THREAD__) && defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ 1
+#endif
+#endif
+
 /* One product, one forward pass of many rows, and one array of elements, large enough to be shared out. */
 enum { M = 96, K = 256, N = 544, ROWS = 6000, WIDTH = 32, ELEMENTS = 200003, ROUNDS = 50, USERS = 4 };
 static float x[M * K], weight[K * N], expected[M * N];

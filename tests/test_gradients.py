@@ -280,3 +280,16 @@ def test_special_parameter_spoils_the_same_results_in_both_backends(c_backend, d
         for actual, expected in zip(results[1], results[0], strict=True):
             # The largest entry of a gradient is of order 1, a sum has some hundred terms.
             np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-3 if dtype == np.float32 else 1e-11)
+
+
+@pytest.mark.parametrize("widths", [(1, 1, 1), (2, 7, 3, 1), (3, 40, 1)])
+def test_infinite_loss_stops_training_though_the_gradient_is_finite(backend, dtype, widths):
+    """The square of the error overflows, the error does not: the step itself would be harmless."""
+    large = dtype.type(1e200 if dtype == np.float64 else 1e25)
+    layers = [(k, n, "identity", True) for k, n in itertools.pairwise(widths)]
+    init = np.zeros(textbook.n_parameters(layers), dtype)
+    net = textbook.network(layers, "mean_squared_error", init=init, dtype=dtype, backend=backend)
+    x, y = np.ones((4, widths[0]), dtype), np.full((4, 1), large)
+    with pytest.raises(pn.DivergedError):
+        net.fit(x, y, epochs=3, learning_rate=0.25)
+    assert not net.parameters.any()

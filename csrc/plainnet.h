@@ -84,8 +84,7 @@ int pn_isa_is_available(const char *name);  /* 1 or 0 */
  * follows. An empty variable is as if it were not set. Anything else is an error in PLAINNET_NUM_THREADS, and in
  * OMP_NUM_THREADS ignored.
  *
- * The threads compute in the floating-point environment (rounding, subnormal numbers flushed to zero) of whoever calls.
- * They are made when first needed, in a forked child anew, and end when the process exits, or when the library is
+ * The threads are made when first needed, in a forked child anew, and end when the process exits, or when the library is
  * unloaded (dlclose), which it may be while no call is under way.
  */
 enum { PN_MAX_THREADS = 64 };

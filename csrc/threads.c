@@ -23,9 +23,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <unistd.h>
-#if !defined(__SSE2_MATH__)
-#include <fenv.h>
-#endif
 #endif
 
 /* ---- How many --------------------------------------------------------------------------------------------- */
@@ -92,40 +89,6 @@ pn_status pn_set_num_threads(size_t n)
     return PN_OK;
 }
 
-/* ---- The floating-point environment ------------------------------------------------------------------------- */
-
-#if PN_HAVE_THREADS
-
-/*
- * How a thread rounds, and what it does with subnormal numbers. Threads begin with that of who makes them; for a job
- * they take over its caller's, so that it does not matter which of them computes what.
- */
-#if defined(__SSE2_MATH__)
-typedef unsigned int environment;
-
-static environment current_environment(void) { return __builtin_ia32_stmxcsr(); }
-
-static void use_environment(const environment *wanted)
-{
-    const environment flags = 0x3f; /* of exceptions that have been; the rest is control */
-    if (((__builtin_ia32_stmxcsr() ^ *wanted) & ~flags) != 0)
-        __builtin_ia32_ldmxcsr(*wanted);
-}
-#else
-typedef fenv_t environment;
-
-static environment current_environment(void)
-{
-    environment current;
-    fegetenv(&current);
-    return current;
-}
-
-static void use_environment(const environment *wanted) { fesetenv(wanted); }
-#endif
-
-#endif
-
 /* ---- The pool --------------------------------------------------------------------------------------------- */
 
 static void run_alone(size_t n_tasks, pn_task *task, void *context, void *scratch)
@@ -161,7 +124,6 @@ static struct {
     pn_task *task;
     void *context;
     size_t n_tasks;
-    environment environment;             /* of the job's caller */
     atomic_size_t next;
     double missed;                       /* microseconds of work done alone while workers slept */
     pthread_mutex_t sleep;               /* held to fall asleep, to wake, and to change the number of workers */
@@ -216,15 +178,14 @@ static void *work(void *number)
     size_t own_number = (size_t)(uintptr_t)number;
     int spins = own_number < usable_cpus() ? SPINS_ASLEEP : 0;
     uint64_t seen = 0, state;
+    PN_EXACT_MODE; /* threads begin with the mode of who makes them */
     inside = 1;
     while (((state = await_job(seen, spins)) & ENDED) == 0) {
         seen = state / GENERATION;
         while ((state & OPEN) && state / GENERATION == seen)
             if (atomic_compare_exchange_weak(&pool.state, &state, state + 1)) {
-                if (own_number <= pool.n_welcome) {
-                    use_environment(&pool.environment);
+                if (own_number <= pool.n_welcome)
                     take_tasks(scratch, ENDED);
-                }
                 atomic_fetch_sub_explicit(&pool.state, 1, memory_order_release);
                 break;
             }
@@ -329,7 +290,6 @@ void pn_parallel_for(size_t n_tasks, pn_task *task, void *context, void *scratch
     pool.task = task;
     pool.context = context;
     pool.n_tasks = n_tasks;
-    pool.environment = current_environment();
     atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
     atomic_fetch_add(&pool.state, GENERATION + OPEN);
     if (atomic_load(&pool.sleepers) > 0) {

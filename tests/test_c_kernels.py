@@ -100,7 +100,7 @@ def test_forked_child_gets_workers_of_its_own(pool):
     assert pool("fork") == "done\n"
 
 
-def test_tasks_run_in_the_floating_point_environment_of_the_caller(pool):
+def test_workers_compute_in_the_same_floating_point_mode_whoever_calls(pool):
     assert pool("environment") == "done\n"
 
 

@@ -1,7 +1,9 @@
 /*
  * plainnet: small and medium dense neural networks, trained and run on a CPU.
  *
- *     cc -O3 app.c csrc/(every .c file) -lm -lpthread
+ *     cc -O3 -Ipath/to/csrc app.c path/to/csrc/(every .c file) -lm -lpthread
+ *
+ * or, with the library that `make install` makes, cc app.c -lplainnet. No -ffast-math, which is refused.
  *
  * Conventions
  *   Shapes      are written as C indexing: x[n_rows][n_in] is a contiguous row-major block, one sample a row.
@@ -30,6 +32,9 @@
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+#if defined(PN_EXPORT) && defined(__GNUC__)
+#pragma GCC visibility push(default) /* the Makefile's shared library shows what is declared here, and hides the rest */
 #endif
 
 /* ---- Status ------------------------------------------------------------------------------------------- */
@@ -272,6 +277,9 @@ pn_status pn_dense_backward_f32(size_t n_rows, size_t n_in, size_t n_out, const 
                                 float *grad_x, float *grad_weight, float *grad_bias,
                                 void *workspace, size_t workspace_bytes);
 
+#if defined(PN_EXPORT) && defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

@@ -1,4 +1,4 @@
-"""README.md: its code does what it says. (The C program is tried in test_xor_example.)"""
+"""README.md: its code does what it says. (The C program is tried in test_xor_example and test_make.)"""
 
 import re
 import subprocess
@@ -32,3 +32,8 @@ def test_readme_commands_are_one_line_each(name):
 def test_readme_links_lead_somewhere():
     for target in re.findall(r"\]\(([^)]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_readme_and_header_give_one_command_for_c():
+    command = re.search(r"cc -O3 (.*)", (ROOT / "csrc" / "plainnet.h").read_text()).group(1)
+    assert command.replace("path/to/", "path/to/plainnet/").replace("(every .c file)", "*.c") in README

@@ -47,7 +47,7 @@ def run(*command, environment=None, **arguments):
     inherited = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
     command = [str(part) for part in command]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=600, env={**inherited, **(environment or {})}, **arguments
+        command, capture_output=True, text=True, timeout=1800, env={**inherited, **(environment or {})}, **arguments
     )
 
 

@@ -13,6 +13,7 @@ from plainnet.reference import BLOCK_ROWS, blocks_of_rows
 from plainnet.training import Training
 
 import textbook
+import toolchain
 
 # Narrow enough that threads share blocks; that they share products; that weights are kept packed; a single layer.
 NETWORKS = {
@@ -86,6 +87,7 @@ def test_gradient_of_a_million_equal_rows(backend, dtype):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(bool(toolchain.SANITIZERS), reason="takes minutes, and runs what fewer rows run")
 def test_gradient_of_2_to_the_25_equal_rows(backend, dtype):
     check_equal_rows(backend, dtype, 2**25, [0.1])
 

@@ -15,7 +15,7 @@ from .conversion import place, shown
 from .reference import ACTIVATIONS
 
 #: More parameters than this cannot be indexed in C.
-MAX_PARAMETERS = sys.maxsize // 64
+MAX_PARAMETERS = sys.maxsize // 128
 
 
 def as_count(name: str, value: Any, least: int) -> int:

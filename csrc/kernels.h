@@ -39,8 +39,8 @@
  * Sums over more than PN_BLOCK_ROWS rows are made of blocks, whose totals are added with these; n elements each:
  *
  * add_block             total += block, and what the rounding of each addition has lost is added to error
- * settle                sum = total + error
- * descend               parameters = fma(-rate, total + error, parameters)
+ * settle                sum = total + error, or total where it is not finite
+ * descend               parameters = fma(-rate, sum, parameters)
  *
  * dense_forward         a[m][n] = f(bias[n] + sum_k x[m][k] weight[k][n]), the sum starting from bias (NULL: 0)
  * dense_backward_x      grad_z_prev[m][k] = (0 + sum_n grad_z[m][n] weight[k][n]) * f'(a_prev[m][k])

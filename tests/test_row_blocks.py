@@ -116,6 +116,19 @@ def test_backends_agree_on_many_rows(c_backend, dtype, loss):
     np.testing.assert_allclose(gradient, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("row", [0, 5, BLOCK_ROWS, 1100])
+def test_infinite_gradient_of_a_row_stays_infinite_among_many(kernels, backend, dtype, row):
+    """In the first block, in a later one, in the last; two of opposite signs are NaN, as in a plain sum."""
+    x, grad_a = np.ones((1200, 2), dtype), np.ones((1200, 1), dtype)
+    x[row, 0] = np.inf
+    grad_a[7] = -1
+    x[7, 1] = -np.inf
+    x[1199, 1] = -np.inf
+    _, grad_weight, grad_bias = kernels.dense_backward(x, np.ones((2, 1), dtype), grad_a, grad_a)
+    np.testing.assert_array_equal(grad_weight[:, 0], [np.inf, np.nan])
+    assert grad_bias == [1198]
+
+
 # ---- The same bits ---------------------------------------------------------------------------------------------------
 
 

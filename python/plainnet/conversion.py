@@ -22,6 +22,11 @@ _MOST_LEVELS = 8  # of nested lists
 _PYTHON_NUMBERS = {bool, int, float}
 _NUMBERS = bool, int, float, np.bool_, np.integer, np.floating
 
+#: How objects refuse to become something else. Not every exception: a signal handler's may come at any time.
+REFUSALS = (
+    TypeError, ValueError, RuntimeError, AttributeError, LookupError, ArithmeticError, BufferError, SyntaxError, Warning
+)  # fmt: skip
+
 
 def as_numbers(name: str, value: npt.ArrayLike) -> Array:
     """`value` as an array of real numbers (bool, integer or float), whatever its layout."""
@@ -43,7 +48,7 @@ def as_numbers(name: str, value: npt.ArrayLike) -> Array:
         raise MemoryError(f"no memory for {name} as an array: hand it over in parts, or with fewer rows") from None
     except ValueError as error:
         raise ValueError(f"{name} is not a rectangular array of numbers: {error}") from None
-    except Exception as error:  # an object may refuse in any way that it likes
+    except REFUSALS as error:
         reason = _way_out(name, value) or f"cannot become a NumPy array: {error}"
         raise TypeError(f"{name} is of type {_type(value)}, which {reason}") from None
     if array.dtype.kind not in _REAL:
@@ -55,7 +60,7 @@ def shown(value: object) -> str:
     """`value` in a message: its repr on one line, shortened where it is long."""
     try:
         return " ".join(_SHORT.repr(value).split())
-    except Exception:  # integers of thousands of digits have none, and other people's objects do as they like
+    except REFUSALS:  # integers of thousands of digits have none, and other people's objects do as they like
         return f"<{_type(value)}>"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .arrays import Array, check_name, no_memory
-from .conversion import shown
+from .conversion import REFUSALS, shown
 from .layers import Dense, as_parameters
 
 Seed: TypeAlias = int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
@@ -23,7 +23,7 @@ def as_generator(seed: Seed) -> np.random.Generator:
             return np.random.default_rng(seed)
         except ValueError:
             error = ValueError
-        except Exception:
+        except REFUSALS:
             pass
     raise error(
         f"seed is {shown(seed)}; allowed are None, an integer of at least 0, a sequence of such integers, and NumPy's "

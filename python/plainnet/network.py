@@ -27,7 +27,7 @@ from .arrays import (
     empty_on_cache_line,
 )
 from .backend import Backend
-from .conversion import shown
+from .conversion import REFUSALS, shown
 from .initializers import Seed, as_generator, initialize
 from .interrupt import DeferredInterrupt
 from .layers import MAX_PARAMETERS, Dense, allocate_parameters, as_count, as_parameters, bind, check_chain
@@ -533,7 +533,7 @@ def _restored(state: Any) -> Network:
     def entry(name: str, check: Callable[[Any], Any]) -> Any:
         try:
             return check(state[name])
-        except Exception as error:
+        except (*REFUSALS, MemoryError) as error:
             raise ValueError(f"in the state of a network, {name!r} is wrong: {error}") from None
 
     layers = entry("layers", _as_layers)
@@ -625,7 +625,7 @@ def _check_attributes(value: Any) -> None:
 def _as_dtype(value: npt.DTypeLike) -> np.dtype[Any]:
     try:
         dtype = None if value is None else np.dtype(value)
-    except Exception:  # NumPy has many ways to refuse
+    except REFUSALS:
         dtype = None
     if dtype is None or dtype not in (FLOAT32, FLOAT64):  # NumPy takes None for float64, in comparisons too
         raise ValueError(f"unknown dtype {shown(value)}; allowed are 'float64' and 'float32'")

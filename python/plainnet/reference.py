@@ -132,8 +132,8 @@ class RowSum:
         self.total = total
 
     def value(self) -> Array:
-        result: Array = self.total + self.error
-        return result
+        # Where the total is infinite, the error is NaN: infinity stays infinity.
+        return np.where(np.isnan(self.error), self.total, self.total + self.error)
 
 
 # ---- A network -------------------------------------------------------------------------------------------------------

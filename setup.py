@@ -16,7 +16,8 @@ class BuildExt(build_ext):
     def build_extensions(self):
         # setuptools itself looks at the files' times alone. CC, CFLAGS and the like are in the compiler's commands.
         options = [(ext.define_macros, ext.extra_compile_args, ext.extra_link_args) for ext in self.extensions]
-        made_by = repr((self.build_lib, self.compiler.compiler_so, self.compiler.linker_so, options))
+        commands = [getattr(self.compiler, name, None) for name in ("compiler_so", "linker_so")]  # Microsoft's has none
+        made_by = repr((self.build_lib, commands, options))
         stamp = Path(self.build_temp, "made-by")
         self.force = self.force or not stamp.exists() or stamp.read_text() != made_by
         stamp.unlink(missing_ok=True)

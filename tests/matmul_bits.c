@@ -1,13 +1,30 @@
 /*
  * The matrix kernels of every instruction set against the loops that kernels.h states, bit for bit.
  *
- *     cc -O2 tests/matmul_bits.c csrc/(every .c file) -Icsrc -lm -lpthread && ./a.out [threads] [seconds]
+ *     cc -O3 tests/matmul_bits.c csrc/(every .c file) -Icsrc -lm -lpthread && ./a.out [threads] [seconds] [large]
+ *
+ * threads   numbers of threads to try, as in 1,2,3,8; by default 1
+ * seconds   for shapes drawn at random, after the fixed ones
+ * large     any word: the shapes that take long as well
  */
+#if !defined(_GNU_SOURCE)
+#define _GNU_SOURCE
+#endif
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "kernels.h"
+
+enum { N_ISAS = 4, MOST_THREAD_COUNTS = 8 };
+
+static const pn_isa_kernels *isas[N_ISAS]; /* those that this machine has, */
+static int fuses[N_ISAS];                  /* and whether each has fused multiply-adds */
+static size_t n_isas, thread_counts[MOST_THREAD_COUNTS], n_thread_counts;
+static char under_way[200];                /* what is being checked */
 
 static uint64_t random_state = 88172645463325252u;
 
@@ -18,10 +35,66 @@ static uint64_t random_bits(void)
     return random_state ^= random_state << 17;
 }
 
-static int fused;
+/* ---- Memory with a fence: exactly n_bytes at any alignment, and behind or before them what stops the program -------- */
+
+#if defined(__SANITIZE_ADDRESS__)
+
+static void *fenced(size_t n_bytes) { return malloc(n_bytes); }
+
+static void release(void *array, size_t n_bytes)
+{
+    (void)n_bytes;
+    free(array);
+}
+
+#else
+
+static size_t page_bytes;
+
+static size_t in_pages(size_t n_bytes) { return (n_bytes + page_bytes - 1) / page_bytes * page_bytes; }
+
+/* Two thirds end where the fence begins, the others begin where it ends. */
+static void *fenced(size_t n_bytes)
+{
+    size_t room = in_pages(n_bytes);
+    char *pages = mmap(NULL, room + 2 * page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED || (room > 0 && mprotect(pages + page_bytes, room, PROT_READ | PROT_WRITE) != 0)) {
+        printf("no memory\n");
+        exit(2);
+    }
+    return pages + page_bytes + (random_bits() % 3 > 0 ? room - n_bytes : 0);
+}
+
+static void release(void *array, size_t n_bytes)
+{
+    char *first = (char *)((uintptr_t)array / page_bytes * page_bytes);
+    munmap(first - page_bytes, in_pages(n_bytes) + 2 * page_bytes);
+}
+
+static void say_where(int number)
+{
+    (void)number;
+    static const char text[] = ": memory that is not the kernel's\n";
+    ssize_t written = write(STDOUT_FILENO, under_way, strlen(under_way));
+    written += write(STDOUT_FILENO, text, sizeof text - 1);
+    _exit(written > 0 ? 1 : 3);
+}
+
+#endif
+
+/* ---- Both dtypes ------------------------------------------------------------------------------------------------ */
+
+/* Where the compiler can be told so, the expected sums take the machine's fused multiply-add, many at once. */
+#if defined(__GNUC__) && defined(__x86_64__)
+#define WITH_FMA __attribute__((target("avx2,fma")))
+#define MACHINE_HAS_FMA() (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+#else
+#define WITH_FMA
+#define MACHINE_HAS_FMA() 0
+#endif
 
 #define real float
-#define REAL_FMA fmaf
+#define REAL_FMA __builtin_fmaf
 #define NAME(name) name##_f32
 #define KERNELS f32
 #include "matmul_bits.inc.c"
@@ -30,10 +103,12 @@ static int fused;
 #undef NAME
 #undef KERNELS
 #define real double
-#define REAL_FMA fma
+#define REAL_FMA __builtin_fma
 #define NAME(name) name##_f64
 #define KERNELS f64
 #include "matmul_bits.inc.c"
+
+/* ---- Shapes ----------------------------------------------------------------------------------------------------- */
 
 static const size_t sizes[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 128, 129, 257, 512, 1030};
 enum { N_SIZES = sizeof sizes / sizeof sizes[0] };
@@ -46,31 +121,55 @@ static const size_t shapes[][3] = {
     {1500, 8, 600}, {1000, 70, 1030}, {900, 130, 1500},
     {33, 900, 140}, {48, 300, 201}, {64, 513, 129}, {17, 520, 1030}, {100, 10, 2100}, {371, 13, 512},
     {176, 300, 505}, {353, 400, 100}, {70, 620, 610}, {1, 200, 210}, {5, 330, 300}, {11, 300, 330}, {20, 410, 300},
+    {1500, 1024, 40}, {1100, 512, 70}, {3, 1, 700000}, {1, 1500, 1700}, {2, 900, 1100}, {7, 640, 1040}, {1040, 1040, 20},
 };
 enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
 
+/* Several blocks of A, of B and of the sum at once, and shares of them for every thread. */
+static const size_t large_shapes[][3] = {
+    {1030, 1030, 1030}, {1000, 800, 530}, {600, 1600, 1100}, {2100, 530, 520}, {1, 4100, 3000}, {97, 2100, 1300},
+    {512, 1024, 1024}, {40, 3000, 1500},
+};
+enum { N_LARGE_SHAPES = sizeof large_shapes / sizeof large_shapes[0] };
+
+static void check(size_t m, size_t k, size_t n, int both)
+{
+    check_shape_f32(m, k, n, both);
+    check_shape_f64(m, k, n, both);
+}
+
 int main(int argc, char **argv)
 {
-    const char *names[] = {"baseline", "avx2", "avx512", "neon"};
+    const char *names[N_ISAS] = {"baseline", "avx2", "avx512", "neon"};
     double seconds = argc > 2 ? atof(argv[2]) : 10;
     size_t checked = 0;
-    if (argc > 1 && pn_set_num_threads((size_t)atoi(argv[1])) != PN_OK)
-        return 2;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (pn_set_isa(names[i]) != PN_OK)
-            continue;
-        const pn_isa_kernels *isa = pn_kernels_in_use();
-        fused = i > 0; /* not on the baseline, which some machines do not have */
-        for (size_t s = 0; s < N_SHAPES; s++, checked++) {
-            check_f32(isa, shapes[s][0], shapes[s][1], shapes[s][2]);
-            check_f64(isa, shapes[s][0], shapes[s][1], shapes[s][2]);
+    const char *counts = argc > 1 ? argv[1] : "1";
+    while (*counts != '\0' && n_thread_counts < MOST_THREAD_COUNTS) {
+        char *rest;
+        thread_counts[n_thread_counts] = strtoul(counts, &rest, 10);
+        if (rest == counts || pn_set_num_threads(thread_counts[n_thread_counts++]) != PN_OK)
+            return 2;
+        counts = *rest == ',' ? rest + 1 : rest;
+    }
+#if !defined(__SANITIZE_ADDRESS__)
+    page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    signal(SIGSEGV, say_where);
+    signal(SIGBUS, say_where);
+#endif
+    for (size_t i = 0; i < N_ISAS; i++)
+        if (pn_set_isa(names[i]) == PN_OK) {
+            fuses[n_isas] = i > 0; /* not the baseline, which some machines do not have */
+            isas[n_isas++] = pn_kernels_in_use();
         }
-        for (time_t end = time(NULL) + (time_t)seconds; time(NULL) < end; checked++) {
-            size_t m = sizes[random_bits() % N_SIZES], k = sizes[random_bits() % N_SIZES];
-            size_t n = sizes[random_bits() % N_SIZES];
-            check_f32(isa, m, k, n);
-            check_f64(isa, m, k, n);
-        }
+    for (size_t s = 0; s < N_SHAPES; s++, checked++)
+        check(shapes[s][0], shapes[s][1], shapes[s][2], 1);
+    for (size_t s = 0; argc > 3 && s < N_LARGE_SHAPES; s++, checked++)
+        check(large_shapes[s][0], large_shapes[s][1], large_shapes[s][2], 1);
+    for (time_t end = time(NULL) + (time_t)seconds; time(NULL) < end; checked++) {
+        size_t m = sizes[random_bits() % N_SIZES], k = sizes[random_bits() % N_SIZES];
+        size_t n = sizes[random_bits() % N_SIZES];
+        if (argc > 3 || (double)m * (double)k * (double)n < 3e8)
+            check(m, k, n, 0);
     }
     printf("%zu shapes: the bits agree\n", checked);
     return 0;

@@ -1,122 +1,286 @@
 /* One dtype of matmul_bits.c. */
 
-static real NAME(mul_add)(real a, real b, real c)
-{
-    volatile real product = a * b;
-    return fused ? REAL_FMA(a, b, c) : product + c;
-}
-
-/* Exactly n numbers, at any alignment, with nothing readable behind them under a sanitizer. */
 static real *NAME(numbers)(size_t n, int poison)
 {
-    real *array = malloc(n * sizeof *array);
+    real *array = fenced(n * sizeof *array);
     for (size_t i = 0; i < n; i++)
         array[i] = poison ? (real)NAN : (real)((double)(random_bits() >> 11) / 4503599627370496.0 - 1);
     return array;
 }
 
-static void NAME(compare)(const char *what, const pn_isa_kernels *isa, size_t m, size_t k, size_t n, size_t count,
-                          const real *expected, const real *got)
+static real *NAME(copy)(size_t n, const real *from)
 {
+    real *array = fenced(n * sizeof *array);
+    memcpy(array, from, n * sizeof *array);
+    return array;
+}
+
+static void NAME(drop)(real *array, size_t n) { release(array, n * sizeof *array); }
+
+/* to[columns][rows] = from[rows][columns] transposed */
+static void NAME(turn)(size_t rows, size_t columns, const real *from, real *to)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < columns; j++)
+            to[j * rows + i] = from[i * columns + j];
+}
+
+/* ---- What the sums must be, by plain loops; columns run innermost, which changes no element's own order ------------- */
+
+WITH_FMA static void NAME(add_row_quickly)(size_t n, real factor, const real *restrict row, real *restrict sums)
+{
+    for (size_t j = 0; j < n; j++)
+        sums[j] = REAL_FMA(factor, row[j], sums[j]);
+}
+
+static void NAME(add_row)(size_t n, real factor, const real *restrict row, real *restrict sums)
+{
+    for (size_t j = 0; j < n; j++)
+        sums[j] = REAL_FMA(factor, row[j], sums[j]);
+}
+
+/* Products rest in memory that the compiler knows nothing of, so that it does not fuse them with the additions. */
+static void NAME(add_row_unfused)(size_t n, real factor, const real *restrict row, real *restrict sums)
+{
+    real products[64];
+    for (size_t j = 0, some; j < n; j += some) {
+        some = n - j < 64 ? n - j : 64;
+        for (size_t l = 0; l < some; l++)
+            products[l] = factor * row[j + l];
+        __asm__ volatile("" : : "r"(products) : "memory");
+        for (size_t l = 0; l < some; l++)
+            sums[j + l] += products[l];
+    }
+}
+
+/* c[m][n] = init[n] (NULL: 0) + a[m][k] b[k][n], some rows of b at a time */
+static void NAME(multiply)(int fused, size_t m, size_t k, size_t n, const real *a, const real *b, const real *init,
+                           real *c)
+{
+    void (*add_row)(size_t, real, const real *, real *) = NAME(add_row_unfused);
+    if (fused)
+        add_row = MACHINE_HAS_FMA() ? NAME(add_row_quickly) : NAME(add_row);
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++)
+            c[i * n + j] = init != NULL ? init[j] : 0;
+    for (size_t start = 0; start < k; start += 64)
+        for (size_t i = 0; i < m; i++)
+            for (size_t p = start; p < k && p < start + 64; p++)
+                add_row(n, a[i * k + p], b + p * n, c + i * n);
+}
+
+/* a + b * c, as the kernels round it */
+static real NAME(mul_add)(int fused, real a, real b, real c)
+{
+    if (fused)
+        NAME(add_row)(1, b, &c, &a);
+    else
+        NAME(add_row_unfused)(1, b, &c, &a);
+    return a;
+}
+
+/* ---- One shape -------------------------------------------------------------------------------------------------- */
+
+typedef struct NAME(layer) {
+    size_t m, k, n;
+    real *x, *weight, *bias, *grad_z;
+    int fused;
+    real *forward[2], *grad_x, *grad_weight, *grad_bias; /* sums; forward without and with the bias */
+} NAME(layer);
+
+static void NAME(compare)(const char *what, size_t count, const real *expected, const real *got)
+{
+    if (memcmp(expected, got, count * sizeof *got) == 0)
+        return;
     for (size_t i = 0; i < count; i++)
         if (memcmp(expected + i, got + i, sizeof *got) != 0) {
-            printf("%s %s %s m=%zu k=%zu n=%zu: element %zu is %a, not %a\n", isa->name,
-                   sizeof(real) == 4 ? "f32" : "f64", what, m, k, n, i, (double)got[i], (double)expected[i]);
+            printf("%s %s: element %zu is %a, not %a\n", under_way, what, i, (double)got[i], (double)expected[i]);
             exit(1);
         }
 }
 
-/* The gradients of weight and bias for rate 0, or a step of descent; `packed` has room for packed weights, if any are. */
-static void NAME(check_gradients)(const pn_isa_kernels *isa, size_t m, size_t k, size_t n, const real *x,
-                                  const real *grad_z, real rate, const real *grad_weight, const real *grad_bias,
-                                  real *workspace, real *packed)
+static NAME(layer) NAME(make)(int fused, size_t m, size_t k, size_t n)
 {
-    real *target = NAME(numbers)(k * n, rate == 0), *expected = NAME(numbers)(k * n, 0);
-    for (size_t e = 0; e < k * n; e++)
-        expected[e] = rate > 0 ? NAME(mul_add)(-rate, grad_weight[e], target[e]) : grad_weight[e];
-    int is_packed = rate > 0 && isa->KERNELS.packed_size(m, k, n) > 0;
-    if (is_packed)
-        isa->KERNELS.pack(k, n, target, packed);
-    isa->KERNELS.dense_backward_weight(m, k, n, x, grad_z, rate, target, workspace);
-    NAME(compare)("backward_weight", isa, m, k, n, k * n, expected, target);
-    if (is_packed) {
-        isa->KERNELS.dense_backward_weight_packed(m, k, n, x, grad_z, rate, packed, workspace);
-        isa->KERNELS.unpack(k, n, packed, target);
-        NAME(compare)("backward_weight_packed", isa, m, k, n, k * n, expected, target);
-    }
-    free(target), free(expected);
-
-    target = NAME(numbers)(n, rate == 0);
-    expected = NAME(numbers)(n, 0);
-    for (size_t j = 0; j < n; j++)
-        expected[j] = rate > 0 ? NAME(mul_add)(-rate, grad_bias[j], target[j]) : grad_bias[j];
-    isa->KERNELS.dense_backward_bias(m, n, grad_z, rate, target);
-    NAME(compare)("backward_bias", isa, m, k, n, n, expected, target);
-    free(target), free(expected);
+    NAME(layer) s = {.m = m, .k = k, .n = n, .fused = fused};
+    s.x = NAME(numbers)(m * k, 0);
+    s.weight = NAME(numbers)(k * n, 0);
+    s.bias = NAME(numbers)(n, 0);
+    s.grad_z = NAME(numbers)(m * n, 0);
+    s.forward[0] = malloc(m * n * sizeof(real));
+    s.forward[1] = malloc(m * n * sizeof(real));
+    s.grad_x = malloc(m * k * sizeof(real));
+    s.grad_weight = malloc(k * n * sizeof(real));
+    s.grad_bias = calloc(n, sizeof(real));
+    real *turned = malloc((m > n ? m : n) * k * sizeof(real));
+    NAME(multiply)(fused, m, k, n, s.x, s.weight, NULL, s.forward[0]);
+    NAME(multiply)(fused, m, k, n, s.x, s.weight, s.bias, s.forward[1]);
+    NAME(turn)(k, n, s.weight, turned);
+    NAME(multiply)(fused, m, n, k, s.grad_z, turned, NULL, s.grad_x);
+    NAME(turn)(m, k, s.x, turned);
+    NAME(multiply)(fused, k, m, n, turned, s.grad_z, NULL, s.grad_weight);
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++)
+            s.grad_bias[j] += s.grad_z[i * n + j];
+    free(turned);
+    return s;
 }
 
-static void NAME(check)(const pn_isa_kernels *isa, size_t m, size_t k, size_t n)
+static void NAME(discard)(NAME(layer) s)
 {
-    real *x = NAME(numbers)(m * k, 0), *weight = NAME(numbers)(k * n, 0), *bias = NAME(numbers)(n, 0);
-    real *grad_z = NAME(numbers)(m * n, 0);
-    real *workspace = malloc((isa->KERNELS.dense_workspace(m, k, n) + 1) * sizeof(real));
-    int with_bias = random_bits() % 2, f = (int)(random_bits() % PN_N_ACTIVATIONS);
+    NAME(drop)(s.x, s.m * s.k), NAME(drop)(s.weight, s.k * s.n), NAME(drop)(s.bias, s.n);
+    NAME(drop)(s.grad_z, s.m * s.n);
+    free(s.forward[0]), free(s.forward[1]), free(s.grad_x), free(s.grad_weight), free(s.grad_bias);
+}
 
-    real *a = NAME(numbers)(m * n, 1), *expected = NAME(numbers)(m * n, 0);
-    for (size_t i = 0; i < m; i++)
-        for (size_t j = 0; j < n; j++) {
-            real sum = with_bias ? bias[j] : 0;
-            for (size_t p = 0; p < k; p++)
-                sum = NAME(mul_add)(x[i * k + p], weight[p * n + j], sum);
-            expected[i * n + j] = sum;
-        }
-    isa->KERNELS.activate(m * n, (pn_activation)f, expected, expected);
-    isa->KERNELS.dense_forward(m, k, n, x, weight, with_bias ? bias : NULL, (pn_activation)f, a, workspace);
-    NAME(compare)("forward", isa, m, k, n, m * n, expected, a);
-    size_t packed_size = isa->KERNELS.packed_size(m, k, n);
-    real *packed = malloc((packed_size + 1) * sizeof *packed);
-    if (packed_size > 0) {
-        isa->KERNELS.pack(k, n, weight, packed);
+/* As many rows as weights are packed for: any number of rows may then be multiplied by them. */
+static size_t NAME(packed_size)(const pn_isa_kernels *isa, const NAME(layer) *s)
+{
+    return isa->KERNELS.packed_size(s->m < 64 ? 64 : s->m, s->k, s->n);
+}
+
+/* f(sums) of a forward pass, by the kernels' own f */
+static void NAME(check_forward)(const pn_isa_kernels *isa, const NAME(layer) *s, int with_bias, pn_activation f,
+                                const real *packed)
+{
+    size_t m = s->m, k = s->k, n = s->n, need = isa->KERNELS.dense_forward_workspace(m, k, n);
+    size_t need_packed = isa->KERNELS.dense_workspace(m, k, n);
+    const real *bias = with_bias ? s->bias : NULL;
+    real *expected = malloc(m * n * sizeof *expected), *a = NAME(numbers)(m * n, 1);
+    real *workspace = NAME(numbers)(need, 1);
+    isa->KERNELS.activate(m * n, f, s->forward[with_bias], expected);
+    isa->KERNELS.dense_forward(m, k, n, s->x, s->weight, bias, f, a, need > 0 ? workspace : NULL);
+    NAME(compare)("forward", m * n, expected, a);
+    NAME(drop)(workspace, need);
+    if (packed != NULL) {
+        workspace = NAME(numbers)(need_packed, 1);
         memset(a, 255, m * n * sizeof *a);
-        isa->KERNELS.dense_forward_packed(m, k, n, x, packed, with_bias ? bias : NULL, (pn_activation)f, a, workspace);
-        NAME(compare)("forward_packed", isa, m, k, n, m * n, expected, a);
+        isa->KERNELS.dense_forward_packed(m, k, n, s->x, packed, bias, f, a, workspace);
+        NAME(compare)("forward_packed", m * n, expected, a);
+        NAME(drop)(workspace, need_packed);
     }
-    free(a), free(expected);
+    NAME(drop)(a, m * n);
+    free(expected);
+}
 
-    real *grad_x = NAME(numbers)(m * k, 1);
-    expected = NAME(numbers)(m * k, 0);
-    for (size_t i = 0; i < m; i++)
-        for (size_t p = 0; p < k; p++) {
-            real sum = 0;
-            for (size_t j = 0; j < n; j++)
-                sum = NAME(mul_add)(grad_z[i * n + j], weight[p * n + j], sum);
-            expected[i * k + p] = sum;
-        }
-    isa->KERNELS.activate_backward(m * k, (pn_activation)f, x, expected, expected);
-    isa->KERNELS.dense_backward_x(m, k, n, grad_z, weight, (pn_activation)f, x, grad_x, workspace);
-    NAME(compare)("backward_x", isa, m, k, n, m * k, expected, grad_x);
-    if (packed_size > 0) {
+static void NAME(check_backward_x)(const pn_isa_kernels *isa, const NAME(layer) *s, pn_activation f,
+                                   const real *packed, real *workspace)
+{
+    size_t m = s->m, k = s->k, n = s->n;
+    real *expected = malloc(m * k * sizeof *expected), *grad_x = NAME(numbers)(m * k, 1);
+    isa->KERNELS.activate_backward(m * k, f, s->x, s->grad_x, expected);
+    isa->KERNELS.dense_backward_x(m, k, n, s->grad_z, s->weight, f, s->x, grad_x, workspace);
+    NAME(compare)("backward_x", m * k, expected, grad_x);
+    if (packed != NULL) {
         memset(grad_x, 255, m * k * sizeof *grad_x);
-        isa->KERNELS.dense_backward_x_packed(m, k, n, grad_z, packed, (pn_activation)f, x, grad_x, workspace);
-        NAME(compare)("backward_x_packed", isa, m, k, n, m * k, expected, grad_x);
+        isa->KERNELS.dense_backward_x_packed(m, k, n, s->grad_z, packed, f, s->x, grad_x, workspace);
+        NAME(compare)("backward_x_packed", m * k, expected, grad_x);
     }
-    free(grad_x), free(expected);
+    NAME(drop)(grad_x, m * k);
+    free(expected);
+}
 
-    real *grad_weight = NAME(numbers)(k * n, 0), *grad_bias = NAME(numbers)(n, 0);
-    for (size_t p = 0; p < k; p++)
-        for (size_t j = 0; j < n; j++) {
-            real sum = 0;
-            for (size_t i = 0; i < m; i++)
-                sum = NAME(mul_add)(x[i * k + p], grad_z[i * n + j], sum);
-            grad_weight[p * n + j] = sum;
-        }
-    for (size_t j = 0; j < n; j++) {
-        real sum = 0;
-        for (size_t i = 0; i < m; i++)
-            sum += grad_z[i * n + j];
-        grad_bias[j] = sum;
+/* The gradients of weight and bias for rate 0, or a step of descent; `packed` are the weights packed, if they can be. */
+static void NAME(check_gradients)(const pn_isa_kernels *isa, const NAME(layer) *s, real rate, const real *packed,
+                                  real *workspace)
+{
+    size_t m = s->m, k = s->k, n = s->n;
+    real *target = NAME(copy)(k * n, s->weight), *expected = malloc(k * n * sizeof *expected);
+    memcpy(expected, s->grad_weight, k * n * sizeof *expected);
+    if (rate > 0)
+        for (size_t e = 0; e < k * n; e++)
+            expected[e] = NAME(mul_add)(s->fused, target[e], -rate, expected[e]);
+    else
+        memset(target, 255, k * n * sizeof *target);
+    isa->KERNELS.dense_backward_weight(m, k, n, s->x, s->grad_z, rate, target, workspace);
+    NAME(compare)(rate > 0 ? "descent" : "backward_weight", k * n, expected, target);
+    if (rate > 0 && packed != NULL) {
+        size_t size = NAME(packed_size)(isa, s);
+        real *changed = NAME(copy)(size, packed);
+        isa->KERNELS.dense_backward_weight_packed(m, k, n, s->x, s->grad_z, rate, changed, workspace);
+        memset(target, 255, k * n * sizeof *target);
+        isa->KERNELS.unpack(k, n, changed, target);
+        NAME(compare)("descent_packed", k * n, expected, target);
+        NAME(drop)(changed, size);
     }
-    NAME(check_gradients)(isa, m, k, n, x, grad_z, 0, grad_weight, grad_bias, workspace, packed);
-    NAME(check_gradients)(isa, m, k, n, x, grad_z, (real)0.1, grad_weight, grad_bias, workspace, packed);
-    free(grad_weight), free(grad_bias), free(x), free(weight), free(bias), free(grad_z), free(workspace), free(packed);
+    NAME(drop)(target, k * n);
+    free(expected);
+
+    target = NAME(copy)(n, s->bias);
+    for (size_t j = 0; rate == 0 && j < n; j++)
+        target[j] = (real)NAN;
+    expected = malloc(n * sizeof *expected);
+    for (size_t j = 0; j < n; j++)
+        expected[j] = rate > 0 ? NAME(mul_add)(s->fused, s->bias[j], -rate, s->grad_bias[j]) : s->grad_bias[j];
+    isa->KERNELS.dense_backward_bias(m, n, s->grad_z, rate, target);
+    NAME(compare)("backward_bias", n, expected, target);
+    NAME(drop)(target, n);
+    free(expected);
+}
+
+/* What is packed comes back as it was, and what is not finite is found wherever it is; but not what lies between. */
+static void NAME(check_packing)(const pn_isa_kernels *isa, const NAME(layer) *s, real *packed)
+{
+    size_t k = s->k, n = s->n, places[] = {0, n - 1, k * n / 2, k * n - n, k * n - 1, random_bits() % (k * n)};
+    real *back = NAME(numbers)(k * n, 1), *weight = NAME(copy)(k * n, s->weight);
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        weight[places[i]] = i % 2 ? (real)INFINITY : (real)NAN;
+        isa->KERNELS.pack(k, n, weight, packed);
+        if (isa->KERNELS.packed_finite(k, n, packed)) {
+            printf("%s: element %zu of packed weights is not finite, which goes unseen\n", under_way, places[i]);
+            exit(1);
+        }
+        weight[places[i]] = s->weight[places[i]];
+    }
+    memset(packed, 255, NAME(packed_size)(isa, s) * sizeof *packed);
+    isa->KERNELS.pack(k, n, weight, packed);
+    isa->KERNELS.unpack(k, n, packed, back);
+    NAME(compare)("unpack", k * n, weight, back);
+    if (!isa->KERNELS.packed_finite(k, n, packed)) {
+        printf("%s: packed weights are finite, and are said not to be\n", under_way);
+        exit(1);
+    }
+    NAME(drop)(back, k * n), NAME(drop)(weight, k * n);
+}
+
+static void NAME(check_layer)(const pn_isa_kernels *isa, const NAME(layer) *s, int with_bias, real *packed)
+{
+    size_t need = isa->KERNELS.dense_workspace(s->m, s->k, s->n);
+    pn_activation f = (pn_activation)(random_bits() % PN_N_ACTIVATIONS);
+    real *workspace = NAME(numbers)(need, 1);
+    NAME(check_forward)(isa, s, with_bias, f, packed);
+    NAME(check_backward_x)(isa, s, f, packed, workspace);
+    NAME(check_gradients)(isa, s, with_bias ? (real)0.1 : 0, packed, workspace);
+    NAME(drop)(workspace, need);
+}
+
+/* With every instruction set and number of threads; `both`: without and with a bias, or else one of these. */
+static void NAME(check_shape)(size_t m, size_t k, size_t n, int both)
+{
+    /* What no thread would share in is tried with the first number of threads alone. */
+    size_t n_counts = (double)m * (double)k * (double)n < 1.5e5 ? 1 : n_thread_counts;
+    for (int fused = 0; fused < 2; fused++) {
+        NAME(layer) s = {0};
+        for (size_t i = 0; i < n_isas; i++) {
+            if (fuses[i] != fused)
+                continue;
+            if (s.m == 0)
+                s = NAME(make)(fused, m, k, n);
+            size_t packed_size = NAME(packed_size)(isas[i], &s);
+            real *packed = packed_size > 0 ? NAME(numbers)(packed_size, 1) : NULL;
+            for (size_t t = 0; t < n_counts; t++) {
+                snprintf(under_way, sizeof under_way, "%s %s m=%zu k=%zu n=%zu, %zu threads", isas[i]->name,
+                         sizeof(real) == 4 ? "f32" : "f64", m, k, n, thread_counts[t]);
+                pn_set_num_threads(thread_counts[t]);
+                if (packed != NULL && t == 0)
+                    NAME(check_packing)(isas[i], &s, packed);
+                int first = both ? 0 : (int)(random_bits() % 2), last = both ? 1 : first;
+                for (int with_bias = first; with_bias <= last; with_bias++)
+                    NAME(check_layer)(isas[i], &s, with_bias, packed);
+            }
+            if (packed != NULL)
+                NAME(drop)(packed, packed_size);
+        }
+        if (s.m > 0)
+            NAME(discard)(s);
+    }
 }

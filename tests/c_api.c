@@ -238,6 +238,26 @@ static void FN(check_bad_networks)(void)
     layers[0].n_in = (size_t)1 << (sizeof(size_t) * 4); /* the product wraps to 0 */
     FN(refused_by_all)(PN_SIZE_OVERFLOW, 7);
 
+    if (sizeof(size_t) > 4) { /* each size alone is small enough, and so are the arrays of all layers but one */
+        const size_t many = (size_t)(UINT64_C(1) << 49), wide = 4096;
+        const size_t widths[][3] = {{wide, 1, 1}, {1, wide, 1}, {1, 1, wide}};
+        for (int i = 0; i < 3; i++) {
+            layers[0].n_in = widths[i][0];
+            layers[0].n_out = layers[1].n_in = widths[i][1];
+            layers[1].n_out = widths[i][2];
+            FN(refused_by_all)(PN_SIZE_OVERFLOW, many);
+        }
+        layers[0].n_in = layers[0].n_out = layers[1].n_in = layers[1].n_out = 1;
+        CHECK(FN(pn_forward_workspace)(many, network, &(size_t){0}) == PN_OK);
+        FN(describe)();
+        layers[0].n_in = layers[0].n_out = layers[1].n_in = (size_t)1 << 29; /* the parameters alone */
+        FN(refused_by_all)(PN_SIZE_OVERFLOW, 7);
+        FN(training).batch_size = 7; /* the rows of a batch are few, those of the data are not */
+        layers[0].n_in = wide;
+        CHECK(FN(pn_train_workspace)(many, network, &FN(training), &(size_t){0}) == PN_SIZE_OVERFLOW);
+        FN(describe)();
+    }
+
     FN(world) *w = &FN(w);
     REFUSES(PN_NULL_POINTER, FORWARD(7, NULL, w->parameters, w->x, w->out));
     REFUSES(PN_NULL_POINTER, GRADIENT(7, NULL, w->parameters, w->x, w->y, &w->loss, w->gradient));
@@ -483,6 +503,13 @@ static void FN(check_kernels)(void)
     CHECK(FN(pn_dense_workspace)(7, 3, 0, &n_bytes) == PN_NO_NEURONS && n_bytes == 77);
     CHECK(FN(pn_dense_workspace)(SIZE_MAX, 3, 2, &n_bytes) == PN_SIZE_OVERFLOW && n_bytes == 77);
     CHECK(FN(pn_dense_workspace)(7, SIZE_MAX / 4, SIZE_MAX / 4, &n_bytes) == PN_SIZE_OVERFLOW && n_bytes == 77);
+    if (sizeof(size_t) > 4) {
+        const size_t many = (size_t)(UINT64_C(1) << 49), wide = 4096;
+        CHECK(FN(pn_dense_workspace)(many, wide, 1, &n_bytes) == PN_SIZE_OVERFLOW && n_bytes == 77);
+        CHECK(FN(pn_dense_workspace)(many, 1, wide, &n_bytes) == PN_SIZE_OVERFLOW && n_bytes == 77);
+        CHECK(FN(pn_dense_workspace)(1, many, wide, &n_bytes) == PN_SIZE_OVERFLOW && n_bytes == 77);
+        CHECK(FN(pn_dense_workspace)(many, 1, 1, &(size_t){0}) == PN_OK);
+    }
     CHECK(FN(pn_dense_workspace)(7, 3, 2, &n_bytes) == PN_OK && n_bytes <= room);
 
 #define LAYER(rows, n_in, n_out, x, weight, bias, f, a) \

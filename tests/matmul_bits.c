@@ -10,12 +10,9 @@
 #if !defined(_GNU_SOURCE)
 #define _GNU_SOURCE
 #endif
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "kernels.h"
 
@@ -24,63 +21,7 @@ enum { N_ISAS = 4, MOST_THREAD_COUNTS = 8 };
 static const pn_isa_kernels *isas[N_ISAS]; /* those that this machine has, */
 static int fuses[N_ISAS];                  /* and whether each has fused multiply-adds */
 static size_t n_isas, thread_counts[MOST_THREAD_COUNTS], n_thread_counts;
-static char under_way[200];                /* what is being checked */
-
-static uint64_t random_state = 88172645463325252u;
-
-static uint64_t random_bits(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    return random_state ^= random_state << 17;
-}
-
-/* ---- Memory with a fence: exactly n_bytes at any alignment, and behind or before them what stops the program -------- */
-
-#if defined(__SANITIZE_ADDRESS__)
-
-static void *fenced(size_t n_bytes) { return malloc(n_bytes); }
-
-static void release(void *array, size_t n_bytes)
-{
-    (void)n_bytes;
-    free(array);
-}
-
-#else
-
-static size_t page_bytes;
-
-static size_t in_pages(size_t n_bytes) { return (n_bytes + page_bytes - 1) / page_bytes * page_bytes; }
-
-/* Two thirds end where the fence begins, the others begin where it ends. */
-static void *fenced(size_t n_bytes)
-{
-    size_t room = in_pages(n_bytes);
-    char *pages = mmap(NULL, room + 2 * page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (pages == MAP_FAILED || (room > 0 && mprotect(pages + page_bytes, room, PROT_READ | PROT_WRITE) != 0)) {
-        printf("no memory\n");
-        exit(2);
-    }
-    return pages + page_bytes + (random_bits() % 3 > 0 ? room - n_bytes : 0);
-}
-
-static void release(void *array, size_t n_bytes)
-{
-    char *first = (char *)((uintptr_t)array / page_bytes * page_bytes);
-    munmap(first - page_bytes, in_pages(n_bytes) + 2 * page_bytes);
-}
-
-static void say_where(int number)
-{
-    (void)number;
-    static const char text[] = ": memory that is not the kernel's\n";
-    ssize_t written = write(STDOUT_FILENO, under_way, strlen(under_way));
-    written += write(STDOUT_FILENO, text, sizeof text - 1);
-    _exit(written > 0 ? 1 : 3);
-}
-
-#endif
+#include "fenced.inc.c"
 
 /* ---- Both dtypes ------------------------------------------------------------------------------------------------ */
 
@@ -151,11 +92,7 @@ int main(int argc, char **argv)
             return 2;
         counts = *rest == ',' ? rest + 1 : rest;
     }
-#if !defined(__SANITIZE_ADDRESS__)
-    page_bytes = (size_t)sysconf(_SC_PAGESIZE);
-    signal(SIGSEGV, say_where);
-    signal(SIGBUS, say_where);
-#endif
+    raise_fences();
     for (size_t i = 0; i < N_ISAS; i++)
         if (pn_set_isa(names[i]) == PN_OK) {
             fuses[n_isas] = i > 0; /* not the baseline, which some machines do not have */

@@ -1,4 +1,4 @@
-"""The matrix kernels and the pool of threads from C, below the public interface: same bits, no data race."""
+"""Networks, the matrix kernels and the pool of threads from C: same bits, no data race."""
 
 import os
 
@@ -24,6 +24,14 @@ def test_matrix_kernels_have_the_bits_of_plain_loops_in_large_products(tmp_path)
     source = toolchain.ROOT / "tests" / "matmul_bits.c"
     program = toolchain.build(toolchain.COMPILERS[0], source, tmp_path / "matmul_bits", *toolchain.FLAGS)
     result = toolchain.run(program, "1,2", "5", "large")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "the bits agree" in result.stdout
+
+
+@pytest.mark.parametrize("compiler", toolchain.COMPILERS)
+def test_networks_have_the_bits_of_their_parts_in_arrays_of_exactly_their_size(compiler, tmp_path):
+    source = toolchain.ROOT / "tests" / "network_bits.c"
+    result = toolchain.run(toolchain.build(compiler, source, tmp_path / "network_bits", *toolchain.FLAGS))
     assert result.returncode == 0, result.stdout + result.stderr
     assert "the bits agree" in result.stdout
 

@@ -1,0 +1,157 @@
+/* One dtype of network_bits.c. */
+
+static real *NAME(numbers)(size_t n, real least, real most)
+{
+    real *array = fenced(n * sizeof *array);
+    for (size_t i = 0; i < n; i++)
+        array[i] = least + (most - least) * (real)((double)(random_bits() >> 11) / 9007199254740992.0);
+    return array;
+}
+
+static real *NAME(copy)(size_t n, const real *from)
+{
+    real *array = fenced(n * sizeof *array);
+    memcpy(array, from, n * sizeof *array);
+    return array;
+}
+
+static void NAME(drop)(real *array, size_t n) { release(array, n * sizeof *array); }
+
+static void NAME(same)(const char *what, size_t n, const real *expected, const real *got)
+{
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(expected + i, got + i, sizeof *got) != 0) {
+            printf("%s: %s: number %zu is %a, not %a\n", under_way, what, i, (double)got[i], (double)expected[i]);
+            exit(1);
+        }
+}
+
+/* The network's outputs, layer by layer. */
+static void NAME(check_forward)(const pn_case *c, const real *parameters, const real *x)
+{
+    size_t n_bytes = 0;
+    real *a = NAME(copy)(c->n_rows * c->n_in, x);
+    const real *weight = parameters;
+    for (size_t l = 0; l < c->network.n_layers; l++) {
+        const pn_layer *layer = &c->layers[l];
+        const real *bias = layer->has_bias ? weight + layer->n_in * layer->n_out : NULL;
+        must(NAME(pn_dense_workspace)(c->n_rows, layer->n_in, layer->n_out, &n_bytes), "dense_workspace");
+        void *workspace = room_for(n_bytes);
+        real *next = NAME(numbers)(c->n_rows * layer->n_out, 5, 6);
+        must(NAME(pn_dense_forward)(c->n_rows, layer->n_in, layer->n_out, a, weight, bias, layer->activation, next,
+                                    workspace, n_bytes), "dense_forward");
+        release(workspace, n_bytes);
+        NAME(drop)(a, c->n_rows * layer->n_in);
+        a = next;
+        weight += layer->n_in * layer->n_out + (layer->has_bias ? layer->n_out : 0);
+    }
+    must(NAME(pn_forward_workspace)(c->n_rows, &c->network, &n_bytes), "forward_workspace");
+    void *workspace = room_for(n_bytes);
+    real *out = NAME(numbers)(c->n_rows * c->n_out, 7, 8);
+    must(NAME(pn_forward)(c->n_rows, &c->network, parameters, x, out, n_bytes > 0 ? workspace : NULL, n_bytes), "forward");
+    NAME(same)("forward", c->n_rows * c->n_out, a, out);
+    release(workspace, n_bytes);
+    NAME(drop)(a, c->n_rows * c->n_out), NAME(drop)(out, c->n_rows * c->n_out);
+}
+
+/* The rows of a batch, and the step that their gradient makes: the loss; `parameters` afterwards. */
+static double NAME(step)(const pn_case *c, int fuses, size_t n_rows, real *parameters, const real *x, const real *y,
+                         real rate)
+{
+    double loss = -1;
+    size_t n_bytes = 0;
+    real *gradient = NAME(numbers)(c->n_parameters, 5, 6);
+    must(NAME(pn_gradient_workspace)(n_rows, &c->network, &n_bytes), "gradient_workspace");
+    void *workspace = room_for(n_bytes);
+    must(NAME(pn_loss_and_gradient)(n_rows, &c->network, parameters, x, y, &loss, gradient, workspace, n_bytes),
+         "loss_and_gradient");
+    release(workspace, n_bytes);
+    for (size_t i = 0; i < c->n_parameters; i++) {
+        volatile real change = -rate * gradient[i];
+        parameters[i] = fuses ? REAL_FMA(-rate, gradient[i], parameters[i]) : parameters[i] + change;
+    }
+    NAME(drop)(gradient, c->n_parameters);
+    return loss;
+}
+
+static void NAME(check_step)(const pn_case *c, int fuses, const real *parameters, const real *x, const real *y, real rate)
+{
+    const pn_training training = {.epochs = 1, .learning_rate = rate};
+    real *expected = NAME(copy)(c->n_parameters, parameters), *got = NAME(copy)(c->n_parameters, parameters);
+    double loss = -1, expected_loss = NAME(step)(c, fuses, c->n_rows, expected, x, y, rate);
+    size_t n_bytes = 0;
+    must(NAME(pn_train_workspace)(c->n_rows, &c->network, &training, &n_bytes), "train_workspace");
+    void *workspace = room_for(n_bytes);
+    must(NAME(pn_train_on_batch)(c->n_rows, &c->network, rate, got, x, y, &loss, workspace, n_bytes), "train_on_batch");
+    NAME(same)("train_on_batch", c->n_parameters, expected, got);
+    if (loss != expected_loss)
+        fail("train_on_batch and loss_and_gradient give different losses");
+    release(workspace, n_bytes);
+    NAME(drop)(expected, c->n_parameters), NAME(drop)(got, c->n_parameters);
+}
+
+/* A run in slices, maybe from the midst of an epoch on, against its steps one by one. */
+static void NAME(check_run)(const pn_case *c, int fuses, const real *parameters, const real *x, const real *y, real rate)
+{
+    enum { EPOCHS = 3 };
+    size_t m = c->n_rows, batch = 1 + random_bits() % m, n_batches = (m + batch - 1) / batch;
+    if (n_batches > 12) {
+        batch = (m + 11) / 12;
+        n_batches = (m + batch - 1) / batch;
+    }
+    const pn_training training = {.epochs = EPOCHS, .batch_size = batch, .learning_rate = rate,
+                                  .shuffle = (int)(random_bits() % 2), .shuffle_seed = random_bits(),
+                                  .first_epoch = random_bits() % 5, .lazy = (int)(random_bits() % 2)};
+    pn_progress progress = {.row = random_bits() % 3 == 0 ? batch * (random_bits() % n_batches) : 0};
+    size_t *order = malloc(m * sizeof *order);
+    real *expected = NAME(copy)(c->n_parameters, parameters), *got = NAME(copy)(c->n_parameters, parameters);
+    double losses[EPOCHS], sums[EPOCHS] = {0};
+    for (size_t epoch = 0; epoch < EPOCHS; epoch++) {
+        for (size_t i = 0; i < m; i++)
+            order[i] = i;
+        if (training.shuffle)
+            pn_shuffle(training.shuffle_seed, training.first_epoch + epoch, m, order);
+        for (size_t row = epoch == 0 ? progress.row : 0, rows; row < m; row += rows) {
+            rows = m - row < batch ? m - row : batch;
+            real *batch_x = fenced(rows * c->n_in * sizeof(real)), *batch_y = fenced(rows * c->n_out * sizeof(real));
+            for (size_t i = 0; i < rows; i++) {
+                memcpy(batch_x + i * c->n_in, x + order[row + i] * c->n_in, c->n_in * sizeof(real));
+                memcpy(batch_y + i * c->n_out, y + order[row + i] * c->n_out, c->n_out * sizeof(real));
+            }
+            double share = c->network.loss == PN_SUM_OF_SQUARES ? 1 : (double)rows / (double)m;
+            sums[epoch] += share * NAME(step)(c, fuses, rows, expected, batch_x, batch_y, rate);
+            NAME(drop)(batch_x, rows * c->n_in), NAME(drop)(batch_y, rows * c->n_out);
+        }
+    }
+    size_t n_bytes = 0, calls = 0;
+    must(NAME(pn_train_workspace)(m, &c->network, &training, &n_bytes), "train_workspace");
+    void *workspace = room_for(n_bytes);
+    int asks = (int)(random_bits() % 2);
+    while (progress.epoch < EPOCHS) {
+        size_t steps = random_bits() % 4 == 0 ? 0 : 1 + random_bits() % 5;
+        must(NAME(pn_train)(m, &c->network, &training, got, x, y, steps, losses, &progress, workspace, n_bytes), "train");
+        if (asks && progress.epoch < EPOCHS)
+            must(NAME(pn_train)(m, &c->network, &training, got, x, y, PN_NO_STEPS, losses, &progress, workspace, n_bytes),
+                 "train, no steps");
+        if (++calls > 1000)
+            fail("a run does not end");
+    }
+    NAME(same)("a run", c->n_parameters, expected, got);
+    for (size_t epoch = 0; epoch < EPOCHS; epoch++) /* sums of the same terms, in another order */
+        if (!(fabs(losses[epoch] - sums[epoch]) <= 1e-5 * fabs(sums[epoch]) + 1e-30))
+            fail("the losses of a run are not those of its steps");
+    release(workspace, n_bytes);
+    free(order);
+    NAME(drop)(expected, c->n_parameters), NAME(drop)(got, c->n_parameters);
+}
+
+static void NAME(check)(const pn_case *c, int fuses)
+{
+    real limit = (real)0.5, rate = (real)(c->network.loss == PN_SUM_OF_SQUARES ? 1e-6 : 1e-3);
+    real *parameters = NAME(numbers)(c->n_parameters, -limit, limit), *x = NAME(numbers)(c->n_rows * c->n_in, -1, 1);
+    real *y = NAME(numbers)(c->n_rows * c->n_out, 0, 1);
+    NAME(check_forward)(c, parameters, x);
+    NAME(check_step)(c, fuses, parameters, x, y, rate);
+    NAME(check_run)(c, fuses, parameters, x, y, rate);
+    NAME(drop)(parameters, c->n_parameters), NAME(drop)(x, c->n_rows * c->n_in), NAME(drop)(y, c->n_rows * c->n_out);
+}

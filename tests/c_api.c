@@ -77,6 +77,12 @@ static void check_process_wide(void)
     CHECK(available >= 1);
     CHECK(pn_set_isa(before) == PN_OK);
 
+    size_t threads = pn_num_threads();
+    CHECK(pn_set_num_threads(PN_MAX_THREADS) == PN_OK && pn_num_threads() == PN_MAX_THREADS);
+    CHECK(pn_set_num_threads(1) == PN_OK && pn_num_threads() == 1);
+    CHECK(pn_set_num_threads(0) == PN_BAD_THREADS && pn_set_num_threads(PN_MAX_THREADS + 1) == PN_BAD_THREADS);
+    CHECK(pn_num_threads() == 1 && pn_set_num_threads(threads) == PN_OK);
+
     for (int status = -3; status < 200; status++) {
         const char *message = pn_status_message((pn_status)status);
         CHECK(message != NULL && *message != '\0');
@@ -416,6 +422,10 @@ static void FN(check_runs)(void)
     if (sizeof(size_t) > 4) { /* more rows than an order can be drawn for */
         t->shuffle = 1;
         CHECK(FN(pn_train_workspace)((size_t)((UINT64_C(1) << 32) + 1), n, t, &(size_t){0}) == PN_SIZE_OVERFLOW);
+        CHECK(FN(pn_train_workspace)((size_t)(UINT64_C(1) << 32), n, t, &(size_t){0}) == PN_OK);
+        t->shuffle = 0;
+        CHECK(FN(pn_train_workspace)((size_t)((UINT64_C(1) << 32) + 1), n, t, &(size_t){0}) == PN_OK);
+        t->shuffle = 1;
     }
 
     /* A run in one call, in slices of one step, and without losses, at any alignment of the workspace: the same bits. */
@@ -453,6 +463,27 @@ static void FN(check_runs)(void)
     CHECK(STEP(7, n, 1e30, w->parameters, w->x, w->y, &w->loss) == PN_DIVERGED);
     CHECK(memcmp(w->parameters, FN(before).parameters, sizeof w->parameters) == 0);
     CHECK(isnan(w->loss));
+    /* So does one whose loss is finite: that is not told either. */
+    FN(describe)();
+    FN(network).loss = PN_SUM_OF_SQUARES;
+    FN(layers)[1].activation = PN_IDENTITY;
+    memcpy(&FN(before), w, sizeof *w);
+    CHECK(STEP(7, n, sizeof(REAL) == 4 ? 3e38 : 1.7e308, w->parameters, w->x, w->y, &w->loss) == PN_DIVERGED);
+    CHECK(memcmp(w->parameters, FN(before).parameters, sizeof w->parameters) == 0);
+    CHECK(isnan(w->loss));
+
+    /* Arrays that touch do not overlap. */
+    FN(describe)();
+    {
+        REAL room[7 * 3 + 7 * 2];
+        for (int order = 0; order < 2; order++) {
+            REAL *x = room + (order == 0 ? 0 : 7 * 2), *out = room + (order == 0 ? 7 * 3 : 0);
+            memcpy(x, w->x, sizeof w->x);
+            CHECK(FORWARD(7, n, w->parameters, x, out) == PN_OK);
+            CHECK(memcmp(x, w->x, sizeof w->x) == 0);
+            REFUSES(PN_OVERLAP, FORWARD(7, n, w->parameters, x, order == 0 ? out - 1 : out + 1));
+        }
+    }
     FN(describe)();
 #undef ODD
 }

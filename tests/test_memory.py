@@ -20,7 +20,7 @@ def data(n_rows, dtype):
     return rng.standard_normal((n_rows, 3)).astype(dtype), rng.random((n_rows, 2)).astype(dtype)
 
 
-# ---- What C points to lives as long as C may use it -------------------------------------------------------------------
+# ---- What C points to lives as long as C may use it ------------------------------------------------------------------
 
 
 class RecordingFFI:

@@ -1,4 +1,4 @@
-"""What a run in C keeps from call to call: the order of rows, its instruction set, and the way back where it diverges."""
+"""What a run in C keeps between calls: the order of rows, its instruction set, and the way back where it diverges."""
 
 from itertools import permutations
 
@@ -70,7 +70,7 @@ def test_divergence_goes_back_into_an_epoch_that_was_taken_up(backend, dtype, la
 
 @pytest.mark.parametrize("n_before", [1, 2, 4, 5])
 def test_divergence_goes_back_to_where_parameters_were_last_asked_for(c_backend, dtype, n_before):
-    """Weights that were packed are brought up to date after some steps, amid an epoch; the run goes on, and diverges."""
+    """Packed weights are brought up to date after some steps, amid an epoch; the run goes on, and diverges."""
     rate = 0.006
     x, y = data(PACKED, dtype)
     before, epoch = step_by_step(make(PACKED, c_backend, dtype), x, y, rate, 0)

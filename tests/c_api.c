@@ -337,6 +337,23 @@ static void FN(check_runs)(void)
     REFUSES(PN_OVERLAP, GRADIENT(7, n, w->parameters, w->x, w->x, &w->loss, w->x));
     REFUSES(PN_OVERLAP, GRADIENT(7, n, w->parameters, w->x, w->y, (double *)(void *)(w->workspace + 64), w->gradient));
     REFUSES(PN_OVERLAP, GRADIENT(7, n, (REAL *)(void *)w->workspace, w->x, w->y, &w->loss, w->gradient));
+    REFUSES(PN_MISALIGNED, GRADIENT(6, n, ODD(w->parameters), w->x, w->y, &w->loss, w->gradient));
+    {
+        REAL *inside = (REAL *)(void *)(w->workspace + 64);
+#define DOUBLE_IN(array) ((double *)(void *)((char *)(array) + (-(uintptr_t)(array) & (sizeof(double) - 1))))
+        REFUSES(PN_OVERLAP, GRADIENT(7, n, w->parameters, inside, w->y, &w->loss, w->gradient));
+        REFUSES(PN_OVERLAP, GRADIENT(7, n, w->parameters, w->x, inside, &w->loss, w->gradient));
+        REFUSES(PN_OVERLAP, GRADIENT(7, n, w->parameters, w->x, w->y, &w->loss, inside));
+        REFUSES(PN_OVERLAP, GRADIENT(7, n, w->parameters, w->x, w->y, DOUBLE_IN(w->gradient), w->gradient));
+        REFUSES(PN_OVERLAP, TRAIN(7, n, t, w->parameters, inside, w->y, w->losses, &w->progress));
+        REFUSES(PN_OVERLAP, TRAIN(7, n, t, w->parameters, w->x, inside, w->losses, &w->progress));
+        REFUSES(PN_OVERLAP, TRAIN(7, n, t, w->parameters, w->x, w->y, w->losses, (pn_progress *)(void *)inside));
+        REFUSES(PN_OVERLAP, TRAIN(7, n, t, w->parameters, w->x, w->y, DOUBLE_IN(w->x), &w->progress));
+        REFUSES(PN_OVERLAP, TRAIN(7, n, t, w->parameters, w->x, w->y, DOUBLE_IN(w->parameters), &w->progress));
+        REFUSES(PN_MISALIGNED, TRAIN(6, n, t, w->parameters, ODD(w->x), w->y, w->losses, &w->progress));
+        REFUSES(PN_MISALIGNED, TRAIN(6, n, t, w->parameters, w->x, ODD(w->y), w->losses, &w->progress));
+#undef DOUBLE_IN
+    }
     w->x[20] = (REAL)NAN;
     REFUSES(PN_DATA_NOT_FINITE, GRADIENT(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient));
     w->y[13] = (REAL)INFINITY;
@@ -562,6 +579,10 @@ static void FN(check_kernels)(void)
     REFUSES(PN_OVERLAP, LAYER(7, 3, 2, x, p, p + 6, PN_TANH, x));
     REFUSES(PN_OVERLAP, LAYER(7, 3, 2, x, p, p + 6, PN_TANH, w->parameters + 7));
     REFUSES(PN_OVERLAP, LAYER(7, 3, 2, x, p, p + 6, PN_TANH, (REAL *)(void *)(space + 64)));
+    REFUSES(PN_OVERLAP, LAYER(7, 3, 2, (REAL *)(void *)(space + 64), p, p + 6, PN_TANH, out));
+    REFUSES(PN_OVERLAP, LAYER(7, 3, 2, x, (REAL *)(void *)(space + 64), p + 6, PN_TANH, out));
+    REFUSES(PN_OVERLAP, LAYER(7, 3, 2, x, p, (REAL *)(void *)(space + 64), PN_TANH, out));
+    REFUSES(PN_NULL_POINTER, FN(pn_dense_forward)(7, 3, 2, x, p, p + 6, PN_TANH, out, NULL, n_bytes));
     size_t least;
     asked_for[sizeof(REAL) / 8][2] = n_bytes;
     FIND_NEED(least, n_bytes, most_needed[sizeof(REAL) / 8][2],
@@ -588,8 +609,28 @@ static void FN(check_kernels)(void)
     REFUSES(PN_OVERLAP, LAYER(2, x, p, y, y, PN_TANH, grad_x, y, grad_bias));
     REFUSES(PN_OVERLAP, LAYER(2, x, p, y, y, PN_TANH, grad_x, grad_x + 5, grad_bias));
     REFUSES(PN_OVERLAP, LAYER(2, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_weight + 4));
+    REFUSES(PN_MISALIGNED, LAYER(2, ODD(x), p, y, y, PN_TANH, grad_x, grad_weight, grad_bias));
+    REFUSES(PN_MISALIGNED, LAYER(2, x, ODD(p), y, y, PN_TANH, grad_x, grad_weight, grad_bias));
+    REFUSES(PN_MISALIGNED, LAYER(2, x, p, ODD(y), y, PN_TANH, grad_x, grad_weight, grad_bias));
+    REFUSES(PN_MISALIGNED, LAYER(2, x, p, y, y, PN_TANH, ODD(grad_x), grad_weight, grad_bias));
+    REFUSES(PN_MISALIGNED, LAYER(2, x, p, y, y, PN_TANH, grad_x, grad_weight, ODD(grad_bias)));
+    REFUSES(PN_OVERLAP, LAYER(2, x, p, y, y, PN_TANH, w->parameters + 5, grad_weight, grad_bias));
+    REFUSES(PN_OVERLAP, LAYER(2, x, p, y, y, PN_TANH, grad_x, grad_weight, y + 3));
+    {
+        REAL *inside = (REAL *)(void *)(space + 64); /* each array in the workspace */
+        REFUSES(PN_OVERLAP, LAYER(2, inside, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias));
+        REFUSES(PN_OVERLAP, LAYER(2, x, inside, y, y, PN_TANH, grad_x, grad_weight, grad_bias));
+        REFUSES(PN_OVERLAP, LAYER(2, x, p, inside, y, PN_TANH, grad_x, grad_weight, grad_bias));
+        REFUSES(PN_OVERLAP, LAYER(2, x, p, y, inside, PN_TANH, grad_x, grad_weight, grad_bias));
+        REFUSES(PN_OVERLAP, LAYER(2, x, p, y, y, PN_TANH, inside, grad_weight, grad_bias));
+        REFUSES(PN_OVERLAP, LAYER(2, x, p, y, y, PN_TANH, grad_x, inside, grad_bias));
+        REFUSES(PN_OVERLAP, LAYER(2, x, p, y, y, PN_TANH, grad_x, grad_weight, inside));
+    }
+    CHECK(FN(pn_dense_workspace)(2, 3, 2, &n_bytes) == PN_OK);
     REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_dense_backward)(2, 3, 2, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias,
-                                                          space, 1));
+                                                          space, n_bytes - 1));
+    REFUSES(PN_NULL_POINTER, FN(pn_dense_backward)(2, 3, 2, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias, NULL,
+                                                   n_bytes));
     {
         REAL all[14];
         CHECK(LAYER(2, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias) == PN_OK);

@@ -138,6 +138,39 @@ def test_starting_weights_are_as_wide_as_their_names_say(init, limit, deviation)
     assert not layer.bias.any()
 
 
+def test_what_is_not_said_is_as_the_documentation_says(backend):
+    layers, (x, y) = [pn.Dense(3, 5), pn.Dense(5, 3)], data(7)
+    assert (layers[0].activation, layers[0].has_bias) == ("identity", True)
+    plain = pn.Network(layers, seed=1)
+    assert (plain.loss, plain.dtype, plain.backend) == ("mean_squared_error", np.dtype(np.float64), "c")
+    net, twin, start = (pn.Network(layers, seed=1, backend=backend) for _ in range(3))
+    np.testing.assert_array_equal(net.parameters, pn.Network(layers, init="glorot", seed=1).parameters)
+
+    loss, expected = net.fit(x, y).loss, twin.fit(x, y, epochs=1, learning_rate=0.1, batch_size=7, shuffle=False).loss
+    assert loss.tolist() == expected.tolist()
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+    net.fit(x, y, 3, batch_size=2)
+    twin.fit(x, y, 3, batch_size=2, shuffle=True)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+    start.fit(x, y)
+    start.fit(x, y, 3, batch_size=2, shuffle=False)
+    assert not np.array_equal(net.parameters, start.parameters)
+    assert net.train_on_batch(x, y) == twin.train_on_batch(x, y, learning_rate=0.1)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+
+
+def test_kernels_default_to_identity_without_a_bias(kernels, dtype):
+    x, weight = np.linspace(-1, 1, 6).astype(dtype).reshape(2, 3), np.linspace(-2, 1, 6).astype(dtype).reshape(3, 2)
+    np.testing.assert_array_equal(
+        kernels.dense_forward(x, weight), kernels.dense_forward(x, weight, np.zeros(2, dtype), "identity")
+    )
+    a = np.full((2, 2), 0.5, dtype)
+    for gradient, expected in zip(
+        kernels.dense_backward(x, weight, a, a), kernels.dense_backward(x, weight, a, a, "identity"), strict=True
+    ):
+        np.testing.assert_array_equal(gradient, expected)
+
+
 # ---- Numbers of threads, the environment, signals --------------------------------------------------------------------
 
 

@@ -43,7 +43,7 @@ static int n_checks, n_failed;
     } while (0)
 
 /* What was asked for, and the most that an instruction set has needed, by dtype and call. */
-static size_t asked_for[2][3], most_needed[2][3];
+static size_t asked_for[2][4], most_needed[2][4];
 
 #define REAL double
 #define FN(name) name##_f64
@@ -113,8 +113,8 @@ int main(void)
             check_kernels_f64();
             check_kernels_f32();
         }
-    for (int i = 0; i < 6; i++)
-        CHECK(asked_for[i / 3][i % 3] == most_needed[i / 3][i % 3]);
+    for (int i = 0; i < 8; i++)
+        CHECK(asked_for[i / 4][i % 4] == most_needed[i / 4][i % 4]);
     printf("%d checks, %d failed\n", n_checks, n_failed);
     return n_failed != 0;
 }
@@ -627,8 +627,11 @@ static void FN(check_kernels)(void)
         REFUSES(PN_OVERLAP, LAYER(2, x, p, y, y, PN_TANH, grad_x, grad_weight, inside));
     }
     CHECK(FN(pn_dense_workspace)(2, 3, 2, &n_bytes) == PN_OK);
+    asked_for[sizeof(REAL) / 8][3] = n_bytes;
+    FIND_NEED(least, n_bytes, most_needed[sizeof(REAL) / 8][3],
+              FN(pn_dense_backward)(2, 3, 2, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias, space, least));
     REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_dense_backward)(2, 3, 2, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias,
-                                                          space, n_bytes - 1));
+                                                          space, least - 1));
     REFUSES(PN_NULL_POINTER, FN(pn_dense_backward)(2, 3, 2, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias, NULL,
                                                    n_bytes));
     {

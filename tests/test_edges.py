@@ -96,7 +96,7 @@ def test_weights_are_not_broadcast(backend, name, value):
 def test_parameters_are_not_broadcast(backend, value):
     net = make(backend)
     before = net.parameters.copy()
-    with pytest.raises(ValueError, match="parameters have shape"):
+    with pytest.raises(ValueError, match="parameters has shape"):
         net.parameters = value
     np.testing.assert_array_equal(net.parameters, before)
 

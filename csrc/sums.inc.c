@@ -4,8 +4,8 @@
 #ifdef PN_ISA
 
 /*
- * The rounding error of an addition is itself a number of the same type, and is found with six additions whichever of the
- * two is larger (Knuth, "The Art of Computer Programming", volume 2, 4.2.2, theorem B).
+ * The rounding error of an addition is itself a number of the same type, and is found with six additions whichever of
+ * the two is larger (Knuth, "The Art of Computer Programming", volume 2, 4.2.2, theorem B).
  */
 static void FN(add_block)(size_t n, const real *block, real *total, real *error)
 {

@@ -34,6 +34,13 @@ static size_t n_isas, thread_counts[MOST_THREAD_COUNTS], n_thread_counts;
 #define MACHINE_HAS_FMA() 0
 #endif
 
+/* The loops that take the most time stay within their arrays, as their callers allocate them. */
+#if defined(__GNUC__)
+#define UNCHECKED __attribute__((no_sanitize("address", "undefined")))
+#else
+#define UNCHECKED
+#endif
+
 #define real float
 #define REAL_FMA __builtin_fmaf
 #define NAME(name) name##_f32

@@ -18,7 +18,7 @@ static real *NAME(copy)(size_t n, const real *from)
 static void NAME(drop)(real *array, size_t n) { release(array, n * sizeof *array); }
 
 /* to[columns][rows] = from[rows][columns] transposed */
-static void NAME(turn)(size_t rows, size_t columns, const real *from, real *to)
+UNCHECKED static void NAME(turn)(size_t rows, size_t columns, const real *from, real *to)
 {
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < columns; j++)
@@ -27,20 +27,20 @@ static void NAME(turn)(size_t rows, size_t columns, const real *from, real *to)
 
 /* ---- What the sums must be, by plain loops; columns run innermost, which changes no element's own order ------------- */
 
-WITH_FMA static void NAME(add_row_quickly)(size_t n, real factor, const real *restrict row, real *restrict sums)
+UNCHECKED WITH_FMA static void NAME(add_row_quickly)(size_t n, real factor, const real *restrict row, real *restrict sums)
 {
     for (size_t j = 0; j < n; j++)
         sums[j] = REAL_FMA(factor, row[j], sums[j]);
 }
 
-static void NAME(add_row)(size_t n, real factor, const real *restrict row, real *restrict sums)
+UNCHECKED static void NAME(add_row)(size_t n, real factor, const real *restrict row, real *restrict sums)
 {
     for (size_t j = 0; j < n; j++)
         sums[j] = REAL_FMA(factor, row[j], sums[j]);
 }
 
 /* Products rest in memory that the compiler knows nothing of, so that it does not fuse them with the additions. */
-static void NAME(add_row_unfused)(size_t n, real factor, const real *restrict row, real *restrict sums)
+UNCHECKED static void NAME(add_row_unfused)(size_t n, real factor, const real *restrict row, real *restrict sums)
 {
     real products[64];
     for (size_t j = 0, some; j < n; j += some) {

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import plainnet as pn
+from plainnet import xor
 from plainnet.training import Progress, Training
 
 import textbook
@@ -124,6 +125,41 @@ def test_relative_differences_are_relative_to_the_second_side():
     assert pn.checks.relative_difference([0.0, 0.0], [0.0, 0.0]) == 0
     assert pn.checks.relative_difference([3.0], [0.0]) == 3
     assert pn.checks.relative_difference([np.nan], [1.0]) == pn.checks.relative_difference([1.0], [np.inf]) == np.inf
+
+
+def test_comparisons_of_the_backends_see_a_difference(monkeypatch):
+    """One backend goes wrong in its parameters, and in nothing that these comparisons have in common."""
+    net, (x, y) = make("c"), data(7)
+    good = pn.cross_check(net, x, y, epochs=3), xor.train(xor.SYSTEMS["layered"], 0, epochs=3).check
+    train = pn.reference.Model.train
+
+    def train_wrongly(self, *arguments):
+        train(self, *arguments)
+        self.parameters[0] += 0.001
+        arguments[4][:] *= 1.001  # the losses
+
+    monkeypatch.setattr(pn.reference.Model, "train", train_wrongly)
+    bad = pn.cross_check(net, x, y, epochs=3), xor.train(xor.SYSTEMS["layered"], 0, epochs=3).check
+    assert all(check.agree for check in good)
+    for check in bad:
+        assert not check.agree
+        assert min(check.parameters, check.predictions, check.loss) > 1e-6
+
+
+@pytest.mark.parametrize("size", [20, 50, 80, 87, 95, 100, 103, 300, 700, 720, 740, 744, 745])
+def test_log_loss_keeps_its_smallest_values(backend, dtype, size):
+    """
+    log(1 + exp(-size)) where the output is nearly right; so is the gradient, where the target is 0 and hides nothing.
+    They may be one or two of the type's smallest numbers off where these are subnormal, else 4 units in the last place.
+    """
+    net = textbook.network([(1, 1, "sigmoid", False)], "log_loss", init=[1], dtype=dtype, backend=backend)
+    small, info = np.exp(-float(size)), np.finfo(dtype)
+    expected, tolerance = np.log1p(small), 4 * info.eps * small + 2 * float(info.smallest_subnormal)
+    loss, gradient = net.loss_and_gradient(np.array([[-size]], dtype), np.array([[0]], dtype))
+    assert abs(loss - expected) <= tolerance
+    assert abs(float(gradient[0]) / -size - small / (1 + small)) <= tolerance
+    loss, _ = net.loss_and_gradient(np.array([[size]], dtype), np.array([[1]], dtype))
+    assert abs(loss - expected) <= tolerance
 
 
 @pytest.mark.parametrize(("init", "limit", "deviation"), [

@@ -25,9 +25,10 @@ UNCHECKED static void NAME(turn)(size_t rows, size_t columns, const real *from, 
             to[j * rows + i] = from[i * columns + j];
 }
 
-/* ---- What the sums must be, by plain loops; columns run innermost, which changes no element's own order ------------- */
+/* ---- What the sums must be, by plain loops; columns run innermost, which changes no element's own order -------- */
 
-UNCHECKED WITH_FMA static void NAME(add_row_quickly)(size_t n, real factor, const real *restrict row, real *restrict sums)
+UNCHECKED WITH_FMA
+static void NAME(add_row_quickly)(size_t n, real factor, const real *restrict row, real *restrict sums)
 {
     for (size_t j = 0; j < n; j++)
         sums[j] = REAL_FMA(factor, row[j], sums[j]);
@@ -179,7 +180,7 @@ static void NAME(check_backward_x)(const pn_isa_kernels *isa, const NAME(layer) 
     free(expected);
 }
 
-/* The gradients of weight and bias for rate 0, or a step of descent; `packed` are the weights packed, if they can be. */
+/* The gradients of weight and bias for rate 0, or a step of descent; `packed`: the weights, if they can be packed. */
 static void NAME(check_gradients)(const pn_isa_kernels *isa, const NAME(layer) *s, real rate, const real *packed,
                                   real *workspace)
 {

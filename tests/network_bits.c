@@ -53,7 +53,7 @@ typedef struct pn_case {
 
 enum { N_FIXED = 12 };
 
-/* Some are tiny, some narrow, some wide enough for packed weights; the first are about the largest that count as tiny. */
+/* Tiny, narrow, or wide enough for packed weights; the first ones are about the largest that count as tiny. */
 static void draw(pn_case *c, long number)
 {
     static const size_t tiny[] = {1, 2, 3, 4, 5, 8}, narrow[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33};

@@ -48,7 +48,8 @@ static void NAME(check_forward)(const pn_case *c, const real *parameters, const 
     must(NAME(pn_forward_workspace)(c->n_rows, &c->network, &n_bytes), "forward_workspace");
     void *workspace = room_for(n_bytes);
     real *out = NAME(numbers)(c->n_rows * c->n_out, 7, 8);
-    must(NAME(pn_forward)(c->n_rows, &c->network, parameters, x, out, n_bytes > 0 ? workspace : NULL, n_bytes), "forward");
+    must(NAME(pn_forward)(c->n_rows, &c->network, parameters, x, out, n_bytes > 0 ? workspace : NULL, n_bytes),
+         "forward");
     NAME(same)("forward", c->n_rows * c->n_out, a, out);
     release(workspace, n_bytes);
     NAME(drop)(a, c->n_rows * c->n_out), NAME(drop)(out, c->n_rows * c->n_out);
@@ -74,7 +75,8 @@ static double NAME(step)(const pn_case *c, int fuses, size_t n_rows, real *param
     return loss;
 }
 
-static void NAME(check_step)(const pn_case *c, int fuses, const real *parameters, const real *x, const real *y, real rate)
+static void NAME(check_step)(const pn_case *c, int fuses, const real *parameters, const real *x, const real *y,
+                             real rate)
 {
     const pn_training training = {.epochs = 1, .learning_rate = rate};
     real *expected = NAME(copy)(c->n_parameters, parameters), *got = NAME(copy)(c->n_parameters, parameters);
@@ -91,7 +93,8 @@ static void NAME(check_step)(const pn_case *c, int fuses, const real *parameters
 }
 
 /* A run in slices, maybe from the midst of an epoch on, against its steps one by one. */
-static void NAME(check_run)(const pn_case *c, int fuses, const real *parameters, const real *x, const real *y, real rate)
+static void NAME(check_run)(const pn_case *c, int fuses, const real *parameters, const real *x, const real *y,
+                            real rate)
 {
     enum { EPOCHS = 3 };
     size_t m = c->n_rows, batch = 1 + random_bits() % m, n_batches = (m + batch - 1) / batch;
@@ -129,10 +132,11 @@ static void NAME(check_run)(const pn_case *c, int fuses, const real *parameters,
     int asks = (int)(random_bits() % 2);
     while (progress.epoch < EPOCHS) {
         size_t steps = random_bits() % 4 == 0 ? 0 : 1 + random_bits() % 5;
-        must(NAME(pn_train)(m, &c->network, &training, got, x, y, steps, losses, &progress, workspace, n_bytes), "train");
+        must(NAME(pn_train)(m, &c->network, &training, got, x, y, steps, losses, &progress, workspace, n_bytes),
+             "train");
         if (asks && progress.epoch < EPOCHS)
-            must(NAME(pn_train)(m, &c->network, &training, got, x, y, PN_NO_STEPS, losses, &progress, workspace, n_bytes),
-                 "train, no steps");
+            must(NAME(pn_train)(m, &c->network, &training, got, x, y, PN_NO_STEPS, losses, &progress, workspace,
+                                n_bytes), "train, no steps");
         if (++calls > 1000)
             fail("a run does not end");
     }

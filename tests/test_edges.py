@@ -146,6 +146,25 @@ def test_comparisons_of_the_backends_see_a_difference(monkeypatch):
         assert min(check.parameters, check.predictions, check.loss) > 1e-6
 
 
+def test_checks_take_the_tolerance_of_the_networks_type(backend, dtype, monkeypatch):
+    net, (x, y) = make(backend, dtype), data(7, dtype)
+    single = dtype == np.float32
+    assert pn.cross_check(net, x, y, epochs=2).tolerance == (1e-4 if single else 1e-11)
+    good = pn.check_gradient(net, x, y)
+    assert good.tolerance == (1e-3 if single else 1e-6)
+    assert good.agree
+    model = type(net._model)
+    right = model.loss_and_gradient
+
+    def wrong(self, x, y, gradient):
+        loss = right(self, x, y, gradient)
+        gradient[-1] *= 1.1
+        return loss
+
+    monkeypatch.setattr(model, "loss_and_gradient", wrong)
+    assert not pn.check_gradient(net, x, y).agree
+
+
 @pytest.mark.parametrize("size", [20, 50, 80, 87, 95, 100, 103, 300, 700, 720, 740, 744, 745])
 def test_log_loss_keeps_its_smallest_values(backend, dtype, size):
     """

@@ -455,76 +455,61 @@ static double FN(loss)(const FN(model) *model, const FN(rows) *rows, size_t firs
  */
 enum { FN(MAX_BLOCKS_AT_ONCE) = 16, FN(BLOCKS_AT_ONCE_BYTES) = 1 << 22 };
 
+/* Arrays that follow each other: the total, the errors, and the gradients of n_blocks blocks. */
 typedef struct FN(sums) {
-    FN(values) total, error;
-    FN(values) block[FN(MAX_BLOCKS_AT_ONCE)];
-    size_t n_blocks;      /* arrays for gradients of blocks */
-    size_t tape_bytes;    /* of a block's tape */
+    char *arrays;
+    size_t packed_bytes, array_bytes; /* of the packed weights in an array, and of all of it */
+    size_t n_blocks, tape_bytes;      /* tape_bytes: of a block */
 } FN(sums);
 
-static size_t FN(blocks_at_once)(size_t n_rows, size_t values_bytes)
+enum { FN(TOTAL), FN(ERROR), FN(FIRST_BLOCK) };
+
+static FN(values) FN(array_of)(const FN(sums) *sums, size_t number)
 {
-    size_t n = FN(BLOCKS_AT_ONCE_BYTES) / values_bytes, n_blocks = (n_rows - 1) / PN_BLOCK_ROWS + 1;
-    n = n > (size_t)FN(MAX_BLOCKS_AT_ONCE) ? (size_t)FN(MAX_BLOCKS_AT_ONCE) : n < 1 ? 1 : n;
-    return n < n_blocks ? n : n_blocks;
+    char *array = sums->arrays + number * sums->array_bytes;
+    return (FN(values)){(real *)(void *)(array + sums->packed_bytes), (real *)(void *)array};
 }
 
-/* 0 for a single block, which needs no sums. */
-static size_t FN(sums_bytes)(size_t n_rows, const FN(extent) *e, size_t packed_bytes)
+/* Of a single block, which needs no sums, there are no arrays. */
+static FN(sums) FN(plan_sums)(size_t n_rows, const FN(extent) *e, size_t packed_bytes)
 {
-    size_t values_bytes = packed_bytes + FN(taken)(e->n_parameters);
-    return n_rows <= PN_BLOCK_ROWS ? 0 : (2 + FN(blocks_at_once)(n_rows, values_bytes)) * values_bytes;
-}
-
-static FN(values) FN(take_values)(char **space, const FN(extent) *e, size_t packed_bytes)
-{
-    FN(values) values = {.packed = packed_bytes > 0 ? FN(take)(space, packed_bytes / sizeof(real)) : NULL};
-    values.plain = FN(take)(space, e->n_parameters);
-    return values;
-}
-
-static FN(sums) FN(take_sums)(char **space, size_t n_rows, const FN(extent) *e, size_t packed_bytes, size_t tape_bytes)
-{
-    FN(sums) sums = {.tape_bytes = tape_bytes};
+    FN(sums) sums = {.packed_bytes = packed_bytes, .array_bytes = packed_bytes + FN(taken)(e->n_parameters)};
     if (n_rows > PN_BLOCK_ROWS) {
-        sums.total = FN(take_values)(space, e, packed_bytes);
-        sums.error = FN(take_values)(space, e, packed_bytes);
-        sums.n_blocks = FN(blocks_at_once)(n_rows, packed_bytes + FN(taken)(e->n_parameters));
-        for (size_t i = 0; i < sums.n_blocks; i++)
-            sums.block[i] = FN(take_values)(space, e, packed_bytes);
+        size_t n = FN(BLOCKS_AT_ONCE_BYTES) / sums.array_bytes, all = (n_rows - 1) / PN_BLOCK_ROWS + 1;
+        n = n > (size_t)FN(MAX_BLOCKS_AT_ONCE) ? (size_t)FN(MAX_BLOCKS_AT_ONCE) : n < 1 ? 1 : n;
+        sums.n_blocks = n < all ? n : all;
     }
     return sums;
 }
 
-static void FN(clear)(const FN(model) *model, FN(values) values)
+static size_t FN(sums_bytes)(const FN(sums) *sums)
 {
-    if (model->packed_size > 0)
-        memset(values.packed, 0, model->packed_size * sizeof(real));
-    memset(values.plain, 0, model->e.n_parameters * sizeof(real));
+    return sums->n_blocks == 0 ? 0 : (FN(FIRST_BLOCK) + sums->n_blocks) * sums->array_bytes;
 }
 
 /* Adds the gradient of one block to the sums. */
 static void FN(add_block)(const FN(model) *model, FN(values) block, const FN(sums) *sums)
 {
+    const FN(values) total = FN(array_of)(sums, FN(TOTAL)), error = FN(array_of)(sums, FN(ERROR));
     PN_FOR_PLACES(at, model) {
         size_t plain = at.first + at.n_packed;
         if (at.n_packed > 0)
-            model->kernels->add_block(FN(packed_size)(model, at.l), block.packed + at.packed,
-                                      sums->total.packed + at.packed, sums->error.packed + at.packed);
-        model->kernels->add_block(at.n - at.n_packed, block.plain + plain, sums->total.plain + plain,
-                                  sums->error.plain + plain);
+            model->kernels->add_block(FN(packed_size)(model, at.l), block.packed + at.packed, total.packed + at.packed,
+                                      error.packed + at.packed);
+        model->kernels->add_block(at.n - at.n_packed, block.plain + plain, total.plain + plain, error.plain + plain);
     }
 }
 
 /* A step of gradient descent along the sums. */
 static void FN(descend)(const FN(model) *model, const FN(sums) *sums, real rate)
 {
+    const FN(values) total = FN(array_of)(sums, FN(TOTAL)), error = FN(array_of)(sums, FN(ERROR));
     PN_FOR_PLACES(at, model) {
         size_t plain = at.first + at.n_packed;
         if (at.n_packed > 0)
-            model->kernels->descend(FN(packed_size)(model, at.l), sums->total.packed + at.packed,
-                                    sums->error.packed + at.packed, rate, model->packed + at.packed);
-        model->kernels->descend(at.n - at.n_packed, sums->total.plain + plain, sums->error.plain + plain, rate,
+            model->kernels->descend(FN(packed_size)(model, at.l), total.packed + at.packed, error.packed + at.packed,
+                                    rate, model->packed + at.packed);
+        model->kernels->descend(at.n - at.n_packed, total.plain + plain, error.plain + plain, rate,
                                 model->parameters + plain);
     }
 }
@@ -547,11 +532,11 @@ static void FN(block_gradient)(void *context, size_t index, void *scratch)
     size_t row = (wave->first + index) * PN_BLOCK_ROWS, m = FN(block_rows)(rows->n - row);
     FN(tape) tape = FN(take_tape)(scratch, m, &wave->model->e, rows->order != NULL);
     wave->losses[index] = FN(loss)(wave->model, rows, row, m, &tape);
-    FN(backward)(m, wave->model, tape, 0, wave->sums->block[index]);
+    FN(backward)(m, wave->model, tape, 0, FN(array_of)(wave->sums, FN(FIRST_BLOCK) + index));
 }
 
 /*
- * The loss of more rows than a block, summed, and its gradient in sums->total and sums->error. If the loss is not
+ * The loss of more rows than a block, summed, and its gradient in the sums' total and errors. If the loss is not
  * finite, these hold no gradient. scratch: sums->tape_bytes. Where a block's tape is too large for a thread's own
  * memory, threads share each product instead of blocks.
  */
@@ -563,8 +548,7 @@ static double FN(sum_blocks)(const FN(model) *model, const FN(rows) *rows, const
     int shares_blocks = threads > 1 && at_once > 1 && sums->tape_bytes <= PN_TASK_BYTES &&
                         microseconds * (double)at_once >= FN(MICROSECONDS_TO_SHARE);
     FN(wave) wave = {.model = model, .rows = rows, .sums = sums};
-    FN(clear)(model, sums->total);
-    FN(clear)(model, sums->error);
+    memset(sums->arrays, 0, FN(FIRST_BLOCK) * sums->array_bytes); /* the total and the errors */
     for (size_t n = 0, n_blocks = (rows->n - 1) / PN_BLOCK_ROWS + 1; wave.first < n_blocks; wave.first += n) {
         size_t left = n_blocks - wave.first;
         n = !shares_blocks ? 1 : left < at_once ? left : at_once;
@@ -574,7 +558,7 @@ static double FN(sum_blocks)(const FN(model) *model, const FN(rows) *rows, const
             FN(block_gradient)(&wave, 0, scratch);
         for (size_t i = 0; i < n; i++) {
             loss += wave.losses[i];
-            FN(add_block)(model, sums->block[i], sums);
+            FN(add_block)(model, FN(array_of)(sums, FN(FIRST_BLOCK) + i), sums);
         }
         if (!isfinite(loss))
             break;
@@ -597,7 +581,8 @@ static pn_status FN(check_data)(size_t n_rows, const FN(model) *model, const rea
 static size_t FN(gradient_bytes)(size_t n_rows, const pn_network *network, const FN(pn_kernels) *kernels,
                                  const FN(extent) *e)
 {
-    return PN_WORKSPACE_ALIGNMENT + FN(sums_bytes)(n_rows, e, 0) +
+    const FN(sums) sums = FN(plan_sums)(n_rows, e, 0);
+    return PN_WORKSPACE_ALIGNMENT + FN(sums_bytes)(&sums) +
            FN(tape_bytes)(FN(block_rows)(n_rows), network, kernels, e, 0);
 }
 
@@ -645,10 +630,12 @@ pn_status FN(pn_loss_and_gradient)(size_t n_rows, const pn_network *network, con
         sum = FN(loss)(&model, &rows, 0, m, &tape);
         FN(backward)(m, &model, tape, 0, (FN(values)){gradient, NULL});
     } else {
-        size_t tape_bytes = FN(tape_bytes)(m, network, model.kernels, &e, 0);
-        FN(sums) sums = FN(take_sums)(&space, n_rows, &e, 0, tape_bytes);
-        sum = FN(sum_blocks)(&model, &rows, &sums, space);
-        model.kernels->settle(e.n_parameters, sums.total.plain, sums.error.plain, gradient);
+        FN(sums) sums = FN(plan_sums)(n_rows, &e, 0);
+        sums.arrays = space;
+        sums.tape_bytes = FN(tape_bytes)(m, network, model.kernels, &e, 0);
+        sum = FN(sum_blocks)(&model, &rows, &sums, space + FN(sums_bytes)(&sums));
+        model.kernels->settle(e.n_parameters, FN(array_of)(&sums, FN(TOTAL)).plain,
+                              FN(array_of)(&sums, FN(ERROR)).plain, gradient);
     }
     *loss = sum / FN(denominator)(network, n_rows);
     return PN_OK;

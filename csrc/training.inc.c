@@ -58,9 +58,9 @@ static size_t FN(train_bytes)(size_t n_rows, const pn_network *network, const pn
 {
     size_t batch_size = FN(batch_size)(n_rows, training);
     size_t packed_bytes = FN(packed_bytes)(n_rows, network, training, kernels);
+    const FN(sums) sums = FN(plan_sums)(batch_size, e, packed_bytes);
     return PN_WORKSPACE_ALIGNMENT + FN(STATE_BYTES) + FN(taken)(e->n_parameters) +
-           FN(taken)(FN(order_elements)(n_rows, training)) + packed_bytes +
-           FN(sums_bytes)(batch_size, e, packed_bytes) +
+           FN(taken)(FN(order_elements)(n_rows, training)) + packed_bytes + FN(sums_bytes)(&sums) +
            FN(tape_bytes)(FN(block_rows)(batch_size), network, kernels, e, training->shuffle);
 }
 
@@ -264,7 +264,6 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
     run.snapshot = FN(take)(&space, e->n_parameters);
     run.order = (size_t *)(void *)FN(take)(&space, FN(order_elements)(n_rows, training));
     size_t packed_bytes = FN(packed_bytes)(n_rows, network, training, model->kernels);
-    size_t tape_bytes = FN(tape_bytes)(FN(block_rows)(run.batch_size), network, model->kernels, e, training->shuffle);
     if (packed_bytes > 0) {
         model->packed = FN(take)(&space, packed_bytes / sizeof(real));
         model->packed_rows = FN(block_rows)(run.batch_size);
@@ -274,13 +273,15 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
             run.snapshot = parameters;
         }
     }
-    char *sums = space;
-    run.sums = FN(take_sums)(&space, run.batch_size, e, packed_bytes, tape_bytes);
-    run.tape = space;
+    run.sums = FN(plan_sums)(run.batch_size, e, packed_bytes);
+    run.sums.arrays = space;
+    run.tape = space + FN(sums_bytes)(&run.sums);
+    if (run.batch_size > PN_BLOCK_ROWS)
+        run.sums.tape_bytes = FN(tape_bytes)(PN_BLOCK_ROWS, network, model->kernels, e, training->shuffle);
     if (packed_bytes > 0 && progress->steps == 0) {
         /* Between panels there are numbers that nothing reads but elementwise updates: not to be slow, they are 0. */
         memset(model->packed, 0, packed_bytes);
-        memset(sums, 0, (size_t)(space - sums));
+        memset(run.sums.arrays, 0, (size_t)(run.tape - run.sums.arrays));
         FN(pack_parameters)(model, parameters);
     }
 

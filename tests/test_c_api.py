@@ -152,7 +152,8 @@ def test_fast_math_that_no_macro_tells_of_is_a_status(compiler, flag, tmp_path):
     source.write_text(INEXACT_BUILD)
     macros = ["__FAST_MATH__", "__FINITE_MATH_ONLY__", "__ASSOCIATIVE_MATH__", "__RECIPROCAL_MATH__"]
     undone = [f"-U{name}" for name in [*macros, "__NO_SIGNED_ZEROS__"]]
-    toolchain.compile_cleanly(compiler, flag, *undone, "-c", toolchain.CSRC / "dispatch.c", "-o", unit)
+    flags = [*toolchain.FLAGS, flag, *undone]
+    toolchain.compile_cleanly(compiler, *flags, "-c", toolchain.CSRC / "dispatch.c", "-o", unit)
     objects = [path for path in toolchain.library(compiler, *toolchain.FLAGS) if path.name != "dispatch.c.o"]
     program = tmp_path / "app"
     toolchain.compile_cleanly(

@@ -35,7 +35,7 @@ flags := -std=c11 -fPIC -fno-math-errno -fno-trapping-math -fvisibility=hidden -
 .PHONY: all install clean always
 all: $(BUILD)/libplainnet.a $(BUILD)/$(linkname)
 
-$(BUILD)/%.o: csrc/%.c $(wildcard csrc/*.h csrc/*.inc.c) Makefile $(BUILD)/commands
+$(BUILD)/%.o: csrc/%.c $(wildcard csrc/*.h csrc/*.inc.c csrc/*/*.h csrc/*/*.inc.c) Makefile $(BUILD)/commands
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(flags) -c $< -o $@
 
 $(BUILD)/libplainnet.a: $(objects)

@@ -47,7 +47,7 @@ def ffibuilder() -> FFI:
         "plainnet._plainnet",
         '#include "plainnet.h"',
         sources=[path for path in relative("*.c") if not path.endswith(".inc.c")],
-        depends=relative("*.h") + relative("*.inc.c"),
+        depends=relative("**/*.h") + relative("**/*.inc.c"),
         include_dirs=["csrc"],
         libraries=[] if sys.platform == "win32" else ["m", "pthread"],
         extra_compile_args=compile_args + extra,

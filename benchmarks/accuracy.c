@@ -3,14 +3,14 @@
  * compute them, and errors in units of the last place against the C library in a wider type (double for float, long
  * double for double, which must be wider: on x86-64 it is).
  */
-#include "../csrc/region_begin.inc.h"
+#include "../csrc/simd/region_begin.inc.h"
 #include "../csrc/kernels.h"
 #pragma GCC diagnostic ignored "-Wunused-function"
 
 #define FN(name) PN_JOIN(name, PN_ISA, f32)
 #define real float
 #define REAL_IS_DOUBLE 0
-#include "../csrc/vector.inc.h"
+#include "../csrc/simd/simd.inc.h"
 #include "../csrc/math.inc.c"
 #include "../csrc/elementwise.inc.c"
 #undef FN
@@ -20,7 +20,7 @@
 #define FN(name) PN_JOIN(name, PN_ISA, f64)
 #define real double
 #define REAL_IS_DOUBLE 1
-#include "../csrc/vector.inc.h"
+#include "../csrc/simd/simd.inc.h"
 #include "../csrc/math.inc.c"
 #include "../csrc/elementwise.inc.c"
 #undef FN
@@ -47,7 +47,7 @@
     void tanh_##suffix(size_t n, const real *x, real *y) { FN(tanh, suffix)(n, x, y); }
 LOOPS(f32, float, (PN_VECTOR_BYTES / 4))
 LOOPS(f64, double, (PN_VECTOR_BYTES / 8))
-#include "../csrc/region_end.inc.h"
+#include "../csrc/simd/region_end.inc.h"
 
 enum { EXP, LOG1P, SIGMOID, LOSS_SIGMOID, TANH };
 

@@ -10,12 +10,13 @@
 #define real float
 #define REAL_IS_DOUBLE 0
 #define FN(name) PN_JOIN(name, PN_ISA, f32)
-#include "vector.inc.h"
+#include "simd/simd.inc.h"
 #include "math.inc.c"
 #include "elementwise.inc.c"
 #include "loss.inc.c"
 #include "sums.inc.c"
-#include "dense.inc.c"
+#include "gemm/gemm.inc.c"
+#include "dense/dense.inc.c"
 #include "thin.inc.c"
 #include "tiny4.inc.c"
 #include "tiny.inc.c"
@@ -28,12 +29,13 @@
 #define real double
 #define REAL_IS_DOUBLE 1
 #define FN(name) PN_JOIN(name, PN_ISA, f64)
-#include "vector.inc.h"
+#include "simd/simd.inc.h"
 #include "math.inc.c"
 #include "elementwise.inc.c"
 #include "loss.inc.c"
 #include "sums.inc.c"
-#include "dense.inc.c"
+#include "gemm/gemm.inc.c"
+#include "dense/dense.inc.c"
 #include "thin.inc.c"
 #include "tiny4.inc.c"
 #include "tiny.inc.c"

@@ -5,7 +5,7 @@
 #define PN_ISA avx2
 #define PN_VECTOR_BYTES 32
 #define PN_HAVE_FMA 1
-#include "region_begin.inc.h"
+#include "simd/region_begin.inc.h"
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #else
@@ -18,5 +18,5 @@
 #else
 #pragma GCC pop_options
 #endif
-#include "region_end.inc.h"
+#include "simd/region_end.inc.h"
 #endif

@@ -5,7 +5,7 @@
 #define PN_ISA avx512
 #define PN_VECTOR_BYTES 64
 #define PN_HAVE_FMA 1
-#include "region_begin.inc.h"
+#include "simd/region_begin.inc.h"
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512dq,avx512bw,avx512vl"))), apply_to = function)
 #else
@@ -18,5 +18,5 @@
 #else
 #pragma GCC pop_options
 #endif
-#include "region_end.inc.h"
+#include "simd/region_end.inc.h"
 #endif

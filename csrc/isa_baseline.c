@@ -9,7 +9,7 @@
 #else
 #define PN_HAVE_FMA 0
 #endif
-#include "region_begin.inc.h"
+#include "simd/region_begin.inc.h"
 #include "isa.inc.c"
-#include "region_end.inc.h"
+#include "simd/region_end.inc.h"
 #endif

@@ -5,7 +5,7 @@
 #define PN_ISA neon
 #define PN_VECTOR_BYTES 16
 #define PN_HAVE_FMA 1
-#include "region_begin.inc.h"
+#include "simd/region_begin.inc.h"
 #include "isa.inc.c"
-#include "region_end.inc.h"
+#include "simd/region_end.inc.h"
 #endif

@@ -1,7 +1,7 @@
 /*
  * Forward pass of many rows through narrow layers. Rows run along the lanes through all of them: a layer's activations
  * lie a neuron a row, as the next layer wants them, and are turned over at the two ends only. Sums keep their order:
- * the results are those of dense.inc.c, bit for bit.
+ * the results are those of dense/, bit for bit.
  */
 #include "kernels.h"
 

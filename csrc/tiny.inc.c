@@ -1,7 +1,7 @@
 /*
  * Full-batch training of a whole network that fits into a few cache lines (XOR and the like). Samples run along the
  * lanes of one vector, so every activation is a vector operation and nothing is packed, gathered or called per layer.
- * Sums keep their order: the results are those of dense.inc.c, bit for bit.
+ * Sums keep their order: the results are those of dense/, bit for bit.
  */
 #include "kernels.h"
 

@@ -1,7 +1,7 @@
 /*
  * Full-batch training of a network with one hidden layer, at most 4 neurons a layer and at most 4 rows (XOR and the
  * like). Each of its matrices is a block of 4 x 4 numbers that stays in registers from step to step. Sums keep their
- * order: the results are those of dense.inc.c, bit for bit.
+ * order: the results are those of dense/, bit for bit.
  */
 #include "kernels.h"
 

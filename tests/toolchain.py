@@ -74,7 +74,7 @@ def library(compiler, *flags):
     directory = KEPT / digest(repr(commands).encode())
     objects = [directory / f"{source.name}.o" for source in sources]
     made_of = digest(
-        run(compiler, "--version").stdout.encode(), *(path.read_bytes() for path in sorted(CSRC.glob("*.[ch]")))
+        run(compiler, "--version").stdout.encode(), *(path.read_bytes() for path in sorted(CSRC.rglob("*.[ch]")))
     )
     stamp = directory / "made-of"
     directory.mkdir(parents=True, exist_ok=True)

@@ -36,6 +36,12 @@
 #define PN_IN_REGISTER(vector) ((void)0)
 #endif
 
+/*
+ * Of pointers that differ by multiples of a step gcc keeps each in a register, and most of these in memory; it loads
+ * the numbers of a column as one vector, which it then takes apart with permutations. After this it knows nothing.
+ */
+#define PN_OPAQUE(value) __asm__("" : "+r"(value))
+
 typedef real FN(vec) __attribute__((vector_size(PN_VECTOR_BYTES)));
 typedef real FN(vec_anywhere) __attribute__((vector_size(PN_VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 
@@ -106,123 +112,6 @@ static inline PN_INLINE FN(vec) FN(vec_fma)(FN(vec) a, FN(vec) b, FN(vec) c)
     return product + c;
 #endif
 }
-
-/* to[rows][to_step] = from[rows][from_step] for size <= n <= 2 size numbers of each row: two moves that may overlap. */
-static inline PN_INLINE void FN(copy_ends)(const size_t size, size_t rows, size_t n, const real *from,
-                                           size_t from_step, real *to, size_t to_step)
-{
-    for (; rows > 0; rows--, from += from_step, to += to_step) {
-        real head[PN_LANES], tail[PN_LANES];
-        memcpy(head, from, size * sizeof(real));
-        memcpy(tail, from + n - size, size * sizeof(real));
-        memcpy(to, head, size * sizeof(real));
-        memcpy(to + n - size, tail, size * sizeof(real));
-    }
-}
-
-/* The same for any n. */
-static inline PN_INLINE void FN(copy_rows)(size_t rows, size_t n, const real *from, size_t from_step, real *to,
-                                           size_t to_step)
-{
-    for (; n >= PN_LANES; n -= PN_LANES, from += PN_LANES, to += PN_LANES)
-        for (size_t r = 0; r < rows; r++)
-            FN(store)(to + r * to_step, FN(load)(from + r * from_step));
-    if (PN_LANES > 8 && n >= 8)
-        FN(copy_ends)(8, rows, n, from, from_step, to, to_step);
-    else if (PN_LANES > 4 && n >= 4)
-        FN(copy_ends)(4, rows, n, from, from_step, to, to_step);
-    else if (PN_LANES > 2 && n >= 2)
-        FN(copy_ends)(2, rows, n, from, from_step, to, to_step);
-    else if (n > 0)
-        FN(copy_ends)(1, rows, n, from, from_step, to, to_step);
-}
-
-/* The same in whole vectors, `width` numbers of each row of `to`; those behind the first n are 0. */
-static inline PN_INLINE void FN(copy_rows_padded)(size_t rows, size_t n, size_t width, const real *from,
-                                                  size_t from_step, real *to, size_t to_step)
-{
-    for (size_t r = 0; r < rows; r++)
-        for (size_t l = n / PN_LANES * PN_LANES; l < width; l += PN_LANES)
-            FN(store)(to + r * to_step + l, (FN(vec)){0});
-    FN(copy_rows)(rows, n, from, from_step, to, to_step);
-}
-
-static inline PN_INLINE void FN(copy_some)(size_t n, const real *from, real *to) { FN(copy_rows)(1, n, from, 0, to, 0); }
-
-static inline PN_INLINE void FN(copy_padded)(size_t n, size_t width, const real *from, real *to)
-{
-    FN(copy_rows_padded)(1, n, width, from, 0, to, 0);
-}
-
-/* What mix mixes, in chunks of 16 bytes; second is 0 or 1, and c where a chunk begins. */
-#define PN_CHUNK (16 / (4 + 4 * REAL_IS_DOUBLE))
-#if REAL_IS_DOUBLE
-#define PN_HALVES(second, c) a[(c) + (second)], b[(c) + (second)]
-#define PN_WHOLE(v, c) v[c], v[(c) + 1]
-#else
-#define PN_HALVES(second, c) PN_PAIR((c) + 2 * (second)), PN_PAIR((c) + 2 * (second) + 1)
-#define PN_PAIR(l) a[l], b[l]
-#define PN_WHOLE(v, c) v[c], v[(c) + 1], v[(c) + 2], v[(c) + 3]
-#endif
-#if PN_VECTOR_BYTES == 64
-#define PN_ALL_HALVES(second)                                                                                        \
-    PN_HALVES(second, 0), PN_HALVES(second, PN_CHUNK), PN_HALVES(second, 2 * PN_CHUNK), PN_HALVES(second, 3 * PN_CHUNK)
-#define PN_CHUNKS(second, v) PN_WHOLE(v, (second) * PN_CHUNK), PN_WHOLE(v, (2 + (second)) * PN_CHUNK)
-#elif PN_VECTOR_BYTES == 32
-#define PN_ALL_HALVES(second) PN_HALVES(second, 0), PN_HALVES(second, PN_CHUNK)
-#define PN_CHUNKS(second, v) PN_WHOLE(v, (second) * PN_CHUNK)
-#else
-#define PN_ALL_HALVES(second) PN_HALVES(second, 0)
-#endif
-
-/*
- * Of each chunk of a and b the first or the second half, interleaved; or the even or the odd chunks of a, then of b.
- * Machines are faster at these than at interleaving whole registers.
- */
-static inline PN_INLINE FN(vec) FN(mix)(FN(vec) a, FN(vec) b, int second, int chunks)
-{
-#ifdef PN_CHUNKS
-    if (chunks)
-        return second ? (FN(vec)){PN_CHUNKS(1, a), PN_CHUNKS(1, b)} : (FN(vec)){PN_CHUNKS(0, a), PN_CHUNKS(0, b)};
-#endif
-    (void)chunks;
-    return second ? (FN(vec)){PN_ALL_HALVES(1)} : (FN(vec)){PN_ALL_HALVES(0)};
-}
-
-/* The row in place i of what is being transposed, and so, as the places turn out, the column in it afterwards. */
-static inline PN_INLINE int FN(row_in_place)(int i)
-{
-    const int chunks = PN_LANES / PN_CHUNK;
-    return (chunks == 4 ? i % 2 * 2 + i / 2 % 2 : i % chunks) * PN_CHUNK + i / chunks;
-}
-
-/* rows[l][c] becomes rows[c][l]: every round mixes the upper half of the places with the lower half. */
-static inline PN_INLINE void FN(transpose)(FN(vec) rows[PN_LANES])
-{
-    FN(vec) place[PN_LANES], mixed[PN_LANES];
-    PN_UNROLL
-    for (int i = 0; i < PN_LANES; i++)
-        place[i] = rows[FN(row_in_place)(i)];
-    PN_UNROLL
-    for (int round = 1; round < PN_LANES; round *= 2) {
-        PN_UNROLL
-        for (int i = 0; i < PN_LANES; i++)
-            mixed[i] = FN(mix)(place[i / 2], place[i / 2 + PN_LANES / 2], i % 2, round >= PN_CHUNK);
-        PN_UNROLL
-        for (int i = 0; i < PN_LANES; i++)
-            place[i] = mixed[i];
-    }
-    PN_UNROLL
-    for (int i = 0; i < PN_LANES; i++)
-        rows[FN(row_in_place)(i)] = place[i];
-}
-
-#undef PN_CHUNK
-#undef PN_HALVES
-#undef PN_PAIR
-#undef PN_WHOLE
-#undef PN_ALL_HALVES
-#undef PN_CHUNKS
 
 /* For bit operations, and signed for masks and builtins. */
 #if REAL_IS_DOUBLE

@@ -1,0 +1,74 @@
+/* a = f(x weight + bias). */
+
+/*
+ * A layer's sizes decide what runs along the lanes: the columns of the result, or, where these are few or its rows are
+ * fewer than what would have to be transposed, the rows of the result; then the product is computed transposed.
+ */
+static void FN(forward)(size_t m, size_t k, size_t n, const real *x, FN(matrix) weight, const real *bias,
+                        pn_activation f, real *a, real *workspace)
+{
+    FN(product) product = {
+        .m = m, .n = n, .k = k, .a = FN(plain)(m, k, x), .b = weight,
+        .bias = bias, .c = a, .c_step = n, .c_panel = PN_PANEL, .f = f,
+    };
+    if (FN(is_thin)(n, m) && k <= PN_TRANSPOSED_K)
+        FN(turn)(&product);
+    FN(multiply)(&product, workspace);
+}
+
+/* Few rows and very few columns: a scalar chain for each element, several under way at once. */
+static inline PN_INLINE void FN(forward_scalar)(const int n, size_t m, size_t k, const real *x, const real *weight,
+                                                const real *bias, real *a)
+{
+    for (; m > 0; m--, x += k, a += n) {
+        real sum[PN_SCALAR_COLUMNS] = {0};
+        for (int j = 0; bias != NULL && j < n; j++)
+            sum[j] = bias[j];
+        for (size_t p = 0; p < k; p++) {
+            PN_UNROLL
+            for (int j = 0; j < n; j++)
+                sum[j] = FN(fma)(x[p], weight[p * n + j], sum[j]);
+        }
+        for (int j = 0; j < n; j++)
+            a[j] = sum[j];
+    }
+}
+
+/* One row, whole vectors of columns, few enough that the sums of all of them may run through k at once. */
+static int FN(is_plain_row)(size_t m, size_t n) { return m == 1 && n % PN_LANES == 0 && n <= PN_NARROW; }
+
+/* What multiply would do for it, without its questions: they take as long as a small layer's sums. */
+static void FN(forward_row)(size_t k, size_t n, const real *x, const real *weight, const real *bias, pn_activation f,
+                            real *a)
+{
+    FN(tile_job) job = {.a = x, .b_step = n, .b_panel = PN_PANEL, .last_depth = k};
+    for (size_t j = 0, width; j < n; j += width) {
+        int log_vectors = FN(tile_width)(1, n - j);
+        while ((width = (size_t)PN_LANES << log_vectors) > n - j)
+            log_vectors--;
+        job.b = weight + j;
+        job.init = bias != NULL ? bias + j : FN(zeros);
+        job.c = a + j;
+        FN(tiles)[0][log_vectors][0](&job);
+    }
+    FN(activate)(n, f, a, a);
+}
+
+static void FN(dense_forward)(size_t m, size_t k, size_t n, const real *x, const real *weight, const real *bias,
+                              pn_activation f, real *a, real *workspace)
+{
+    if (FN(is_scalar)(m, k, n)) {
+        switch (n) {
+        case 1: FN(forward_scalar)(1, m, k, x, weight, bias, a); break;
+        case 2: FN(forward_scalar)(2, m, k, x, weight, bias, a); break;
+        case 3: FN(forward_scalar)(3, m, k, x, weight, bias, a); break;
+        default: FN(forward_scalar)(4, m, k, x, weight, bias, a); break;
+        }
+        FN(activate)(m * n, f, a, a);
+        return;
+    }
+    if (FN(is_plain_row)(m, n))
+        FN(forward_row)(k, n, x, weight, bias, f, a);
+    else
+        FN(forward)(m, k, n, x, FN(plain)(k, n, weight), bias, f, a, workspace);
+}

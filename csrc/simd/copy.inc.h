@@ -1,0 +1,48 @@
+/* Copies of rows that are not whole vectors. */
+
+/* to[rows][to_step] = from[rows][from_step] for size <= n <= 2 size numbers of each row: two moves that may overlap. */
+static inline PN_INLINE void FN(copy_ends)(const size_t size, size_t rows, size_t n, const real *from,
+                                           size_t from_step, real *to, size_t to_step)
+{
+    for (; rows > 0; rows--, from += from_step, to += to_step) {
+        real head[PN_LANES], tail[PN_LANES];
+        memcpy(head, from, size * sizeof(real));
+        memcpy(tail, from + n - size, size * sizeof(real));
+        memcpy(to, head, size * sizeof(real));
+        memcpy(to + n - size, tail, size * sizeof(real));
+    }
+}
+
+/* The same for any n. */
+static inline PN_INLINE void FN(copy_rows)(size_t rows, size_t n, const real *from, size_t from_step, real *to,
+                                           size_t to_step)
+{
+    for (; n >= PN_LANES; n -= PN_LANES, from += PN_LANES, to += PN_LANES)
+        for (size_t r = 0; r < rows; r++)
+            FN(store)(to + r * to_step, FN(load)(from + r * from_step));
+    if (PN_LANES > 8 && n >= 8)
+        FN(copy_ends)(8, rows, n, from, from_step, to, to_step);
+    else if (PN_LANES > 4 && n >= 4)
+        FN(copy_ends)(4, rows, n, from, from_step, to, to_step);
+    else if (PN_LANES > 2 && n >= 2)
+        FN(copy_ends)(2, rows, n, from, from_step, to, to_step);
+    else if (n > 0)
+        FN(copy_ends)(1, rows, n, from, from_step, to, to_step);
+}
+
+/* The same in whole vectors, `width` numbers of each row of `to`; those behind the first n are 0. */
+static inline PN_INLINE void FN(copy_rows_padded)(size_t rows, size_t n, size_t width, const real *from,
+                                                  size_t from_step, real *to, size_t to_step)
+{
+    for (size_t r = 0; r < rows; r++)
+        for (size_t l = n / PN_LANES * PN_LANES; l < width; l += PN_LANES)
+            FN(store)(to + r * to_step + l, (FN(vec)){0});
+    FN(copy_rows)(rows, n, from, from_step, to, to_step);
+}
+
+static inline PN_INLINE void FN(copy_some)(size_t n, const real *from, real *to) { FN(copy_rows)(1, n, from, 0, to, 0); }
+
+static inline PN_INLINE void FN(copy_padded)(size_t n, size_t width, const real *from, real *to)
+{
+    FN(copy_rows_padded)(1, n, width, from, 0, to, 0);
+}

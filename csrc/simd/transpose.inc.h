@@ -1,0 +1,71 @@
+/* Transposes PN_LANES vectors in registers. */
+
+/* What mix mixes, in chunks of 16 bytes; second is 0 or 1, and c where a chunk begins. */
+#define PN_CHUNK (16 / (4 + 4 * REAL_IS_DOUBLE))
+#if REAL_IS_DOUBLE
+#define PN_HALVES(second, c) a[(c) + (second)], b[(c) + (second)]
+#define PN_WHOLE(v, c) v[c], v[(c) + 1]
+#else
+#define PN_HALVES(second, c) PN_PAIR((c) + 2 * (second)), PN_PAIR((c) + 2 * (second) + 1)
+#define PN_PAIR(l) a[l], b[l]
+#define PN_WHOLE(v, c) v[c], v[(c) + 1], v[(c) + 2], v[(c) + 3]
+#endif
+#if PN_VECTOR_BYTES == 64
+#define PN_ALL_HALVES(second)                                                                                        \
+    PN_HALVES(second, 0), PN_HALVES(second, PN_CHUNK), PN_HALVES(second, 2 * PN_CHUNK), PN_HALVES(second, 3 * PN_CHUNK)
+#define PN_CHUNKS(second, v) PN_WHOLE(v, (second) * PN_CHUNK), PN_WHOLE(v, (2 + (second)) * PN_CHUNK)
+#elif PN_VECTOR_BYTES == 32
+#define PN_ALL_HALVES(second) PN_HALVES(second, 0), PN_HALVES(second, PN_CHUNK)
+#define PN_CHUNKS(second, v) PN_WHOLE(v, (second) * PN_CHUNK)
+#else
+#define PN_ALL_HALVES(second) PN_HALVES(second, 0)
+#endif
+
+/*
+ * Of each chunk of a and b the first or the second half, interleaved; or the even or the odd chunks of a, then of b.
+ * Machines are faster at these than at interleaving whole registers.
+ */
+static inline PN_INLINE FN(vec) FN(mix)(FN(vec) a, FN(vec) b, int second, int chunks)
+{
+#ifdef PN_CHUNKS
+    if (chunks)
+        return second ? (FN(vec)){PN_CHUNKS(1, a), PN_CHUNKS(1, b)} : (FN(vec)){PN_CHUNKS(0, a), PN_CHUNKS(0, b)};
+#endif
+    (void)chunks;
+    return second ? (FN(vec)){PN_ALL_HALVES(1)} : (FN(vec)){PN_ALL_HALVES(0)};
+}
+
+/* The row in place i of what is being transposed, and so, as the places turn out, the column in it afterwards. */
+static inline PN_INLINE int FN(row_in_place)(int i)
+{
+    const int chunks = PN_LANES / PN_CHUNK;
+    return (chunks == 4 ? i % 2 * 2 + i / 2 % 2 : i % chunks) * PN_CHUNK + i / chunks;
+}
+
+/* rows[l][c] becomes rows[c][l]: every round mixes the upper half of the places with the lower half. */
+static inline PN_INLINE void FN(transpose)(FN(vec) rows[PN_LANES])
+{
+    FN(vec) place[PN_LANES], mixed[PN_LANES];
+    PN_UNROLL
+    for (int i = 0; i < PN_LANES; i++)
+        place[i] = rows[FN(row_in_place)(i)];
+    PN_UNROLL
+    for (int round = 1; round < PN_LANES; round *= 2) {
+        PN_UNROLL
+        for (int i = 0; i < PN_LANES; i++)
+            mixed[i] = FN(mix)(place[i / 2], place[i / 2 + PN_LANES / 2], i % 2, round >= PN_CHUNK);
+        PN_UNROLL
+        for (int i = 0; i < PN_LANES; i++)
+            place[i] = mixed[i];
+    }
+    PN_UNROLL
+    for (int i = 0; i < PN_LANES; i++)
+        rows[FN(row_in_place)(i)] = place[i];
+}
+
+#undef PN_CHUNK
+#undef PN_HALVES
+#undef PN_PAIR
+#undef PN_WHOLE
+#undef PN_ALL_HALVES
+#undef PN_CHUNKS

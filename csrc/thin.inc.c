@@ -19,7 +19,7 @@ static int FN(thin_fits)(size_t m, const pn_network *network)
 {
     const size_t n_layers = network->n_layers;
     size_t widest = network->layers[0].n_in, uneven = 0;
-    if (m < PN_PANEL)
+    if (m < PN_NR)
         return 0;
     for (size_t l = 0; l < n_layers; l++) {
         size_t n = network->layers[l].n_out;
@@ -36,25 +36,25 @@ static int FN(thin_fits)(size_t m, const pn_network *network)
 /* next[n_out][THIN_ROWS] = f(bias + weight^T a), from a[n_in][THIN_ROWS]; of a row, as many panels as wanted. */
 static void FN(thin_layer)(const pn_layer *layer, const real *weight, size_t panels, const real *a, real *next)
 {
-    const size_t k = layer->n_in, n = layer->n_out, mr = FN(even)(n, PN_MR);
+    const size_t k = layer->n_in, n = layer->n_out, mr = FN(balanced_chunk)(n, PN_MR);
     const real *bias = layer->has_bias ? weight + k * n : NULL;
     for (size_t j = 0, neurons; j < n; j += neurons) {
-        real init[PN_MR * PN_PANEL];
+        real init[PN_MR * PN_NR];
         neurons = FN(tile_rows)(n - j, mr);
         if (bias)
-            FN(spread)(neurons, PN_PANEL, bias + j, init);
-        FN(tile_job) job = {
-            .a = weight + j, .a_step = n, .b = a, .b_step = FN(THIN_ROWS), .b_panel = PN_PANEL, .last_depth = k,
-            .init = bias ? init : FN(zeros), .init_step = bias ? PN_PANEL : 0,
-            .c = next + j * FN(THIN_ROWS), .c_step = FN(THIN_ROWS), .c_panel = PN_PANEL,
+            FN(broadcast_rows)(neurons, PN_NR, bias + j, init);
+        FN(microkernel_args) args = {
+            .a = weight + j, .a_stride = n, .b = a, .b_stride = FN(THIN_ROWS), .b_panel_stride = PN_NR, .tail_depth = k,
+            .init = bias ? init : FN(zeros), .init_stride = bias ? PN_NR : 0,
+            .c = next + j * FN(THIN_ROWS), .c_stride = FN(THIN_ROWS), .c_panel_stride = PN_NR,
         };
-        FN(run_tiles)(&job, neurons, panels, 1, 1);
+        FN(run_microkernels)(&args, neurons, panels, 1, 1);
     }
-    if (panels * PN_PANEL == (size_t)FN(THIN_ROWS))
+    if (panels * PN_NR == (size_t)FN(THIN_ROWS))
         FN(activate)(n * FN(THIN_ROWS), layer->activation, next, next);
     else
         for (size_t j = 0; j < n; j++, next += FN(THIN_ROWS))
-            FN(activate)(panels * PN_PANEL, layer->activation, next, next);
+            FN(activate)(panels * PN_NR, layer->activation, next, next);
 }
 
 static void FN(thin_forward)(size_t m, const pn_network *network, const real *parameters, const real *x, real *out)
@@ -64,15 +64,15 @@ static void FN(thin_forward)(size_t m, const pn_network *network, const real *pa
     const pn_layer *layers = network->layers;
     const size_t n_layers = network->n_layers, n_in = layers[0].n_in, n_out = layers[n_layers - 1].n_out;
     for (size_t row = 0; row < m; row += ROWS) {
-        const size_t rows = FN(least)(m - row, ROWS);
+        const size_t rows = FN(min)(m - row, ROWS);
         real *a = activations[0], *next = activations[1];
         const real *weight = parameters;
         FN(pack_transposed)(n_in, rows, x + row * n_in, n_in, a, ROWS);
-        for (size_t r = FN(whole)(rows, PN_LANES); r < FN(whole)(rows, PN_PANEL); r += PN_LANES)
+        for (size_t r = FN(round_up)(rows, PN_LANES); r < FN(round_up)(rows, PN_NR); r += PN_LANES)
             for (size_t p = 0; p < n_in; p++)
                 FN(store)(a + p * ROWS + r, (FN(vec)){0});
         for (size_t l = 0; l < n_layers; l++) {
-            FN(thin_layer)(&layers[l], weight, FN(pieces)(rows, PN_PANEL), a, next);
+            FN(thin_layer)(&layers[l], weight, FN(ceil_div)(rows, PN_NR), a, next);
             weight += layers[l].n_in * layers[l].n_out + (layers[l].has_bias ? layers[l].n_out : 0);
             real *used = a;
             a = next;
@@ -81,8 +81,8 @@ static void FN(thin_forward)(size_t m, const pn_network *network, const real *pa
         if (n_out == 1)
             memcpy(out + row, a, rows * sizeof(real));
         else {
-            const FN(product) turned = {.c = out + row * n_out, .c_step = n_out};
-            FN(put_transposed)(&turned, 0, n_out, n_out, 0, rows, a, ROWS);
+            const FN(product) turned = {.c = out + row * n_out, .c_stride = n_out};
+            FN(store_or_update_transposed)(&turned, 0, n_out, n_out, 0, rows, a, ROWS);
         }
     }
 }

@@ -4,15 +4,15 @@
  * A layer's sizes decide what runs along the lanes: the columns of the result, or, where these are few or its rows are
  * fewer than what would have to be transposed, the rows of the result; then the product is computed transposed.
  */
-static void FN(forward)(size_t m, size_t k, size_t n, const real *x, FN(matrix) weight, const real *bias,
-                        pn_activation f, real *a, real *workspace)
+static void FN(forward_product)(size_t m, size_t k, size_t n, const real *x, FN(matrix) weight, const real *bias,
+                                pn_activation f, real *a, real *workspace)
 {
     FN(product) product = {
-        .m = m, .n = n, .k = k, .a = FN(plain)(m, k, x), .b = weight,
-        .bias = bias, .c = a, .c_step = n, .c_panel = PN_PANEL, .f = f,
+        .m = m, .n = n, .k = k, .a = FN(row_major)(m, k, x), .b = weight,
+        .bias = bias, .c = a, .c_stride = n, .c_panel_stride = PN_NR, .f = f,
     };
-    if (FN(is_thin)(n, m) && k <= PN_TRANSPOSED_K)
-        FN(turn)(&product);
+    if (FN(has_few_columns)(n, m) && k <= PN_TRANSPOSED_MAX_K)
+        FN(transpose_product)(&product);
     FN(multiply)(&product, workspace);
 }
 
@@ -21,7 +21,7 @@ static inline PN_INLINE void FN(forward_scalar)(const int n, size_t m, size_t k,
                                                 const real *bias, real *a)
 {
     for (; m > 0; m--, x += k, a += n) {
-        real sum[PN_SCALAR_COLUMNS] = {0};
+        real sum[PN_SCALAR_N] = {0};
         for (int j = 0; bias != NULL && j < n; j++)
             sum[j] = bias[j];
         for (size_t p = 0; p < k; p++) {
@@ -35,21 +35,21 @@ static inline PN_INLINE void FN(forward_scalar)(const int n, size_t m, size_t k,
 }
 
 /* One row, whole vectors of columns, few enough that the sums of all of them may run through k at once. */
-static int FN(is_plain_row)(size_t m, size_t n) { return m == 1 && n % PN_LANES == 0 && n <= PN_NARROW; }
+static int FN(is_vector_row)(size_t m, size_t n) { return m == 1 && n % PN_LANES == 0 && n <= PN_NARROW_N; }
 
 /* What multiply would do for it, without its questions: they take as long as a small layer's sums. */
 static void FN(forward_row)(size_t k, size_t n, const real *x, const real *weight, const real *bias, pn_activation f,
                             real *a)
 {
-    FN(tile_job) job = {.a = x, .b_step = n, .b_panel = PN_PANEL, .last_depth = k};
+    FN(microkernel_args) args = {.a = x, .b_stride = n, .b_panel_stride = PN_NR, .tail_depth = k};
     for (size_t j = 0, width; j < n; j += width) {
-        int log_vectors = FN(tile_width)(1, n - j);
+        int log_vectors = FN(tile_log_vectors)(1, n - j);
         while ((width = (size_t)PN_LANES << log_vectors) > n - j)
             log_vectors--;
-        job.b = weight + j;
-        job.init = bias != NULL ? bias + j : FN(zeros);
-        job.c = a + j;
-        FN(tiles)[0][log_vectors][0](&job);
+        args.b = weight + j;
+        args.init = bias != NULL ? bias + j : FN(zeros);
+        args.c = a + j;
+        FN(microkernels)[0][log_vectors][0](&args);
     }
     FN(activate)(n, f, a, a);
 }
@@ -57,7 +57,7 @@ static void FN(forward_row)(size_t k, size_t n, const real *x, const real *weigh
 static void FN(dense_forward)(size_t m, size_t k, size_t n, const real *x, const real *weight, const real *bias,
                               pn_activation f, real *a, real *workspace)
 {
-    if (FN(is_scalar)(m, k, n)) {
+    if (FN(uses_scalar_chains)(m, k, n)) {
         switch (n) {
         case 1: FN(forward_scalar)(1, m, k, x, weight, bias, a); break;
         case 2: FN(forward_scalar)(2, m, k, x, weight, bias, a); break;
@@ -67,8 +67,8 @@ static void FN(dense_forward)(size_t m, size_t k, size_t n, const real *x, const
         FN(activate)(m * n, f, a, a);
         return;
     }
-    if (FN(is_plain_row)(m, n))
+    if (FN(is_vector_row)(m, n))
         FN(forward_row)(k, n, x, weight, bias, f, a);
     else
-        FN(forward)(m, k, n, x, FN(plain)(k, n, weight), bias, f, a, workspace);
+        FN(forward_product)(m, k, n, x, FN(row_major)(k, n, weight), bias, f, a, workspace);
 }

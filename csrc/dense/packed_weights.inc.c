@@ -1,62 +1,62 @@
-/* Weights kept packed: [k][PN_PANEL] for every PN_PANEL columns. */
+/* Weights kept packed: [k][PN_NR] for every PN_NR columns. */
 
 /* From one panel to the next: an odd number of squares, as the same rows of all panels would else share cache lines. */
-static inline PN_INLINE size_t FN(panel_size)(size_t k)
+static inline PN_INLINE size_t FN(packed_panel_size)(size_t k)
 {
-    return (FN(pieces)(k, PN_PANEL) | 1) * PN_PANEL * PN_PANEL;
+    return (FN(ceil_div)(k, PN_NR) | 1) * PN_NR * PN_NR;
 }
 
 static size_t FN(packed_size)(size_t m, size_t k, size_t n)
 {
-    if (m < PN_KEEP_PACKED_ROWS || k < PN_PANEL || n < PN_PANEL || k * n * sizeof(real) <= PN_IN_PLACE_BYTES)
+    if (m < PN_KEEP_PACKED_M || k < PN_NR || n < PN_NR || k * n * sizeof(real) <= PN_UNPACKED_B_BYTES)
         return 0;
-    return FN(pieces)(n, PN_PANEL) * FN(panel_size)(k);
+    return FN(ceil_div)(n, PN_NR) * FN(packed_panel_size)(k);
 }
 
-static FN(matrix) FN(packed)(size_t k, const real *packed)
+static FN(matrix) FN(packed_matrix)(size_t k, const real *packed)
 {
-    return (FN(matrix)){packed, PN_PANEL, 0, NULL, FN(panel_size)(k)};
+    return (FN(matrix)){packed, PN_NR, 0, NULL, FN(packed_panel_size)(k)};
 }
 
 static void FN(pack_weight)(size_t k, size_t n, const real *weight, real *packed)
 {
-    FN(matrix) plain = FN(plain)(k, n, weight);
-    for (size_t j = 0; j < n; j += PN_PANEL, packed += FN(panel_size)(k))
-        FN(pack_b)(&plain, 0, k, j, FN(least)(n - j, PN_PANEL), packed);
+    FN(matrix) plain = FN(row_major)(k, n, weight);
+    for (size_t j = 0; j < n; j += PN_NR, packed += FN(packed_panel_size)(k))
+        FN(pack_b)(&plain, 0, k, j, FN(min)(n - j, PN_NR), packed);
 }
 
 static void FN(unpack_weight)(size_t k, size_t n, const real *packed, real *weight)
 {
     for (size_t p = 0; p < k; p++)
-        for (size_t j = 0; j < n; j += PN_PANEL)
-            FN(copy_some)(FN(least)(n - j, PN_PANEL), packed + j / PN_PANEL * FN(panel_size)(k) + p * PN_PANEL,
+        for (size_t j = 0; j < n; j += PN_NR)
+            FN(copy_some)(FN(min)(n - j, PN_NR), packed + j / PN_NR * FN(packed_panel_size)(k) + p * PN_NR,
                           weight + p * n + j);
 }
 
 static int FN(packed_finite)(size_t k, size_t n, const real *packed)
 {
     int finite = 1;
-    for (; finite && n >= PN_PANEL; n -= PN_PANEL, packed += FN(panel_size)(k))
-        finite = FN(all_finite)(k * PN_PANEL, packed);
+    for (; finite && n >= PN_NR; n -= PN_NR, packed += FN(packed_panel_size)(k))
+        finite = FN(all_finite)(k * PN_NR, packed);
     for (size_t p = 0; finite && n > 0 && p < k; p++)
-        finite = FN(all_finite)(n, packed + p * PN_PANEL);
+        finite = FN(all_finite)(n, packed + p * PN_NR);
     return finite;
 }
 
 static void FN(dense_forward_packed)(size_t m, size_t k, size_t n, const real *x, const real *packed, const real *bias,
                                      pn_activation f, real *a, real *workspace)
 {
-    FN(forward)(m, k, n, x, FN(packed)(k, packed), bias, f, a, workspace);
+    FN(forward_product)(m, k, n, x, FN(packed_matrix)(k, packed), bias, f, a, workspace);
 }
 
 static void FN(dense_backward_x_packed)(size_t m, size_t k, size_t n, const real *grad_z, const real *packed,
                                         pn_activation f_prev, const real *a_prev, real *grad_z_prev, real *workspace)
 {
-    FN(backward_x)(m, k, n, grad_z, FN(packed)(k, packed), f_prev, a_prev, grad_z_prev, workspace);
+    FN(backward_x_product)(m, k, n, grad_z, FN(packed_matrix)(k, packed), f_prev, a_prev, grad_z_prev, workspace);
 }
 
-static void FN(dense_backward_weight_packed)(size_t m, size_t k, size_t n, const real *x, const real *grad_z,
-                                             real rate, real *packed, real *workspace)
+static void FN(dense_backward_weight_packed)(size_t m, size_t k, size_t n, const real *x, const real *grad_z, real rate,
+                                             real *packed, real *workspace)
 {
-    FN(backward_weight)(m, k, n, x, grad_z, rate, packed, PN_PANEL, FN(panel_size)(k), workspace);
+    FN(backward_weight_product)(m, k, n, x, grad_z, rate, packed, PN_NR, FN(packed_panel_size)(k), workspace);
 }

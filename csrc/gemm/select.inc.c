@@ -1,78 +1,80 @@
 /* Which path a product takes. */
 
-static void FN(descend_by_blocks)(const FN(product) *s, const FN(part) *part, real *scratch);
+static void FN(update_by_blocks)(const FN(product) *s, const FN(c_range) *range, real *scratch);
 
-/* Chooses the way, by what was measured. room: elements of scratch, at least half of PN_SCRATCH. */
-static void FN(multiply_part)(const FN(product) *s, const FN(part) *part, real *scratch, size_t room)
+/* Chooses the way, by what was measured. room: elements of scratch, at least half of PN_SCRATCH_ELEMENTS. */
+static void FN(multiply_range)(const FN(product) *s, const FN(c_range) *range, real *scratch, size_t room)
 {
     if (s->transposed) {
-        FN(multiply_transposed)(s, part, scratch);
+        FN(multiply_transposed)(s, range, scratch);
         return;
     }
-    if (s->k == 1 && s->b.panel == PN_PANEL && s->c_panel == PN_PANEL && (!s->b.by_column || s->b.step == 1)) {
-        FN(multiply_one_term)(s, part);
+    if (s->k == 1 && s->b.panel_stride == PN_NR && s->c_panel_stride == PN_NR &&
+        (!s->b.column_major || s->b.stride == 1)) {
+        FN(multiply_rank1)(s, range);
         return;
     }
-    int few_rows = part->rows <= PN_MR;
-    int short_rows = s->k * sizeof(real) <= PN_ROWS_IN_PLACE;
-    int aliased = s->a.step * sizeof(real) % 4096 == 0 && (s->a.by_column || part->rows > PN_WAYS);
-    int narrow = part->columns <= PN_NARROW && !aliased;
-    size_t b_bytes = s->k * part->columns * sizeof(real);
-    int small_b = b_bytes <= PN_IN_PLACE_BYTES, ready = FN(is_ready)(&s->b);
-    int in_one_go = narrow && b_bytes <= (few_rows ? 2 : 1) * PN_NARROW_BYTES;
-    size_t most_rows = in_one_go ? PN_ROWS_B_IN_PLACE : s->rate > 0 ? PN_MR : PN_ROWS_B_BY_BLOCKS;
-    int b_in_place = !s->b.by_column && (part->rows <= most_rows || small_b || (ready && (narrow || short_rows)));
-    int packed = !b_in_place && !few_rows && !narrow;
+    int few_rows = range->rows <= PN_MR;
+    int short_rows = s->k * sizeof(real) <= PN_UNPACKED_A_ROW_BYTES;
+    int aliased = s->a.stride * sizeof(real) % 4096 == 0 && (s->a.column_major || range->rows > PN_L1_WAYS);
+    int narrow = range->columns <= PN_NARROW_N && !aliased;
+    size_t b_bytes = s->k * range->columns * sizeof(real);
+    int small_b = b_bytes <= PN_UNPACKED_B_BYTES, prepacked = FN(is_prepacked)(&s->b);
+    int whole_k = narrow && b_bytes <= (few_rows ? 2 : 1) * PN_CACHED_B_BYTES;
+    size_t max_rows = whole_k ? PN_UNPACKED_B_M : s->rate > 0 ? PN_MR : PN_UNPACKED_B_BLOCKED_M;
+    int b_unpacked = !s->b.column_major &&
+                     (range->rows <= max_rows || small_b || (prepacked && (narrow || short_rows)));
+    int packed = !b_unpacked && !few_rows && !narrow;
 
     size_t kc = PN_KC;
-    if (b_in_place && (small_b || ready || s->rate > 0 || in_one_go))
+    if (b_unpacked && (small_b || prepacked || s->rate > 0 || whole_k))
         kc = s->k;
-    else if (b_in_place)
-        kc = FN(whole)(part->rows, PN_KC_FEW_ROWS);
-    else if (packed && !ready && part->rows <= PN_ROWS_TO_PACK && s->rate == 0)
-        kc = PN_KC_TO_PACK;
+    else if (b_unpacked)
+        kc = FN(round_up)(range->rows, PN_B_STREAMS);
+    else if (packed && !prepacked && range->rows <= PN_SMALL_M && s->rate == 0)
+        kc = PN_KC_SMALL_M;
     else if (!packed)
-        kc = FN(least)(kc, (PN_SCRATCH / 2 - PN_STRIP) / FN(whole)(part->columns, PN_PANEL));
-    if (s->a.by_column && !packed && !b_in_place)
-        kc = FN(least)(kc, PN_KC_BY_COLUMN);
-    kc = FN(even)(s->k, kc);
-    if (kc < s->k && !b_in_place)
-        kc = FN(whole)(kc, PN_PANEL);
+        kc = FN(min)(kc, (PN_SCRATCH_ELEMENTS / 2 - PN_STRIP_ELEMENTS) / FN(round_up)(range->columns, PN_NR));
+    if (s->a.column_major && !packed && !b_unpacked)
+        kc = FN(min)(kc, PN_KC_COLUMN_MAJOR);
+    kc = FN(balanced_chunk)(s->k, kc);
+    if (kc < s->k && !b_unpacked)
+        kc = FN(round_up)(kc, PN_NR);
 
     if (s->rate > 0 && kc < s->k)
-        FN(descend_by_blocks)(s, part, scratch);
-    else if (part->rows == 1 && !s->a.by_column && b_in_place && kc < s->k)
-        FN(multiply_streaming)(s, part);
+        FN(update_by_blocks)(s, range, scratch);
+    else if (range->rows == 1 && !s->a.column_major && b_unpacked && kc < s->k)
+        FN(multiply_streaming)(s, range);
     else if (packed)
-        FN(multiply_packed)(s, part, kc, scratch, room);
+        FN(multiply_packed)(s, range, kc, scratch, room);
     else {
-        int pack_strips = s->a.by_column && kc <= PN_KC_BY_COLUMN &&
-                          (FN(is_far)(s, part) || part->columns >= PN_STRIP_PANELS * PN_PANEL);
-        FN(multiply_by_strips)(s, part, pack_strips, !b_in_place, kc, scratch);
+        int pack_strips = s->a.column_major && kc <= PN_KC_COLUMN_MAJOR &&
+                          (FN(a_exceeds_cache)(s, range) || range->columns >= PN_PACK_STRIP_PANELS * PN_NR);
+        FN(multiply_unpacked)(s, range, pack_strips, !b_unpacked, kc, scratch);
     }
 }
 
 /* c -= rate * sum where the sum takes several blocks: those of a part of C meet in half of the scratch memory. */
-static void FN(descend_by_blocks)(const FN(product) *s, const FN(part) *part, real *scratch)
+static void FN(update_by_blocks)(const FN(product) *s, const FN(c_range) *range, real *scratch)
 {
     FN(product) sums = *s;
     sums.rate = 0;
     sums.c = scratch;
-    sums.c_panel = PN_PANEL;
-    size_t columns = FN(whole)(FN(even)(part->columns, PN_NARROW), PN_PANEL);
-    sums.c_step = (columns / PN_PANEL | 1) * PN_PANEL; /* odd, as rows would else share cache lines */
-    size_t most_rows = (PN_SCRATCH / 2 - 64) / sums.c_step / PN_MR * PN_MR;
-    size_t rows = FN(whole)(FN(even)(part->rows, most_rows), PN_MR);
-    real *rest = scratch + FN(whole)(rows * sums.c_step, 64);
-    for (size_t i = 0; i < part->rows; i += rows)
-        for (size_t j = 0; j < part->columns; j += columns) {
-            FN(part) block = {0, FN(least)(part->rows - i, rows), 0, FN(least)(part->columns - j, columns)};
-            sums.a.data = s->a.data + (part->i + i) * (s->a.by_column ? 1 : s->a.step);
-            sums.b.data = s->b.data + (part->j + j) * (s->b.by_column ? s->b.step : 1);
-            FN(multiply_part)(&sums, &block, rest, (size_t)(scratch + PN_SCRATCH - rest));
+    sums.c_panel_stride = PN_NR;
+    size_t columns = FN(round_up)(FN(balanced_chunk)(range->columns, PN_NARROW_N), PN_NR);
+    sums.c_stride = (columns / PN_NR | 1) * PN_NR; /* odd, as rows would else share cache lines */
+    size_t max_rows = (PN_SCRATCH_ELEMENTS / 2 - 64) / sums.c_stride / PN_MR * PN_MR;
+    size_t rows = FN(round_up)(FN(balanced_chunk)(range->rows, max_rows), PN_MR);
+    real *rest = scratch + FN(round_up)(rows * sums.c_stride, 64);
+    for (size_t i = 0; i < range->rows; i += rows)
+        for (size_t j = 0; j < range->columns; j += columns) {
+            FN(c_range) block = {0, FN(min)(range->rows - i, rows), 0, FN(min)(range->columns - j, columns)};
+            sums.a.data = s->a.data + (range->i + i) * (s->a.column_major ? 1 : s->a.stride);
+            sums.b.data = s->b.data + (range->j + j) * (s->b.column_major ? s->b.stride : 1);
+            FN(multiply_range)(&sums, &block, rest, (size_t)(scratch + PN_SCRATCH_ELEMENTS - rest));
             for (size_t r = 0; r < block.rows; r++)
-                for (size_t l = 0; l < block.columns; l += PN_PANEL)
-                    FN(put)(s->rate, FN(least)(PN_PANEL, block.columns - l), sums.c + r * sums.c_step + l,
-                            FN(c_at)(s, part->i + i + r, part->j + j + l));
+                for (size_t l = 0; l < block.columns; l += PN_NR)
+                    FN(store_or_update)(s->rate, FN(min)(PN_NR, block.columns - l), sums.c + r * sums.c_stride + l,
+                            FN(c_at)(s, range->i + i + r, range->j + j + l));
         }
 }

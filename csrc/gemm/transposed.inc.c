@@ -1,8 +1,8 @@
 /* Products whose C lies transposed. */
 
 /* c[j...][i...] = edge[rows][columns] transposed; all of c[][i...] before i_end is still to come. */
-static void FN(put_transposed)(const FN(product) *s, size_t i, size_t rows, size_t i_end, size_t j, size_t columns,
-                               const real *edge, size_t width)
+static void FN(store_or_update_transposed)(const FN(product) *s, size_t i, size_t rows, size_t i_end, size_t j,
+                                           size_t columns, const real *edge, size_t width)
 {
     for (size_t r = 0; r < rows; r += PN_LANES)
         for (size_t l = 0; l < columns; l += PN_LANES) {
@@ -11,11 +11,11 @@ static void FN(put_transposed)(const FN(product) *s, size_t i, size_t rows, size
             for (size_t q = 0; q < PN_LANES; q++) /* no stray numbers: those below normal ones stall arithmetic */
                 block[q] = r + q < rows ? FN(load)(edge + (r + q) * width + l) : (FN(vec)){0};
             FN(transpose)(block);
-            real *c = s->c + (j + l) * s->c_step + i + r;
-            size_t some = FN(least)(rows - r, PN_LANES), count = FN(least)(columns - l, PN_LANES), whole = 0;
+            real *c = s->c + (j + l) * s->c_stride + i + r;
+            size_t some = FN(min)(rows - r, PN_LANES), count = FN(min)(columns - l, PN_LANES), whole = 0;
             if (some == PN_LANES || (s->rate == 0 && i + r + PN_LANES <= i_end))
                 whole = count;
-            else if (some == s->c_step) { /* what a whole vector writes into the next row is overwritten by it */
+            else if (some == s->c_stride) { /* what a whole vector writes into the next row is overwritten by it */
                 size_t reach = s->rate > 0 ? count : columns - l;
                 while (whole < count && whole * some + PN_LANES <= reach * some)
                     whole++;
@@ -23,26 +23,26 @@ static void FN(put_transposed)(const FN(product) *s, size_t i, size_t rows, size
             if (s->rate == 0 && whole == PN_LANES) {
                 PN_UNROLL
                 for (size_t q = 0; q < PN_LANES; q++)
-                    FN(store)(c + q * s->c_step, block[q]);
+                    FN(store)(c + q * s->c_stride, block[q]);
                 continue;
             }
             if (s->rate > 0)
                 for (size_t q = 0; q < count; q++) {
                     real old[PN_LANES];
                     if (q >= whole)
-                        FN(copy_padded)(some, PN_LANES, c + q * s->c_step, old);
+                        FN(copy_padded)(some, PN_LANES, c + q * s->c_stride, old);
                     block[q] = FN(vec_fma)(FN(broadcast)(-s->rate), block[q],
-                                           FN(load)(q < whole ? c + q * s->c_step : old));
+                                           FN(load)(q < whole ? c + q * s->c_stride : old));
                 }
             for (size_t q = 0; q < whole; q++)
-                FN(store)(c + q * s->c_step, block[q]);
+                FN(store)(c + q * s->c_stride, block[q]);
             for (size_t q = whole; q < count; q++)
-                FN(copy_some)(some, (const real *)&block[q], c + q * s->c_step);
+                FN(copy_some)(some, (const real *)&block[q], c + q * s->c_stride);
         }
 }
 
 /* to[rows][width] = from[rows] in every column; whole vectors. */
-static void FN(spread)(size_t rows, size_t width, const real *from, real *to)
+static void FN(broadcast_rows)(size_t rows, size_t width, const real *from, real *to)
 {
     for (size_t r = 0; r < rows; r++)
         for (size_t l = 0; l < width; l += PN_LANES)
@@ -50,40 +50,41 @@ static void FN(spread)(size_t rows, size_t width, const real *from, real *to)
 }
 
 /*
- * The same product where C lies transposed: C[m][n] is c[n][c_step], and bias[m]. A is used as it lies; B is packed, as
+ * The same product where C lies transposed: C[m][n] is c[n][c_stride], and bias[m]. A is used as it lies; B is packed, as
  * many columns at a time as a tile has, unless its rows are contiguous.
  */
-static void FN(multiply_transposed)(const FN(product) *s, const FN(part) *part, real *panels)
+static void FN(multiply_transposed)(const FN(product) *s, const FN(c_range) *range, real *panels)
 {
-    size_t i_end = part->i + part->rows, j_end = part->j + part->columns, mr = FN(even)(part->rows, PN_MR);
-    for (size_t j = part->j, columns; j < j_end; j += columns) {
-        int log_vectors = FN(tile_width)(mr, j_end - j);
-        while (log_vectors > 1 && s->k * PN_LANES << log_vectors > PN_SCRATCH)
+    size_t i_end = range->i + range->rows, j_end = range->j + range->columns;
+    size_t mr = FN(balanced_chunk)(range->rows, PN_MR);
+    for (size_t j = range->j, columns; j < j_end; j += columns) {
+        int log_vectors = FN(tile_log_vectors)(mr, j_end - j);
+        while (log_vectors > 1 && s->k * PN_LANES << log_vectors > PN_SCRATCH_ELEMENTS)
             log_vectors--;
         size_t width = (size_t)PN_LANES << log_vectors;
-        columns = FN(least)(width, j_end - j);
-        FN(strip) b = FN(strip_of_b)(&s->b, 0, j);
-        if (s->b.by_column) {
-            b = (FN(strip)){panels, PN_PANEL, s->k * PN_PANEL, 0, NULL};
-            for (size_t l = 0; l < columns; l += PN_PANEL)
-                FN(pack_b)(&s->b, 0, s->k, j + l, FN(least)(columns - l, PN_PANEL), panels + l * s->k);
+        columns = FN(min)(width, j_end - j);
+        FN(operand) b = FN(operand_of_b)(&s->b, 0, j);
+        if (s->b.column_major) {
+            b = (FN(operand)){panels, PN_NR, s->k * PN_NR, 0, NULL};
+            for (size_t l = 0; l < columns; l += PN_NR)
+                FN(pack_b)(&s->b, 0, s->k, j + l, FN(min)(columns - l, PN_NR), panels + l * s->k);
         }
-        for (size_t i = part->i, rows; i < i_end; i += rows) {
+        for (size_t i = range->i, rows; i < i_end; i += rows) {
             rows = FN(tile_rows)(i_end - i, mr);
-            const real *from = s->a.data + i * (s->a.by_column ? 1 : s->a.step);
-            FN(strip) a = {from, s->a.step, s->a.panel, s->a.by_column, NULL};
-            real edge[PN_MR_WHOLE * PN_PANEL + PN_WIDEST * PN_LANES * PN_LANES], init[PN_MR * PN_PANEL + PN_PANEL * 2];
+            const real *from = s->a.data + i * (s->a.column_major ? 1 : s->a.stride);
+            FN(operand) a = {from, s->a.stride, s->a.panel_stride, s->a.column_major, NULL};
+            real edge[PN_MR_PADDED * PN_NR + PN_MAX_VECTORS * PN_LANES * PN_LANES], init[PN_MR * PN_NR + PN_NR * 2];
             if (s->bias)
-                FN(spread)(rows, width, s->bias + i, init);
-            FN(tile_job) job = {
-                .c = edge, .c_step = width, .init = s->bias ? init : FN(zeros), .init_step = s->bias ? width : 0,
+                FN(broadcast_rows)(rows, width, s->bias + i, init);
+            FN(microkernel_args) args = {
+                .c = edge, .c_stride = width, .init = s->bias ? init : FN(zeros), .init_stride = s->bias ? width : 0,
             };
-            FN(run_strip)(&job, rows, columns, log_vectors, s->k, &a, &b);
-            if (s->c_step == 1)
-                FN(put)(s->rate, columns, edge, s->c + j);
+            FN(run_tile_row)(&args, rows, columns, log_vectors, s->k, &a, &b);
+            if (s->c_stride == 1)
+                FN(store_or_update)(s->rate, columns, edge, s->c + j);
             else
-                FN(put_transposed)(s, i, rows, i_end, j, columns, edge, width);
+                FN(store_or_update_transposed)(s, i, rows, i_end, j, columns, edge, width);
         }
-        FN(finish)(s, j, columns, part->i, part->rows);
+        FN(epilogue)(s, j, columns, range->i, range->rows);
     }
 }

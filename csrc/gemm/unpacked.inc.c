@@ -1,8 +1,8 @@
 /* Products of which A or B, or both, are read where they lie. */
 
 /* The whole vectors of a row of sums of a single term. */
-static inline PN_INLINE void FN(add_one_term)(const int has_bias, const int descend, size_t columns, FN(vec) factor,
-                                              const real *b, const real *bias, FN(vec) minus_rate, real *c)
+static inline PN_INLINE void FN(rank1_row)(const int has_bias, const int descend, size_t columns, FN(vec) factor,
+                                           const real *b, const real *bias, FN(vec) minus_rate, real *c)
 {
     for (size_t j = 0; j + PN_LANES <= columns; j += PN_LANES) {
         FN(vec) sum = FN(vec_fma)(factor, FN(load)(b + j), has_bias ? FN(load)(bias + j) : (FN(vec)){0});
@@ -11,166 +11,166 @@ static inline PN_INLINE void FN(add_one_term)(const int has_bias, const int desc
 }
 
 /* Sums of a single term, as behind a layer with one output: a row of B, times one number of A for each row of C. */
-static void FN(multiply_one_term)(const FN(product) *s, const FN(part) *part)
+static void FN(multiply_rank1)(const FN(product) *s, const FN(c_range) *range)
 {
-    size_t columns = part->columns, whole = columns / PN_LANES * PN_LANES, rest = columns - whole;
-    const real *a = s->a.data, *b = s->b.data + part->j, *bias = s->bias ? s->bias + part->j : NULL;
+    size_t columns = range->columns, whole = columns / PN_LANES * PN_LANES, rest = columns - whole;
+    const real *a = s->a.data, *b = s->b.data + range->j, *bias = s->bias ? s->bias + range->j : NULL;
     FN(vec) minus_rate = FN(broadcast)(-s->rate);
     FN(vec) last_b = FN(load_some)(rest, b + whole);
     FN(vec) last_bias = FN(load_some)(bias ? rest : 0, bias ? bias + whole : b);
     real last[PN_LANES];
-    for (size_t i = part->i; i < part->i + part->rows; i++) {
-        real *c = FN(c_at)(s, i, 0) + part->j;
-        FN(vec) factor = FN(broadcast)(a[s->a.by_column ? i : i * s->a.step]);
+    for (size_t i = range->i; i < range->i + range->rows; i++) {
+        real *c = FN(c_at)(s, i, 0) + range->j;
+        FN(vec) factor = FN(broadcast)(a[s->a.column_major ? i : i * s->a.stride]);
         if (bias)
-            FN(add_one_term)(1, 0, columns, factor, b, bias, minus_rate, c);
+            FN(rank1_row)(1, 0, columns, factor, b, bias, minus_rate, c);
         else if (s->rate > 0)
-            FN(add_one_term)(0, 1, columns, factor, b, NULL, minus_rate, c);
+            FN(rank1_row)(0, 1, columns, factor, b, NULL, minus_rate, c);
         else
-            FN(add_one_term)(0, 0, columns, factor, b, NULL, minus_rate, c);
+            FN(rank1_row)(0, 0, columns, factor, b, NULL, minus_rate, c);
         if (rest > 0) {
             FN(store)(last, FN(vec_fma)(factor, last_b, last_bias));
-            FN(put)(s->rate, rest, last, c + whole);
+            FN(store_or_update)(s->rate, rest, last, c + whole);
         }
     }
-    FN(finish)(s, part->i, part->rows, part->j, columns);
+    FN(epilogue)(s, range->i, range->rows, range->j, columns);
 }
 
 /* The terms p... of the sums of a row, `terms` at a time: as many rows of B pass by from their first to their last. */
-static inline PN_INLINE void FN(stream_terms)(const int terms, size_t columns, const real *a, const real *b,
-                                              size_t step, real *c)
+static inline PN_INLINE void FN(axpy_rows)(const int terms, size_t columns, const real *a, const real *b, size_t stride,
+                                           real *c)
 {
     size_t j = 0;
     for (; j + PN_LANES <= columns; j += PN_LANES) {
         FN(vec) sum = FN(load)(c + j);
         PN_UNROLL
         for (int q = 0; q < terms; q++)
-            sum = FN(vec_fma)(FN(broadcast)(a[q]), FN(load)(b + (size_t)q * step + j), sum);
+            sum = FN(vec_fma)(FN(broadcast)(a[q]), FN(load)(b + (size_t)q * stride + j), sum);
         FN(store)(c + j, sum);
     }
     for (; j < columns; j++)
         for (int q = 0; q < terms; q++)
-            c[j] = FN(fma)(a[q], b[(size_t)q * step + j], c[j]);
+            c[j] = FN(fma)(a[q], b[(size_t)q * stride + j], c[j]);
 }
 
 /* A single row, and a B that comes from far away: machines fetch ahead of what they read from end to end. */
-static void FN(multiply_streaming)(const FN(product) *s, const FN(part) *part)
+static void FN(multiply_streaming)(const FN(product) *s, const FN(c_range) *range)
 {
-    real *c = FN(c_at)(s, part->i, 0) + part->j;
-    const real *a = s->a.data + part->i * s->a.step, *b = s->b.data + part->j;
+    real *c = FN(c_at)(s, range->i, 0) + range->j;
+    const real *a = s->a.data + range->i * s->a.stride, *b = s->b.data + range->j;
     if (s->bias)
-        memcpy(c, s->bias + part->j, part->columns * sizeof(real));
+        memcpy(c, s->bias + range->j, range->columns * sizeof(real));
     else
-        memset(c, 0, part->columns * sizeof(real));
+        memset(c, 0, range->columns * sizeof(real));
     size_t p = 0;
-    for (; p + PN_KC_FEW_ROWS <= s->k; p += PN_KC_FEW_ROWS)
-        FN(stream_terms)(PN_KC_FEW_ROWS, part->columns, a + p, b + p * s->b.step, s->b.step, c);
+    for (; p + PN_B_STREAMS <= s->k; p += PN_B_STREAMS)
+        FN(axpy_rows)(PN_B_STREAMS, range->columns, a + p, b + p * s->b.stride, s->b.stride, c);
     for (; p < s->k; p++)
-        FN(stream_terms)(1, part->columns, a + p, b + p * s->b.step, s->b.step, c);
-    FN(finish)(s, part->i, 1, part->j, part->columns);
+        FN(axpy_rows)(1, range->columns, a + p, b + p * s->b.stride, s->b.stride, c);
+    FN(epilogue)(s, range->i, 1, range->j, range->columns);
 }
 
 /*
  * Tiles of whole panels side by side. Between them they fetch the `next_rows` rows of A after their own, and each the
  * C of the next one.
  */
-static void FN(run_fetching_tiles)(FN(tile_job) *job, size_t rows, size_t n_tiles, int by_column, size_t depth,
-                                   size_t next_rows)
+static void FN(run_prefetching_microkernels)(FN(microkernel_args) *args, size_t rows, size_t n_tiles, int column_major,
+                                             size_t depth, size_t next_rows)
 {
-    job->parts = by_column ? rows : depth / PN_FETCHED;
-    job->depth = by_column ? depth / rows : PN_FETCHED;
-    job->last_depth = depth - job->parts * job->depth;
-    job->next_a = job->a + (by_column ? rows + next_rows - 1 : rows * job->a_step);
-    size_t lines = next_rows == 0 ? 0 : by_column ? depth : next_rows, times = by_column ? rows : 1;
-    job->lines_a_part = FN(pieces)(lines, n_tiles * times);
-    job->next_part = by_column ? job->lines_a_part * job->a_step : PN_FETCHED;
-    size_t lines_a_tile = job->lines_a_part * times;
+    args->n_chunks = column_major ? rows : depth / PN_PREFETCH_ELEMENTS;
+    args->chunk_depth = column_major ? depth / rows : PN_PREFETCH_ELEMENTS;
+    args->tail_depth = depth - args->n_chunks * args->chunk_depth;
+    args->next_a = args->a + (column_major ? rows + next_rows - 1 : rows * args->a_stride);
+    size_t lines = next_rows == 0 ? 0 : column_major ? depth : next_rows, times = column_major ? rows : 1;
+    args->prefetch_lines_per_chunk = FN(ceil_div)(lines, n_tiles * times);
+    args->prefetch_chunk_stride = column_major ? args->prefetch_lines_per_chunk * args->a_stride : PN_PREFETCH_ELEMENTS;
+    size_t lines_per_tile = args->prefetch_lines_per_chunk * times;
     for (; n_tiles > 0; n_tiles--) {
-        job->next_c = job->c + (n_tiles > 1 ? job->c_panel : 0);
-        FN(tiles)[by_column][1][rows - 1](job);
-        job->init += job->init_panel;
-        job->b += job->b_panel;
-        job->c += job->c_panel;
-        job->next_a += lines_a_tile * job->a_step;
-        lines -= FN(least)(lines, lines_a_tile);
-        job->lines_a_part = FN(least)(job->lines_a_part, lines);
+        args->next_c = args->c + (n_tiles > 1 ? args->c_panel_stride : 0);
+        FN(microkernels)[column_major][1][rows - 1](args);
+        args->init += args->init_panel_stride;
+        args->b += args->b_panel_stride;
+        args->c += args->c_panel_stride;
+        args->next_a += lines_per_tile * args->a_stride;
+        lines -= FN(min)(lines, lines_per_tile);
+        args->prefetch_lines_per_chunk = FN(min)(args->prefetch_lines_per_chunk, lines);
     }
-    job->parts = 0;
-    job->last_depth = depth;
+    args->n_chunks = 0;
+    args->tail_depth = depth;
 }
 
 /* Whether A is so large that it comes from beyond the nearer caches. */
-static inline PN_INLINE int FN(is_far)(const FN(product) *s, const FN(part) *part)
+static inline PN_INLINE int FN(a_exceeds_cache)(const FN(product) *s, const FN(c_range) *range)
 {
-    return part->rows * s->k * sizeof(real) >= PN_FETCH_BYTES;
+    return range->rows * s->k * sizeof(real) >= PN_PREFETCH_A_BYTES;
 }
 
 /* A is used as it lies, or packed in strips; B too, or packed by blocks. For few rows, few columns, or a small B. */
-static void FN(multiply_by_strips)(const FN(product) *s, const FN(part) *part, int pack_strips, int pack, size_t kc,
-                                   real *panels)
+static void FN(multiply_unpacked)(const FN(product) *s, const FN(c_range) *range, int pack_strips, int pack, size_t kc,
+                                  real *panels)
 {
-    size_t i_end = part->i + part->rows, j_end = part->j + part->columns;
-    int ready = FN(is_ready)(&s->b);
-    size_t nc = pack ? FN(even)(part->columns, PN_NC) : part->columns;
-    nc = FN(whole)(nc, PN_PANEL);
-    size_t mr = FN(even)(part->rows, PN_MR);
-    int fetch = !pack_strips && FN(is_far)(s, part);
+    size_t i_end = range->i + range->rows, j_end = range->j + range->columns;
+    int prepacked = FN(is_prepacked)(&s->b);
+    size_t nc = pack ? FN(balanced_chunk)(range->columns, PN_NC) : range->columns;
+    nc = FN(round_up)(nc, PN_NR);
+    size_t mr = FN(balanced_chunk)(range->rows, PN_MR);
+    int fetch = !pack_strips && FN(a_exceeds_cache)(s, range);
     real *strip = panels + (pack ? nc * kc : 0);
-    for (size_t j_block = part->j; j_block < j_end; j_block += nc) {
-        size_t columns = FN(least)(nc, j_end - j_block);
+    for (size_t j_block = range->j; j_block < j_end; j_block += nc) {
+        size_t columns = FN(min)(nc, j_end - j_block);
         for (size_t p = 0; p < s->k; p += kc) {
-            size_t depth = FN(least)(kc, s->k - p), panel = depth * PN_PANEL;
+            size_t depth = FN(min)(kc, s->k - p), panel = depth * PN_NR;
             if (pack)
-                for (size_t j = 0; j < columns; j += PN_PANEL)
-                    FN(pack_b)(&s->b, p, depth, j_block + j, FN(least)(PN_PANEL, columns - j),
+                for (size_t j = 0; j < columns; j += PN_NR)
+                    FN(pack_b)(&s->b, p, depth, j_block + j, FN(min)(PN_NR, columns - j),
                                panels + j * depth);
-            FN(strip) first_b = FN(strip_of_b)(&s->b, p, j_block);
+            FN(operand) first_b = FN(operand_of_b)(&s->b, p, j_block);
             if (pack)
-                first_b = (FN(strip)){panels, PN_PANEL, panel, 0, NULL};
-            FN(tile_job) job = {0}; /* of whole panels: its rows differ little */
-            FN(place)(s, part->i, j_block, p, &job);
-            const real *init = job.init;
-            job.a_step = s->a.step;
-            job.b_step = first_b.step;
-            job.b_panel = first_b.panel;
-            job.last_depth = depth;
-            for (size_t i = part->i, rows; i < i_end; i += rows) {
+                first_b = (FN(operand)){panels, PN_NR, panel, 0, NULL};
+            FN(microkernel_args) args = {0}; /* of whole panels: its rows differ little */
+            FN(set_c)(s, range->i, j_block, p, &args);
+            const real *init = args.init;
+            args.a_stride = s->a.stride;
+            args.b_stride = first_b.stride;
+            args.b_panel_stride = first_b.panel_stride;
+            args.tail_depth = depth;
+            for (size_t i = range->i, rows; i < i_end; i += rows) {
                 rows = FN(tile_rows)(i_end - i, mr);
-                FN(strip) a = {s->a.data + (s->a.by_column ? p * s->a.step + i : i * s->a.step + p), s->a.step,
-                               PN_PANEL, s->a.by_column, NULL};
+                const real *from = s->a.data + (s->a.column_major ? p * s->a.stride + i : i * s->a.stride + p);
+                FN(operand) a = {from, s->a.stride, PN_NR, s->a.column_major, NULL};
                 if (pack_strips) {
                     FN(pack_a)(&s->a, i, rows, p, depth, strip, rows);
                     a.data = strip;
-                    job.a_step = a.step = rows;
+                    args.a_stride = a.stride = rows;
                 }
                 size_t j = 0, some;
-                if (columns >= PN_PANEL && FN(tile_width)(rows, columns) == 1) {
-                    job.a = a.data;
-                    job.b = first_b.data;
-                    job.c = FN(c_at)(s, i, j_block);
-                    job.init = p > 0 ? job.c : init;
-                    size_t n_tiles = columns / PN_PANEL;
+                if (columns >= PN_NR && FN(tile_log_vectors)(rows, columns) == 1) {
+                    args.a = a.data;
+                    args.b = first_b.data;
+                    args.c = FN(c_at)(s, i, j_block);
+                    args.init = p > 0 ? args.c : init;
+                    size_t n_tiles = columns / PN_NR;
                     if (fetch)
-                        FN(run_fetching_tiles)(&job, rows, n_tiles, a.by_column, depth,
+                        FN(run_prefetching_microkernels)(&args, rows, n_tiles, a.column_major, depth,
                                                FN(tile_rows)(i_end - i - rows, mr));
                     else
-                        FN(run_tiles)(&job, rows, n_tiles, 1, a.by_column);
-                    j = n_tiles * PN_PANEL;
+                        FN(run_microkernels)(&args, rows, n_tiles, 1, a.column_major);
+                    j = n_tiles * PN_NR;
                 }
                 for (; j < columns; j += some) {
                     int log_vectors = columns - j > PN_LANES;
-                    if (s->c_panel == PN_PANEL)
-                        log_vectors = FN(tile_width)(rows, columns - j);
-                    if (ready && (size_t)PN_LANES << log_vectors > FN(whole)(columns - j, PN_PANEL))
+                    if (s->c_panel_stride == PN_NR)
+                        log_vectors = FN(tile_log_vectors)(rows, columns - j);
+                    if (prepacked && (size_t)PN_LANES << log_vectors > FN(round_up)(columns - j, PN_NR))
                         log_vectors--; /* behind the last panel there is nothing to read */
                     size_t width = (size_t)PN_LANES << log_vectors;
                     some = columns - j < width ? columns - j : (columns - j) & ~(width - 1);
-                    FN(strip) b = first_b;
-                    b.data += j / PN_PANEL * b.panel;
-                    FN(add_terms)(s, i, rows, j_block + j, some, log_vectors, p, depth, &a, &b);
+                    FN(operand) b = first_b;
+                    b.data += j / PN_NR * b.panel_stride;
+                    FN(accumulate)(s, i, rows, j_block + j, some, log_vectors, p, depth, &a, &b);
                 }
                 if (p + depth == s->k)
-                    FN(finish)(s, i, rows, j_block, columns);
+                    FN(epilogue)(s, i, rows, j_block, columns);
             }
         }
     }

@@ -1,10 +1,10 @@
 /* Copies of rows that are not whole vectors. */
 
-/* to[rows][to_step] = from[rows][from_step] for size <= n <= 2 size numbers of each row: two moves that may overlap. */
+/* to[rows][to_stride] = from[rows][from_stride] for size <= n <= 2 size numbers of each row: two moves that may overlap. */
 static inline PN_INLINE void FN(copy_ends)(const size_t size, size_t rows, size_t n, const real *from,
-                                           size_t from_step, real *to, size_t to_step)
+                                           size_t from_stride, real *to, size_t to_stride)
 {
-    for (; rows > 0; rows--, from += from_step, to += to_step) {
+    for (; rows > 0; rows--, from += from_stride, to += to_stride) {
         real head[PN_LANES], tail[PN_LANES];
         memcpy(head, from, size * sizeof(real));
         memcpy(tail, from + n - size, size * sizeof(real));
@@ -14,33 +14,36 @@ static inline PN_INLINE void FN(copy_ends)(const size_t size, size_t rows, size_
 }
 
 /* The same for any n. */
-static inline PN_INLINE void FN(copy_rows)(size_t rows, size_t n, const real *from, size_t from_step, real *to,
-                                           size_t to_step)
+static inline PN_INLINE void FN(copy_rows)(size_t rows, size_t n, const real *from, size_t from_stride, real *to,
+                                           size_t to_stride)
 {
     for (; n >= PN_LANES; n -= PN_LANES, from += PN_LANES, to += PN_LANES)
         for (size_t r = 0; r < rows; r++)
-            FN(store)(to + r * to_step, FN(load)(from + r * from_step));
+            FN(store)(to + r * to_stride, FN(load)(from + r * from_stride));
     if (PN_LANES > 8 && n >= 8)
-        FN(copy_ends)(8, rows, n, from, from_step, to, to_step);
+        FN(copy_ends)(8, rows, n, from, from_stride, to, to_stride);
     else if (PN_LANES > 4 && n >= 4)
-        FN(copy_ends)(4, rows, n, from, from_step, to, to_step);
+        FN(copy_ends)(4, rows, n, from, from_stride, to, to_stride);
     else if (PN_LANES > 2 && n >= 2)
-        FN(copy_ends)(2, rows, n, from, from_step, to, to_step);
+        FN(copy_ends)(2, rows, n, from, from_stride, to, to_stride);
     else if (n > 0)
-        FN(copy_ends)(1, rows, n, from, from_step, to, to_step);
+        FN(copy_ends)(1, rows, n, from, from_stride, to, to_stride);
 }
 
 /* The same in whole vectors, `width` numbers of each row of `to`; those behind the first n are 0. */
 static inline PN_INLINE void FN(copy_rows_padded)(size_t rows, size_t n, size_t width, const real *from,
-                                                  size_t from_step, real *to, size_t to_step)
+                                                  size_t from_stride, real *to, size_t to_stride)
 {
     for (size_t r = 0; r < rows; r++)
         for (size_t l = n / PN_LANES * PN_LANES; l < width; l += PN_LANES)
-            FN(store)(to + r * to_step + l, (FN(vec)){0});
-    FN(copy_rows)(rows, n, from, from_step, to, to_step);
+            FN(store)(to + r * to_stride + l, (FN(vec)){0});
+    FN(copy_rows)(rows, n, from, from_stride, to, to_stride);
 }
 
-static inline PN_INLINE void FN(copy_some)(size_t n, const real *from, real *to) { FN(copy_rows)(1, n, from, 0, to, 0); }
+static inline PN_INLINE void FN(copy_some)(size_t n, const real *from, real *to)
+{
+    FN(copy_rows)(1, n, from, 0, to, 0);
+}
 
 static inline PN_INLINE void FN(copy_padded)(size_t n, size_t width, const real *from, real *to)
 {

@@ -3,22 +3,23 @@
 /* What mix mixes, in chunks of 16 bytes; second is 0 or 1, and c where a chunk begins. */
 #define PN_CHUNK (16 / (4 + 4 * REAL_IS_DOUBLE))
 #if REAL_IS_DOUBLE
-#define PN_HALVES(second, c) a[(c) + (second)], b[(c) + (second)]
-#define PN_WHOLE(v, c) v[c], v[(c) + 1]
+#define PN_CHUNK_HALVES(second, c) a[(c) + (second)], b[(c) + (second)]
+#define PN_CHUNK_OF(v, c) v[c], v[(c) + 1]
 #else
-#define PN_HALVES(second, c) PN_PAIR((c) + 2 * (second)), PN_PAIR((c) + 2 * (second) + 1)
+#define PN_CHUNK_HALVES(second, c) PN_PAIR((c) + 2 * (second)), PN_PAIR((c) + 2 * (second) + 1)
 #define PN_PAIR(l) a[l], b[l]
-#define PN_WHOLE(v, c) v[c], v[(c) + 1], v[(c) + 2], v[(c) + 3]
+#define PN_CHUNK_OF(v, c) v[c], v[(c) + 1], v[(c) + 2], v[(c) + 3]
 #endif
 #if PN_VECTOR_BYTES == 64
 #define PN_ALL_HALVES(second)                                                                                        \
-    PN_HALVES(second, 0), PN_HALVES(second, PN_CHUNK), PN_HALVES(second, 2 * PN_CHUNK), PN_HALVES(second, 3 * PN_CHUNK)
-#define PN_CHUNKS(second, v) PN_WHOLE(v, (second) * PN_CHUNK), PN_WHOLE(v, (2 + (second)) * PN_CHUNK)
+    PN_CHUNK_HALVES(second, 0), PN_CHUNK_HALVES(second, PN_CHUNK), PN_CHUNK_HALVES(second, 2 * PN_CHUNK),            \
+        PN_CHUNK_HALVES(second, 3 * PN_CHUNK)
+#define PN_CHUNKS(second, v) PN_CHUNK_OF(v, (second) * PN_CHUNK), PN_CHUNK_OF(v, (2 + (second)) * PN_CHUNK)
 #elif PN_VECTOR_BYTES == 32
-#define PN_ALL_HALVES(second) PN_HALVES(second, 0), PN_HALVES(second, PN_CHUNK)
-#define PN_CHUNKS(second, v) PN_WHOLE(v, (second) * PN_CHUNK)
+#define PN_ALL_HALVES(second) PN_CHUNK_HALVES(second, 0), PN_CHUNK_HALVES(second, PN_CHUNK)
+#define PN_CHUNKS(second, v) PN_CHUNK_OF(v, (second) * PN_CHUNK)
 #else
-#define PN_ALL_HALVES(second) PN_HALVES(second, 0)
+#define PN_ALL_HALVES(second) PN_CHUNK_HALVES(second, 0)
 #endif
 
 /*
@@ -36,7 +37,7 @@ static inline PN_INLINE FN(vec) FN(mix)(FN(vec) a, FN(vec) b, int second, int ch
 }
 
 /* The row in place i of what is being transposed, and so, as the places turn out, the column in it afterwards. */
-static inline PN_INLINE int FN(row_in_place)(int i)
+static inline PN_INLINE int FN(row_in_slot)(int i)
 {
     const int chunks = PN_LANES / PN_CHUNK;
     return (chunks == 4 ? i % 2 * 2 + i / 2 % 2 : i % chunks) * PN_CHUNK + i / chunks;
@@ -48,7 +49,7 @@ static inline PN_INLINE void FN(transpose)(FN(vec) rows[PN_LANES])
     FN(vec) place[PN_LANES], mixed[PN_LANES];
     PN_UNROLL
     for (int i = 0; i < PN_LANES; i++)
-        place[i] = rows[FN(row_in_place)(i)];
+        place[i] = rows[FN(row_in_slot)(i)];
     PN_UNROLL
     for (int round = 1; round < PN_LANES; round *= 2) {
         PN_UNROLL
@@ -60,12 +61,12 @@ static inline PN_INLINE void FN(transpose)(FN(vec) rows[PN_LANES])
     }
     PN_UNROLL
     for (int i = 0; i < PN_LANES; i++)
-        rows[FN(row_in_place)(i)] = place[i];
+        rows[FN(row_in_slot)(i)] = place[i];
 }
 
 #undef PN_CHUNK
-#undef PN_HALVES
+#undef PN_CHUNK_HALVES
 #undef PN_PAIR
-#undef PN_WHOLE
+#undef PN_CHUNK_OF
 #undef PN_ALL_HALVES
 #undef PN_CHUNKS

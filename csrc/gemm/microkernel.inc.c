@@ -51,9 +51,10 @@ static inline PN_INLINE void FN(prefetch)(size_t chunk, size_t rows, int vectors
     }
 }
 
-static inline PN_INLINE void FN(microkernel)(int rows, int vectors, int column_major, const FN(microkernel_args) *args)
+/* acc = init. */
+static inline PN_INLINE void FN(load_sums)(int rows, int vectors, const FN(microkernel_args) *args,
+                                           FN(vec) acc[PN_MR][PN_MAX_VECTORS])
 {
-    FN(vec) acc[PN_MR][PN_MAX_VECTORS];
     const real *init = args->init;
     size_t init_stride = args->init_stride;
     PN_UNROLL
@@ -63,6 +64,29 @@ static inline PN_INLINE void FN(microkernel)(int rows, int vectors, int column_m
         for (int v = 0; v < vectors; v++)
             acc[i][v] = FN(load)(init + v * PN_LANES);
     }
+}
+
+/* c = acc, or fma(-rate, acc, c). */
+static inline PN_INLINE void FN(store_sums)(int rows, int vectors, const FN(microkernel_args) *args,
+                                            FN(vec) acc[PN_MR][PN_MAX_VECTORS])
+{
+    real *c = args->c;
+    size_t c_stride = args->c_stride; /* a local copy: as far as the compiler knows, a store might change *args */
+    int update = args->rate > 0;
+    FN(vec) alpha = FN(broadcast)(-args->rate);
+    PN_UNROLL
+    for (int i = 0; i < rows; i++, c += c_stride) {
+        PN_OPAQUE(c);
+        PN_UNROLL
+        for (int v = 0; v < vectors; v++)
+            FN(store)(c + v * PN_LANES, update ? FN(vec_fma)(alpha, acc[i][v], FN(load)(c + v * PN_LANES)) : acc[i][v]);
+    }
+}
+
+static inline PN_INLINE void FN(microkernel)(int rows, int vectors, int column_major, const FN(microkernel_args) *args)
+{
+    FN(vec) acc[PN_MR][PN_MAX_VECTORS];
+    FN(load_sums)(rows, vectors, args, acc);
 
     const real *a = args->a, *b = args->b;
     const real *four_rows[(PN_MR + 3) / 4]; /* of A: machines add 0 to 3 strides while they load */
@@ -112,17 +136,7 @@ static inline PN_INLINE void FN(microkernel)(int rows, int vectors, int column_m
             four_rows[i / 4] += args->a_chunk_gap;
     }
 
-    real *c = args->c;
-    size_t c_stride = args->c_stride; /* which a store might change, for all that the compiler knows */
-    int descend = args->rate > 0;
-    FN(vec) rate = FN(broadcast)(-args->rate);
-    PN_UNROLL
-    for (int i = 0; i < rows; i++, c += c_stride) {
-        PN_OPAQUE(c);
-        PN_UNROLL
-        for (int v = 0; v < vectors; v++)
-            FN(store)(c + v * PN_LANES, descend ? FN(vec_fma)(rate, acc[i][v], FN(load)(c + v * PN_LANES)) : acc[i][v]);
-    }
+    FN(store_sums)(rows, vectors, args, acc);
 }
 
 /* Rows x vectors that exist as functions: all that fit into the registers and keep enough chains in flight. */

@@ -105,12 +105,30 @@ static inline PN_INLINE int FN(a_exceeds_cache)(const FN(product) *s, const FN(c
     return range->rows * s->k * sizeof(real) >= PN_PREFETCH_A_BYTES;
 }
 
+/* The terms p... of the sums in columns j to `columns` of a block of C that begins with the column j_block. */
+static void FN(accumulate_columns)(const FN(product) *s, size_t i, size_t rows, size_t j_block, size_t j,
+                                   size_t columns, size_t p, size_t depth, const FN(operand) *a,
+                                   const FN(operand) *block_b)
+{
+    for (size_t some; j < columns; j += some) {
+        int log_vectors = columns - j > PN_LANES;
+        if (s->c_panel_stride == PN_NR)
+            log_vectors = FN(tile_log_vectors)(rows, columns - j);
+        if (FN(is_prepacked)(&s->b) && (size_t)PN_LANES << log_vectors > FN(round_up)(columns - j, PN_NR))
+            log_vectors--; /* behind the last panel there is nothing to read */
+        size_t width = (size_t)PN_LANES << log_vectors;
+        some = columns - j < width ? columns - j : (columns - j) & ~(width - 1);
+        FN(operand) b = *block_b;
+        b.data += j / PN_NR * b.panel_stride;
+        FN(accumulate)(s, i, rows, j_block + j, some, log_vectors, p, depth, a, &b);
+    }
+}
+
 /* A is used as it lies, or packed in strips; B too, or packed by blocks. For few rows, few columns, or a small B. */
 static void FN(multiply_unpacked)(const FN(product) *s, const FN(c_range) *range, int pack_strips, int pack, size_t kc,
                                   real *panels)
 {
     size_t i_end = range->i + range->rows, j_end = range->j + range->columns;
-    int prepacked = FN(is_prepacked)(&s->b);
     size_t nc = pack ? FN(balanced_chunk)(range->columns, PN_NC) : range->columns;
     nc = FN(round_up)(nc, PN_NR);
     size_t mr = FN(balanced_chunk)(range->rows, PN_MR);
@@ -143,7 +161,7 @@ static void FN(multiply_unpacked)(const FN(product) *s, const FN(c_range) *range
                     a.data = strip;
                     args.a_stride = a.stride = rows;
                 }
-                size_t j = 0, some;
+                size_t j = 0;
                 if (columns >= PN_NR && FN(tile_log_vectors)(rows, columns) == 1) {
                     args.a = a.data;
                     args.b = first_b.data;
@@ -157,18 +175,7 @@ static void FN(multiply_unpacked)(const FN(product) *s, const FN(c_range) *range
                         FN(run_microkernels)(&args, rows, n_tiles, 1, a.column_major);
                     j = n_tiles * PN_NR;
                 }
-                for (; j < columns; j += some) {
-                    int log_vectors = columns - j > PN_LANES;
-                    if (s->c_panel_stride == PN_NR)
-                        log_vectors = FN(tile_log_vectors)(rows, columns - j);
-                    if (prepacked && (size_t)PN_LANES << log_vectors > FN(round_up)(columns - j, PN_NR))
-                        log_vectors--; /* behind the last panel there is nothing to read */
-                    size_t width = (size_t)PN_LANES << log_vectors;
-                    some = columns - j < width ? columns - j : (columns - j) & ~(width - 1);
-                    FN(operand) b = first_b;
-                    b.data += j / PN_NR * b.panel_stride;
-                    FN(accumulate)(s, i, rows, j_block + j, some, log_vectors, p, depth, &a, &b);
-                }
+                FN(accumulate_columns)(s, i, rows, j_block, j, columns, p, depth, &a, &first_b);
                 if (p + depth == s->k)
                     FN(epilogue)(s, i, rows, j_block, columns);
             }

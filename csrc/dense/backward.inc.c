@@ -1,16 +1,18 @@
-/* The gradients of a layer with respect to its input and its weights. */
+/* The backward pass: the gradients with respect to the input and to the weights. */
 
 /*
- * Whether transposing the batch costs less than transposing the weights. Lanes behind its last row work for nothing:
- * of floats half a register at most may, as their weights are transposed in less time than those of doubles.
+ * Whether backward_x is computed transposed, with the lanes of a vector along the rows of the batch: then the batch and
+ * the result are transposed and the weights are not. Padding lanes behind the last row are wasted work; of floats at
+ * most half a vector may be wasted, as they are transposed faster than doubles.
  */
 static inline PN_INLINE int FN(transposes_backward_x)(size_t m, size_t k, size_t n)
 {
     size_t lanes = FN(round_up)(m, PN_LANES);
     return lanes <= PN_TRANSPOSED_M && n <= PN_TRANSPOSED_MAX_K && (REAL_IS_DOUBLE || 2 * (lanes - m) <= PN_LANES) &&
-           PN_TRANSPOSE_COST * lanes * (n + k) <= n * k;
+           PN_TRANSPOSE_RATIO * lanes * (n + k) <= n * k;
 }
 
+/* The gradient with respect to x, from a plain or packed weight matrix. */
 static void FN(backward_x_product)(size_t m, size_t k, size_t n, const real *grad_z, FN(matrix) weight,
                                    pn_activation f_prev, const real *a_prev, real *grad_z_prev, real *workspace)
 {
@@ -26,12 +28,13 @@ static void FN(backward_x_product)(size_t m, size_t k, size_t n, const real *gra
     FN(multiply)(&product, workspace);
 }
 
+/* The gradient with respect to the weights, or the update of plain or packed weights: see `rate` of a product. */
 static void FN(backward_weight_product)(size_t m, size_t k, size_t n, const real *x, const real *grad_z, real rate,
-                                        real *target, size_t stride, size_t panel, real *workspace)
+                                        real *target, size_t stride, size_t panel_stride, real *workspace)
 {
     FN(product) product = {
         .m = k, .n = n, .k = m, .a = FN(row_major)(m, k, x), .b = FN(row_major)(m, n, grad_z),
-        .c = target, .c_stride = stride, .c_panel_stride = panel, .rate = rate, .f = PN_IDENTITY,
+        .c = target, .c_stride = stride, .c_panel_stride = panel_stride, .rate = rate, .f = PN_IDENTITY,
     };
     product.a.column_major = 1;
     if (FN(has_few_columns)(n, k))

@@ -1,22 +1,26 @@
 /* The gradient of the bias. */
 
-#define PN_BIAS_VECTORS 4     /* vectors of columns of the bias at a time */
+/* Vectors of columns that are summed at a time. */
+#define PN_BIAS_VECTORS 4
 
-/* So many vectors of columns; of the last one, which reads into the next row, `columns` count. */
+/*
+ * target = the column sums of grad_z[m][n], or its update, for `columns` columns, which `vectors` vectors hold. The
+ * last vector may read into the next row.
+ */
 static inline PN_INLINE void FN(sum_columns)(const size_t vectors, size_t columns, size_t m, size_t n,
                                              const real *grad_z, const real *end, real rate, real *target)
 {
     FN(vec) sum[PN_BIAS_VECTORS] = {{0}};
     real total[PN_BIAS_VECTORS * PN_LANES];
-    size_t whole = FN(readable_rows)(m, vectors * PN_LANES, grad_z, n, end);
-    for (size_t i = 0; i < whole; i++)
+    size_t readable = FN(readable_rows)(m, vectors * PN_LANES, grad_z, n, end);
+    for (size_t i = 0; i < readable; i++)
         PN_UNROLL
         for (size_t v = 0; v < vectors; v++)
             sum[v] += FN(load)(grad_z + i * n + v * PN_LANES);
     PN_UNROLL
     for (size_t v = 0; v < vectors; v++)
         FN(store)(total + v * PN_LANES, sum[v]);
-    for (size_t i = whole; i < m; i++)
+    for (size_t i = readable; i < m; i++)
         for (size_t j = 0; j < columns; j++)
             total[j] += grad_z[i * n + j];
     FN(store_or_update)(rate, columns, total, target);

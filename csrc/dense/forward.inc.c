@@ -1,9 +1,6 @@
-/* a = f(x weight + bias). */
+/* The forward pass: a = f(x weight + bias). */
 
-/*
- * A layer's sizes decide what runs along the lanes: the columns of the result, or, where these are few or its rows are
- * fewer than what would have to be transposed, the rows of the result; then the product is computed transposed.
- */
+/* The forward pass as a product of x and a plain or packed weight matrix. */
 static void FN(forward_product)(size_t m, size_t k, size_t n, const real *x, FN(matrix) weight, const real *bias,
                                 pn_activation f, real *a, real *workspace)
 {
@@ -16,7 +13,7 @@ static void FN(forward_product)(size_t m, size_t k, size_t n, const real *x, FN(
     FN(multiply)(&product, workspace);
 }
 
-/* Few rows and very few columns: a scalar chain for each element, several under way at once. */
+/* A scalar chain of multiply-adds for each element; those of a row are computed at the same time. n is a constant. */
 static inline PN_INLINE void FN(forward_scalar)(const int n, size_t m, size_t k, const real *x, const real *weight,
                                                 const real *bias, real *a)
 {
@@ -34,10 +31,10 @@ static inline PN_INLINE void FN(forward_scalar)(const int n, size_t m, size_t k,
     }
 }
 
-/* One row, whole vectors of columns, few enough that the sums of all of them may run through k at once. */
+/* Whether the result is a single row of whole vectors that is not cut into blocks. */
 static int FN(is_vector_row)(size_t m, size_t n) { return m == 1 && n % PN_LANES == 0 && n <= PN_NARROW_N; }
 
-/* What multiply would do for it, without its questions: they take as long as a small layer's sums. */
+/* Computes such a row. It bypasses the selection of a path, which would take as long as the sums of a small layer. */
 static void FN(forward_row)(size_t k, size_t n, const real *x, const real *weight, const real *bias, pn_activation f,
                             real *a)
 {

@@ -1,6 +1,12 @@
-/* Weights kept packed: [k][PN_NR] for every PN_NR columns. */
+/*
+ * Weights that are kept packed between the steps of a training run: panels of NR columns, each of them [k][PN_NR],
+ * which the micro-kernel reads as if they had just been packed.
+ */
 
-/* From one panel to the next: an odd number of squares, as the same rows of all panels would else share cache lines. */
+/*
+ * Elements from one panel to the next: an odd number of squares of NR x NR, or the same rows of all panels would share
+ * cache sets.
+ */
 static inline PN_INLINE size_t FN(packed_panel_size)(size_t k)
 {
     return (FN(ceil_div)(k, PN_NR) | 1) * PN_NR * PN_NR;

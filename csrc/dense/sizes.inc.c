@@ -1,7 +1,9 @@
-/* The operands of a layer's products, and their workspace. */
+/* How a layer's sizes become the sides of a product, and the workspace of its products. */
 
-#define PN_SCALAR_N 4   /* scalar chains up to so many columns, */
-#define PN_SCALAR_MK 256   /* of one row or of rows with so many terms together */
+/* A forward product of at most so many columns is computed by scalar chains of multiply-adds, */
+#define PN_SCALAR_N 4
+/* if it has one row, or if m k is at most so large. */
+#define PN_SCALAR_MK 256
 
 static size_t FN(dense_workspace)(size_t m, size_t k, size_t n)
 {
@@ -11,19 +13,22 @@ static size_t FN(dense_workspace)(size_t m, size_t k, size_t n)
     return most > backward_weight ? most : backward_weight;
 }
 
-/* A matrix that lies row by row. */
+/* A plain row-major matrix. */
 static inline PN_INLINE FN(matrix) FN(row_major)(size_t rows, size_t columns, const real *data)
 {
     return (FN(matrix)){data, columns, 0, data + rows * columns, PN_NR};
 }
 
-/* So few columns that lanes along the rows do better. */
+/*
+ * Whether a result has so few columns that it is better computed transposed, with the lanes of a vector along its rows:
+ * it fits into a micro-tile then, and along the columns a quarter of the lanes at least would be wasted.
+ */
 static inline PN_INLINE int FN(has_few_columns)(size_t columns, size_t rows)
 {
     return columns <= PN_MR && rows > columns && 4 * columns <= 3 * ((columns + PN_LANES - 1) / PN_LANES * PN_LANES);
 }
 
-/* The transposed product: C^T = B^T A^T. */
+/* Makes the product the transposed one: C^T = B^T A^T. */
 static void FN(transpose_product)(FN(product) *s)
 {
     FN(matrix) a = s->a;
@@ -37,14 +42,15 @@ static void FN(transpose_product)(FN(product) *s)
     s->transposed = 1;
 }
 
+/* Whether the forward product is so small that scalar chains compute it. */
 static inline PN_INLINE int FN(uses_scalar_chains)(size_t m, size_t k, size_t n)
 {
     return n <= PN_SCALAR_N && (m == 1 || m * k <= PN_SCALAR_MK);
 }
 
 /*
- * Without a turn the forward product reads B in place, and needs no scratch, for few rows and for small weights: see
- * multiply_range.
+ * The forward product needs no workspace for few rows and for small weights, unless it is computed transposed: B is not
+ * packed then (multiply_range).
  */
 static size_t FN(dense_forward_workspace)(size_t m, size_t k, size_t n)
 {

@@ -1,9 +1,10 @@
 /*
- * C[m][n] = init[n] + A[m][k] B[k][n] with what follows the sum fused in, where A and B may lie transposed in memory.
+ * The room of the matrix product: C[m][n] = epilogue(init[n] + A[m][k] B[k][n]), where A, B and C may lie transposed.
+ * csrc/README.md has a picture of its loops.
  *
- * Every element of C is one chain of fused multiply-adds over k, in order. It lives in one lane of one register of a
- * tile; between two blocks of k it rests in C itself. So nothing below can change a bit of the result: neither the
- * tile's shape, nor the blocks, nor which thread computes which part of C.
+ * Every element of C is one chain of fused multiply-adds over k, in ascending order. It stays in one lane of one
+ * accumulator of a micro-tile; between two blocks of k it rests in C itself. So neither the shape of a micro-tile, nor
+ * the sizes of blocks, nor the thread that computes a part of C can change a bit of the result.
  */
 #include "blocking.inc.h"
 #include "product.inc.h"

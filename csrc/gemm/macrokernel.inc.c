@@ -1,6 +1,6 @@
-/* Products whose A and B are packed. */
+/* The macro-kernel: products of which A and B are packed. */
 
-/* What tiles of mr packed rows of A and a whole panel of B have in common; as many parts as there are rows to fetch. */
+/* What the micro-tiles of a panel of B have in common. A chunk for each row of C, which is prefetched with it. */
 static FN(microkernel_args) FN(panel_args)(const FN(product) *s, size_t mr, size_t j, size_t p, size_t depth,
                                            const FN(operand) *b)
 {
@@ -15,8 +15,9 @@ static FN(microkernel_args) FN(panel_args)(const FN(product) *s, size_t mr, size
 }
 
 /*
- * A block of A is packed; panels of B pass by. Tiles fetch the next panel piece by piece while they compute; if B is
- * not packed already, each piece is packed then.
+ * A block of A, MC x KC, is packed and stays in the second-level cache, while one panel of B after the other, KC x NR,
+ * is multiplied by it. Each micro-kernel prefetches a slice of the next panel; a B that is not prepacked is packed
+ * right after that, slice by slice. `room` is the size of the scratch memory, in elements.
  */
 static void FN(multiply_packed)(const FN(product) *s, const FN(c_range) *range, size_t kc, real *scratch, size_t room)
 {
@@ -34,7 +35,7 @@ static void FN(multiply_packed)(const FN(product) *s, const FN(c_range) *range, 
                 rows = FN(tile_rows)(i_block_end - i, mr);
                 FN(pack_a)(&s->a, i, rows, p, depth, to, mr);
             }
-            size_t piece = FN(round_up)(FN(ceil_div)(depth, FN(ceil_div)(i_block_end - i_block, mr)), PN_NR);
+            size_t slice = FN(round_up)(FN(ceil_div)(depth, FN(ceil_div)(i_block_end - i_block, mr)), PN_NR);
             if (!prepacked)
                 FN(pack_b)(&s->b, p, depth, range->j, FN(min)(PN_NR, range->columns), panel);
             for (size_t j = range->j; j < j_end; j += PN_NR) {
@@ -44,10 +45,10 @@ static void FN(multiply_packed)(const FN(product) *s, const FN(c_range) *range, 
                 if (prepacked)
                     b = FN(operand_of_b)(&s->b, p, j);
                 FN(microkernel_args) args = FN(panel_args)(s, mr, j, p, depth, &b);
-                args.next_b_rows_per_chunk = FN(ceil_div)(piece, mr);
+                args.next_b_rows_per_chunk = FN(ceil_div)(slice, mr);
                 real *after_panel = FN(c_at)(s, i_block, next < j_end ? next : j);
                 for (size_t i = i_block, rows; i < i_block_end; i += rows, a.data += depth * mr) {
-                    size_t some = FN(min)(piece, depth - done);
+                    size_t some = FN(min)(slice, depth - done);
                     rows = FN(tile_rows)(i_block_end - i, mr);
                     if (columns < PN_NR)
                         FN(accumulate)(s, i, rows, j, columns, columns > PN_LANES, p, depth, &a, &b);

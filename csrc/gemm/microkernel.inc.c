@@ -1,28 +1,37 @@
-/* The innermost loop: a tile of C, in registers. */
+/*
+ * The micro-kernel: the innermost loop. It holds a micro-tile of C, `rows` times `vectors` accumulators, in registers,
+ * and for each term of the sum it multiplies a row of B, a few vectors wide, by one broadcast number of A for each row
+ * of C.
+ */
 
 typedef struct FN(microkernel_args) {
+    /* A: a_stride lies between rows, or between columns if A is column-major. */
     const real *a;
-    size_t a_stride;            /* between rows or columns of A */
-    size_t a_chunk_gap;         /* elements that a row of A skips after each chunk */
-    const real *b, *b_tail;     /* b_tail: the rows of B for the last chunk; NULL: they follow the others */
+    size_t a_stride;
+    size_t a_chunk_gap;         /* elements that the rows of a row-major A skip after each chunk */
+    /* B: b_stride lies between rows, b_panel_stride between panels. */
+    const real *b;
+    const real *b_tail;         /* rows of B for the last chunk, b_tail_stride apart; NULL: they follow the others */
     size_t b_stride, b_tail_stride, b_panel_stride;
-    size_t n_chunks, chunk_depth; /* the sum has n_chunks chunks of chunk_depth terms each, */
-    size_t tail_depth;          /* and one more of tail_depth terms */
+    /* The sum has n_chunks chunks of chunk_depth terms each, and a last one of tail_depth terms. */
+    size_t n_chunks, chunk_depth, tail_depth;
+    /* Sums start from init. A micro-tile's width in panels, times *_panel_stride, leads to the next micro-tile. */
     const real *init;
-    size_t init_stride, init_panel_stride; /* *_panel_stride: from a tile to the next one, for every panel of its width */
+    size_t init_stride, init_panel_stride;
     real *c;
     size_t c_stride, c_panel_stride;
-    real rate;
-    /* Wanted soon, and fetched while tiles compute, a little with each part of the sum: */
-    const real *next_c, *next_a_prev; /* laid out as C; next_a_prev may be NULL */
-    const real *next_a;         /* of rows that lie by columns the end, otherwise PN_PREFETCH_ELEMENTS each; */
-    size_t prefetch_lines_per_chunk; /* lines of A, a_stride apart */
-    size_t prefetch_chunk_stride; /* from the lines of a chunk to those of the next one */
-    const real *next_b;         /* rows of PN_NR numbers, one `next_b_stride` after the other in squares of PN_NR */
+    real rate;                  /* as in a product */
+    /* What is wanted soon is prefetched, a few lines before each chunk. If A is column-major, rows of C and a_prev: */
+    const real *next_c, *next_a_prev; /* of the next micro-tile; next_a_prev may be NULL */
+    /* In any case lines of A, a_stride apart: of one cache line each, or of PN_PREFETCH_ELEMENTS if A is row-major. */
+    const real *next_a;
+    size_t prefetch_lines_per_chunk, prefetch_chunk_stride;
+    /* If A is column-major, rows of the next panel of B: squares of PN_NR rows, next_b_square_stride apart. */
+    const real *next_b;
     size_t next_b_rows, next_b_rows_per_chunk, next_b_stride, next_b_square_stride;
 } FN(microkernel_args);
 
-/* In bursts, between two tiles, these would hold up what the next tile loads first. */
+/* Prefetches a few lines. All at once, between two micro-tiles, they would delay the first loads of the next one. */
 static inline PN_INLINE void FN(prefetch)(size_t chunk, size_t rows, int vectors, int column_major,
                                           const FN(microkernel_args) *args)
 {
@@ -51,7 +60,7 @@ static inline PN_INLINE void FN(prefetch)(size_t chunk, size_t rows, int vectors
     }
 }
 
-/* acc = init. */
+/* The accumulators start from init. */
 static inline PN_INLINE void FN(load_sums)(int rows, int vectors, const FN(microkernel_args) *args,
                                            FN(vec) acc[PN_MR][PN_MAX_VECTORS])
 {
@@ -66,7 +75,7 @@ static inline PN_INLINE void FN(load_sums)(int rows, int vectors, const FN(micro
     }
 }
 
-/* c = acc, or fma(-rate, acc, c). */
+/* C becomes the accumulators, or C + alpha times the accumulators, with alpha = -rate. */
 static inline PN_INLINE void FN(store_sums)(int rows, int vectors, const FN(microkernel_args) *args,
                                             FN(vec) acc[PN_MR][PN_MAX_VECTORS])
 {
@@ -83,13 +92,15 @@ static inline PN_INLINE void FN(store_sums)(int rows, int vectors, const FN(micr
     }
 }
 
+/* All loops over accumulators are unrolled. `rows`, `vectors` and `column_major` are constants when this is inlined. */
 static inline PN_INLINE void FN(microkernel)(int rows, int vectors, int column_major, const FN(microkernel_args) *args)
 {
     FN(vec) acc[PN_MR][PN_MAX_VECTORS];
     FN(load_sums)(rows, vectors, args, acc);
 
     const real *a = args->a, *b = args->b;
-    const real *four_rows[(PN_MR + 3) / 4]; /* of A: machines add 0 to 3 strides while they load */
+    /* Of a row-major A every fourth row has a pointer; the three rows behind it are 1 to 3 strides away. */
+    const real *four_rows[(PN_MR + 3) / 4];
     size_t a_stride = args->a_stride, three_strides = 3 * a_stride;
     size_t b_stride = args->b_stride, b_panel_stride = args->b_panel_stride;
     PN_OPAQUE(three_strides);
@@ -97,7 +108,7 @@ static inline PN_INLINE void FN(microkernel)(int rows, int vectors, int column_m
     for (int i = 0; i < rows && !column_major; i += 4)
         four_rows[i / 4] = a + (size_t)i * a_stride;
     for (size_t chunk = 0; chunk <= args->n_chunks; chunk++) {
-        PN_OPAQUE(args); /* what is needed once a part shall not occupy registers */
+        PN_OPAQUE(args); /* so that what is needed once a chunk is loaded then, and occupies no registers */
         size_t depth = chunk < args->n_chunks ? args->chunk_depth : args->tail_depth;
         if (chunk == args->n_chunks && args->b_tail) {
             b = args->b_tail;
@@ -110,7 +121,7 @@ static inline PN_INLINE void FN(microkernel)(int rows, int vectors, int column_m
             PN_UNROLL
             for (int v = 0; v < vectors; v++) {
                 row[v] = FN(load)(b + (size_t)(v / 2) * b_panel_stride + v % 2 * PN_LANES);
-                if (rows > 1) /* for two or three uses gcc would load it as often */
+                if (rows > 1) /* GCC would load it two or three times, for as many uses */
                     PN_IN_REGISTER(row[v]);
             }
             PN_UNROLL
@@ -119,8 +130,8 @@ static inline PN_INLINE void FN(microkernel)(int rows, int vectors, int column_m
                     PN_OPAQUE(a);
                 else if (i % 4 == 0)
                     PN_OPAQUE(four_rows[i / 4]);
-                size_t steps = i % 4 == 3 ? three_strides : (size_t)(i % 4) * a_stride;
-                FN(vec) factor = FN(broadcast)(column_major ? a[i] : four_rows[i / 4][steps]);
+                size_t strides = i % 4 == 3 ? three_strides : (size_t)(i % 4) * a_stride;
+                FN(vec) factor = FN(broadcast)(column_major ? a[i] : four_rows[i / 4][strides]);
                 PN_UNROLL
                 for (int v = 0; v < vectors; v++)
                     acc[i][v] = FN(vec_fma)(factor, row[v], acc[i][v]);
@@ -139,7 +150,7 @@ static inline PN_INLINE void FN(microkernel)(int rows, int vectors, int column_m
     FN(store_sums)(rows, vectors, args, acc);
 }
 
-/* Rows x vectors that exist as functions: all that fit into the registers and keep enough chains in flight. */
+/* The micro-tiles, rows x vectors, that have a function: see PN_MR, PN_MR_4_VECTORS and PN_MR_8_VECTORS. */
 #define PN_SIX_MICROKERNELS(T, v) T(1, v) T(2, v) T(3, v) T(4, v) T(5, v) T(6, v)
 #if PN_MR == 12
 #define PN_MICROKERNELS(T, v) PN_SIX_MICROKERNELS(T, v) T(7, v) T(8, v) T(9, v) T(10, v) T(11, v) T(12, v)

@@ -1,6 +1,9 @@
-/* Blocks of A and panels of B, copied into the order in which tiles read them. */
+/*
+ * Packing: strips of A and panels of B are copied into the order in which the micro-kernel reads them. Both lie term by
+ * term: a strip has MR numbers of A for each term of the sum, a panel has NR numbers of B.
+ */
 
-/* How many of `depth` rows can be read `width` wide without leaving the array, though they may be narrower. */
+/* How many of `depth` rows can be read `width` wide without reading at or behind `end`, though they may be narrower. */
 static size_t FN(readable_rows)(size_t depth, size_t width, const real *from, size_t stride, const real *end)
 {
     size_t left = (size_t)(end - from);
@@ -11,23 +14,23 @@ static size_t FN(readable_rows)(size_t depth, size_t width, const real *from, si
 }
 
 /*
- * to[p][to_stride] = from[p][step], `width` of each row; the next numbers of `to`, up to whole vectors, are anything: in
- * a narrower `to` they are the beginning of the next row, which comes later.
+ * to[p][to_stride] = from[p][stride], `width` numbers of each row. Whole vectors are stored, and their padding is
+ * unspecified. Rows are written in ascending order, so that to_stride may be less than whole vectors.
  */
 static void FN(pack)(size_t depth, size_t width, const real *from, size_t stride, const real *end, real *to,
                      size_t to_stride)
 {
     size_t vectors = FN(ceil_div)(width, PN_LANES);
-    size_t fast = FN(readable_rows)(depth, vectors * PN_LANES, from, stride, end);
-    for (size_t p = 0; p < fast; p++)
+    size_t readable = FN(readable_rows)(depth, vectors * PN_LANES, from, stride, end);
+    for (size_t p = 0; p < readable; p++)
         for (size_t v = 0; v < vectors; v++)
             FN(store)(to + p * to_stride + v * PN_LANES, FN(load)(from + p * stride + v * PN_LANES));
-    for (size_t p = fast; p < depth; p++)
+    for (size_t p = readable; p < depth; p++)
         for (size_t j = 0; j < vectors * PN_LANES; j++)
             to[p * to_stride + j] = j < width ? from[p * stride + j] : 0;
 }
 
-/* pack_transposed for rows shorter than a vector, of which each is read as the end of one. */
+/* pack_transposed for rows that are shorter than a vector: each is loaded as the end of one. */
 static void FN(pack_short_rows)(size_t depth, size_t width, const real *from, size_t stride, real *to, size_t to_stride)
 {
     for (size_t r = FN(round_up)(width, PN_LANES); r > 0;) {
@@ -38,7 +41,7 @@ static void FN(pack_short_rows)(size_t depth, size_t width, const real *from, si
             size_t begin = FN(min)(r + l, width - 1) * stride;
             if (begin + depth >= PN_LANES)
                 block[l] = FN(load)(from + begin + depth - PN_LANES);
-            else { /* of the first rows, before which there may be nothing */
+            else { /* one of the first rows: nothing may be read before them */
                 real row[PN_LANES] = {0};
                 memcpy(row + PN_LANES - depth, from + begin, depth * sizeof(real));
                 block[l] = FN(load)(row);
@@ -52,7 +55,10 @@ static void FN(pack_short_rows)(size_t depth, size_t width, const real *from, si
     }
 }
 
-/* to[p][to_stride] = from[][step] transposed; likewise, so that the last vectors of rows come first. */
+/*
+ * to[p][to_stride] = from[r][stride] transposed, for r < width and p < depth. Padding is unspecified. The vectors of a
+ * row are written from right to left, so that to_stride may be less than whole vectors.
+ */
 static void FN(pack_transposed)(size_t depth, size_t width, const real *from, size_t stride, real *to, size_t to_stride)
 {
     size_t padded = FN(round_up)(width, PN_LANES);
@@ -86,7 +92,7 @@ static void FN(pack_transposed)(size_t depth, size_t width, const real *from, si
     }
 }
 
-/* Rows i... of A as a panel by columns. */
+/* Packs the rows i... of A, and of them the terms p..., into a strip. */
 static void FN(pack_a)(const FN(matrix) *a, size_t i, size_t rows, size_t p, size_t depth, real *to, size_t to_stride)
 {
     if (a->column_major)
@@ -95,7 +101,7 @@ static void FN(pack_a)(const FN(matrix) *a, size_t i, size_t rows, size_t p, siz
         FN(pack_transposed)(depth, rows, a->data + i * a->stride + p, a->stride, to, to_stride);
 }
 
-/* Columns j... of B as a panel by rows, two vectors wide. */
+/* Packs the columns j... of B, and of them the terms p..., into a panel. */
 static void FN(pack_b)(const FN(matrix) *b, size_t p, size_t depth, size_t j, size_t columns, real *to)
 {
     if (b->column_major && b->panel_stride != PN_NR)

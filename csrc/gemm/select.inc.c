@@ -1,8 +1,11 @@
-/* Which path a product takes. */
+/* The path that a product takes. */
 
 static void FN(update_by_blocks)(const FN(product) *s, const FN(c_range) *range, real *scratch);
 
-/* Chooses the way, by what was measured. room: elements of scratch, at least half of PN_SCRATCH_ELEMENTS. */
+/*
+ * Selects packing and the size of blocks from measured crossovers, and computes a range of C. `room` is the size of the
+ * scratch memory, in elements: at least half of PN_SCRATCH_ELEMENTS.
+ */
 static void FN(multiply_range)(const FN(product) *s, const FN(c_range) *range, real *scratch, size_t room)
 {
     if (s->transposed) {
@@ -54,7 +57,10 @@ static void FN(multiply_range)(const FN(product) *s, const FN(c_range) *range, r
     }
 }
 
-/* c -= rate * sum where the sum takes several blocks: those of a part of C meet in half of the scratch memory. */
+/*
+ * C = beta C + alpha A B where sums are taken in blocks: C itself cannot hold them meanwhile, so that they rest in one
+ * half of the scratch memory, for a part of C at a time.
+ */
 static void FN(update_by_blocks)(const FN(product) *s, const FN(c_range) *range, real *scratch)
 {
     FN(product) sums = *s;
@@ -62,19 +68,20 @@ static void FN(update_by_blocks)(const FN(product) *s, const FN(c_range) *range,
     sums.c = scratch;
     sums.c_panel_stride = PN_NR;
     size_t columns = FN(round_up)(FN(balanced_chunk)(range->columns, PN_NARROW_N), PN_NR);
-    sums.c_stride = (columns / PN_NR | 1) * PN_NR; /* odd, as rows would else share cache lines */
+    sums.c_stride = (columns / PN_NR | 1) * PN_NR; /* an odd number of panels, or rows would share cache sets */
     size_t max_rows = (PN_SCRATCH_ELEMENTS / 2 - 64) / sums.c_stride / PN_MR * PN_MR;
     size_t rows = FN(round_up)(FN(balanced_chunk)(range->rows, max_rows), PN_MR);
-    real *rest = scratch + FN(round_up)(rows * sums.c_stride, 64);
+    real *rest_of_scratch = scratch + FN(round_up)(rows * sums.c_stride, 64);
     for (size_t i = 0; i < range->rows; i += rows)
         for (size_t j = 0; j < range->columns; j += columns) {
             FN(c_range) block = {0, FN(min)(range->rows - i, rows), 0, FN(min)(range->columns - j, columns)};
             sums.a.data = s->a.data + (range->i + i) * (s->a.column_major ? 1 : s->a.stride);
             sums.b.data = s->b.data + (range->j + j) * (s->b.column_major ? s->b.stride : 1);
-            FN(multiply_range)(&sums, &block, rest, (size_t)(scratch + PN_SCRATCH_ELEMENTS - rest));
+            FN(multiply_range)(&sums, &block, rest_of_scratch,
+                               (size_t)(scratch + PN_SCRATCH_ELEMENTS - rest_of_scratch));
             for (size_t r = 0; r < block.rows; r++)
                 for (size_t l = 0; l < block.columns; l += PN_NR)
                     FN(store_or_update)(s->rate, FN(min)(PN_NR, block.columns - l), sums.c + r * sums.c_stride + l,
-                            FN(c_at)(s, range->i + i + r, range->j + j + l));
+                                        FN(c_at)(s, range->i + i + r, range->j + j + l));
         }
 }

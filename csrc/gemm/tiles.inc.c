@@ -1,22 +1,28 @@
-/* Tiles side by side, and what becomes of their sums: the loops below are made of these. */
+/*
+ * Rows of micro-tiles: micro-kernels side by side along N, the edge of C where a micro-tile is cut off, and the
+ * epilogue. The loops of all paths are made of these.
+ */
 
-/* Rows of the next tile: the last two share what is left, as a tile of few rows keeps too few chains in flight. */
+/*
+ * Rows of the next micro-tile, where `left` rows are left. The last two micro-tiles share their rows evenly, as one of
+ * few rows keeps too few chains of multiply-adds in flight.
+ */
 static inline PN_INLINE size_t FN(tile_rows)(size_t left, size_t mr)
 {
     return left <= mr ? left : left < 2 * mr ? (left + 1) / 2 : mr;
 }
 
-/* log2 of the vectors of the tile for so many rows where so many columns are left. */
+/* log2 of the number of vectors that a micro-tile of `rows` rows is wide, where `columns` columns are left. */
 static inline PN_INLINE int FN(tile_log_vectors)(size_t rows, size_t columns)
 {
-    int widest = rows <= (PN_MR == 12 ? 2 : 1) ? 3 : rows <= (PN_MR == 12 ? 4 : 2) ? 2 : 1;
+    int widest = rows <= PN_MR_8_VECTORS ? 3 : rows <= PN_MR_4_VECTORS ? 2 : 1;
     int log_vectors = 0;
     while (log_vectors < widest && columns > (size_t)PN_LANES << log_vectors)
         log_vectors++;
     return log_vectors;
 }
 
-/* c = sum or fma(-rate, sum, c) for part of a row; sum[] is readable up to whole vectors. */
+/* c[n] = sum[n], or fma(-rate, sum, c) if rate > 0. sum[] is readable up to whole vectors. */
 static inline PN_INLINE void FN(store_or_update)(real rate, size_t n, const real *sum, real *c)
 {
     if (rate > 0)
@@ -31,27 +37,31 @@ static inline PN_INLINE void FN(store_or_update)(real rate, size_t n, const real
         FN(copy_some)(n, sum, c);
 }
 
-/* Tiles side by side: c[rows] from init[rows], as they stand in the job, which goes on by them. */
+/* Runs n_tiles micro-kernels along N, and advances init, B and C by them. */
 static inline PN_INLINE void FN(run_microkernels)(FN(microkernel_args) *args, size_t rows, size_t n_tiles,
                                                   int log_vectors, int column_major)
 {
-    void (*tile)(const FN(microkernel_args) *) = FN(microkernels)[column_major][log_vectors][rows - 1];
+    void (*microkernel)(const FN(microkernel_args) *) = FN(microkernels)[column_major][log_vectors][rows - 1];
     size_t panels = FN(ceil_div)((size_t)PN_LANES << log_vectors, PN_NR);
-    args->next_c = args->c; /* which is near in any case */
+    args->next_c = args->c; /* prefetching what is in the cache costs next to nothing */
     for (; n_tiles > 0; n_tiles--) {
-        tile(args);
+        microkernel(args);
         args->init += panels * args->init_panel_stride;
         args->b += panels * args->b_panel_stride;
         args->c += panels * args->c_panel_stride;
     }
 }
 
-/* The same for a sum of `depth` terms, for all `columns` of C or, where they are less than a tile, the last few. */
+/*
+ * Runs the micro-kernels of one row of micro-tiles over `depth` terms. `columns` is a multiple of a micro-tile's width,
+ * or less than one width. In the second case the last rows of B are copied, if to read them as wide as a micro-tile
+ * would go beyond the end of B.
+ */
 static void FN(run_tile_row)(FN(microkernel_args) *args, size_t rows, size_t columns, int log_vectors, size_t depth,
                              const FN(operand) *a, const FN(operand) *b)
 {
     size_t width = (size_t)PN_LANES << log_vectors;
-    real rest[PN_MAX_VECTORS * PN_LANES + PN_LANES * PN_LANES];
+    real b_tail[PN_MAX_VECTORS * PN_LANES + PN_LANES * PN_LANES];
     args->a = a->data;
     args->a_stride = a->stride;
     args->b = b->data;
@@ -67,17 +77,20 @@ static void FN(run_tile_row)(FN(microkernel_args) *args, size_t rows, size_t col
         args->n_chunks = 1;
         args->chunk_depth = FN(readable_rows)(depth, width, b->data, b->stride, b->end);
         args->tail_depth = depth - args->chunk_depth;
-        args->b_tail = rest;
+        args->b_tail = b_tail;
         args->b_tail_stride = width;
-        FN(copy_rows_padded)(args->tail_depth, columns, width, b->data + args->chunk_depth * b->stride, b->stride, rest,
-                             width);
+        FN(copy_rows_padded)(args->tail_depth, columns, width, b->data + args->chunk_depth * b->stride, b->stride,
+                             b_tail, width);
     }
     FN(run_microkernels)(args, rows, FN(ceil_div)(columns, width), log_vectors, a->column_major);
 }
 
 static const real FN(zeros)[PN_MAX_VECTORS * PN_LANES];
 
-/* A tile of C[i...][j...], whose sums have come to the term p; `job` is all 0 before. */
+/*
+ * Sets what *args says of C from C[i][j] on. Sums start from the bias if p is 0; otherwise the terms before p are
+ * already in C. The other members must be 0 before.
+ */
 static inline PN_INLINE void FN(set_c)(const FN(product) *s, size_t i, size_t j, size_t p, FN(microkernel_args) *args)
 {
     args->c = FN(c_at)(s, i, j);
@@ -89,7 +102,10 @@ static inline PN_INLINE void FN(set_c)(const FN(product) *s, size_t i, size_t j,
     args->init_panel_stride = p > 0 ? s->c_panel_stride : s->bias ? PN_NR : 0;
 }
 
-/* The terms p... of the sums in C[i...][j...]: `columns` are whole tiles, or less than one. */
+/*
+ * Adds the terms from p on, `depth` of them, to the sums in C[i...][j...]. `columns` are whole micro-tiles, or less
+ * than one, which is computed in a buffer then.
+ */
 static void FN(accumulate)(const FN(product) *s, size_t i, size_t rows, size_t j, size_t columns, int log_vectors,
                            size_t p, size_t depth, const FN(operand) *a, const FN(operand) *b)
 {
@@ -112,14 +128,14 @@ static void FN(accumulate)(const FN(product) *s, size_t i, size_t rows, size_t j
     args.c_stride = width;
     FN(run_tile_row)(&args, rows, columns, log_vectors, depth, a, b);
     size_t r = 0;
-    if (columns == s->c_stride) /* what a whole vector writes into the next row is overwritten by it */
+    if (columns == s->c_stride) /* rows are stored in ascending order: each overwrites what spilt over from the last */
         for (; r * columns + width <= rows * columns; r++)
             for (size_t l = 0; l < width; l += PN_LANES)
                 FN(store)(c + r * columns + l, FN(load)(edge + r * width + l));
     FN(copy_rows)(rows - r, columns, edge + r * width, width, c + r * s->c_stride, s->c_stride);
 }
 
-/* What follows the sum, for a part of C that is still in the cache. */
+/* The epilogue: applies the activation, or the derivative, to finished sums that are still in the cache. */
 static void FN(epilogue)(const FN(product) *s, size_t i, size_t rows, size_t j, size_t columns)
 {
     if (s->f == PN_IDENTITY)

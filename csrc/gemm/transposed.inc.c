@@ -1,6 +1,12 @@
-/* Products whose C lies transposed. */
+/*
+ * Products whose C lies transposed, because C has few columns, or few rows that A and B would have to be transposed
+ * for. The lanes of a vector then run along the rows of a batch.
+ */
 
-/* c[j...][i...] = edge[rows][columns] transposed; all of c[][i...] before i_end is still to come. */
+/*
+ * store_or_update for edge[rows][width] transposed, into c[j...][i...]. The elements c[][i...i_end) that follow are not
+ * final: full-vector stores may overwrite them.
+ */
 static void FN(store_or_update_transposed)(const FN(product) *s, size_t i, size_t rows, size_t i_end, size_t j,
                                            size_t columns, const real *edge, size_t width)
 {
@@ -8,14 +14,14 @@ static void FN(store_or_update_transposed)(const FN(product) *s, size_t i, size_
         for (size_t l = 0; l < columns; l += PN_LANES) {
             FN(vec) block[PN_LANES];
             PN_UNROLL
-            for (size_t q = 0; q < PN_LANES; q++) /* no stray numbers: those below normal ones stall arithmetic */
+            for (size_t q = 0; q < PN_LANES; q++) /* zero-filled, as arithmetic with stray subnormals is slow */
                 block[q] = r + q < rows ? FN(load)(edge + (r + q) * width + l) : (FN(vec)){0};
             FN(transpose)(block);
             real *c = s->c + (j + l) * s->c_stride + i + r;
             size_t some = FN(min)(rows - r, PN_LANES), count = FN(min)(columns - l, PN_LANES), whole = 0;
             if (some == PN_LANES || (s->rate == 0 && i + r + PN_LANES <= i_end))
                 whole = count;
-            else if (some == s->c_stride) { /* what a whole vector writes into the next row is overwritten by it */
+            else if (some == s->c_stride) { /* ascending rows: each overwrites what spilt over from the last */
                 size_t reach = s->rate > 0 ? count : columns - l;
                 while (whole < count && whole * some + PN_LANES <= reach * some)
                     whole++;
@@ -41,7 +47,7 @@ static void FN(store_or_update_transposed)(const FN(product) *s, size_t i, size_
         }
 }
 
-/* to[rows][width] = from[rows] in every column; whole vectors. */
+/* to[r][l] = from[r] for all l < width, in whole vectors. */
 static void FN(broadcast_rows)(size_t rows, size_t width, const real *from, real *to)
 {
     for (size_t r = 0; r < rows; r++)
@@ -49,10 +55,7 @@ static void FN(broadcast_rows)(size_t rows, size_t width, const real *from, real
             FN(store)(to + r * width + l, FN(broadcast)(from[r]));
 }
 
-/*
- * The same product where C lies transposed: C[m][n] is c[n][c_stride], and bias[m]. A is used as it lies; B is packed, as
- * many columns at a time as a tile has, unless its rows are contiguous.
- */
+/* A is read where it lies. A column-major B is packed, as many columns at a time as a micro-tile has. */
 static void FN(multiply_transposed)(const FN(product) *s, const FN(c_range) *range, real *panels)
 {
     size_t i_end = range->i + range->rows, j_end = range->j + range->columns;

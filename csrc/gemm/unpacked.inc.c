@@ -1,23 +1,23 @@
-/* Products of which A or B, or both, are read where they lie. */
+/* Products of which A or B, or both, are read where they lie in memory. */
 
-/* The whole vectors of a row of sums of a single term. */
-static inline PN_INLINE void FN(rank1_row)(const int has_bias, const int descend, size_t columns, FN(vec) factor,
+/* A row of a rank-1 product, as far as it consists of whole vectors. */
+static inline PN_INLINE void FN(rank1_row)(const int has_bias, const int update, size_t columns, FN(vec) factor,
                                            const real *b, const real *bias, FN(vec) minus_rate, real *c)
 {
     for (size_t j = 0; j + PN_LANES <= columns; j += PN_LANES) {
         FN(vec) sum = FN(vec_fma)(factor, FN(load)(b + j), has_bias ? FN(load)(bias + j) : (FN(vec)){0});
-        FN(store)(c + j, descend ? FN(vec_fma)(minus_rate, sum, FN(load)(c + j)) : sum);
+        FN(store)(c + j, update ? FN(vec_fma)(minus_rate, sum, FN(load)(c + j)) : sum);
     }
 }
 
-/* Sums of a single term, as behind a layer with one output: a row of B, times one number of A for each row of C. */
+/* The rank-1 product, k = 1, as for a layer with one output: C = init + a b^T. */
 static void FN(multiply_rank1)(const FN(product) *s, const FN(c_range) *range)
 {
-    size_t columns = range->columns, whole = columns / PN_LANES * PN_LANES, rest = columns - whole;
+    size_t columns = range->columns, whole = columns / PN_LANES * PN_LANES, tail = columns - whole;
     const real *a = s->a.data, *b = s->b.data + range->j, *bias = s->bias ? s->bias + range->j : NULL;
     FN(vec) minus_rate = FN(broadcast)(-s->rate);
-    FN(vec) last_b = FN(load_some)(rest, b + whole);
-    FN(vec) last_bias = FN(load_some)(bias ? rest : 0, bias ? bias + whole : b);
+    FN(vec) last_b = FN(load_some)(tail, b + whole);
+    FN(vec) last_bias = FN(load_some)(bias ? tail : 0, bias ? bias + whole : b);
     real last[PN_LANES];
     for (size_t i = range->i; i < range->i + range->rows; i++) {
         real *c = FN(c_at)(s, i, 0) + range->j;
@@ -28,15 +28,15 @@ static void FN(multiply_rank1)(const FN(product) *s, const FN(c_range) *range)
             FN(rank1_row)(0, 1, columns, factor, b, NULL, minus_rate, c);
         else
             FN(rank1_row)(0, 0, columns, factor, b, NULL, minus_rate, c);
-        if (rest > 0) {
+        if (tail > 0) {
             FN(store)(last, FN(vec_fma)(factor, last_b, last_bias));
-            FN(store_or_update)(s->rate, rest, last, c + whole);
+            FN(store_or_update)(s->rate, tail, last, c + whole);
         }
     }
     FN(epilogue)(s, range->i, range->rows, range->j, columns);
 }
 
-/* The terms p... of the sums of a row, `terms` at a time: as many rows of B pass by from their first to their last. */
+/* c[columns] += a[0] b[0] + a[1] b[1] + ..., an axpy unrolled over `terms` rows of B. */
 static inline PN_INLINE void FN(axpy_rows)(const int terms, size_t columns, const real *a, const real *b, size_t stride,
                                            real *c)
 {
@@ -53,7 +53,10 @@ static inline PN_INLINE void FN(axpy_rows)(const int terms, size_t columns, cons
             c[j] = FN(fma)(a[q], b[(size_t)q * stride + j], c[j]);
 }
 
-/* A single row, and a B that comes from far away: machines fetch ahead of what they read from end to end. */
+/*
+ * A single row of C, and a B that is larger than the caches. B is read row by row, as hardware prefetchers follow that,
+ * and C stays in the cache.
+ */
 static void FN(multiply_streaming)(const FN(product) *s, const FN(c_range) *range)
 {
     real *c = FN(c_at)(s, range->i, 0) + range->j;
@@ -71,8 +74,8 @@ static void FN(multiply_streaming)(const FN(product) *s, const FN(c_range) *rang
 }
 
 /*
- * Tiles of whole panels side by side. Between them they fetch the `next_rows` rows of A after their own, and each the
- * C of the next one.
+ * run_microkernels for micro-tiles that are a panel wide. They prefetch the next_rows rows of A that follow, in equal
+ * shares, and each prefetches C for the next micro-tile.
  */
 static void FN(run_prefetching_microkernels)(FN(microkernel_args) *args, size_t rows, size_t n_tiles, int column_major,
                                              size_t depth, size_t next_rows)
@@ -99,13 +102,13 @@ static void FN(run_prefetching_microkernels)(FN(microkernel_args) *args, size_t 
     args->tail_depth = depth;
 }
 
-/* Whether A is so large that it comes from beyond the nearer caches. */
+/* Whether A comes from beyond the second-level cache. */
 static inline PN_INLINE int FN(a_exceeds_cache)(const FN(product) *s, const FN(c_range) *range)
 {
-    return range->rows * s->k * sizeof(real) >= PN_PREFETCH_A_BYTES;
+    return range->rows * s->k * sizeof(real) >= PN_CACHED_A_BYTES;
 }
 
-/* The terms p... of the sums in columns j to `columns` of a block of C that begins with the column j_block. */
+/* accumulate for the columns from j on, of the `columns` columns of C that begin with column j_block. */
 static void FN(accumulate_columns)(const FN(product) *s, size_t i, size_t rows, size_t j_block, size_t j,
                                    size_t columns, size_t p, size_t depth, const FN(operand) *a,
                                    const FN(operand) *block_b)
@@ -115,7 +118,7 @@ static void FN(accumulate_columns)(const FN(product) *s, size_t i, size_t rows, 
         if (s->c_panel_stride == PN_NR)
             log_vectors = FN(tile_log_vectors)(rows, columns - j);
         if (FN(is_prepacked)(&s->b) && (size_t)PN_LANES << log_vectors > FN(round_up)(columns - j, PN_NR))
-            log_vectors--; /* behind the last panel there is nothing to read */
+            log_vectors--; /* nothing may be read behind the last panel */
         size_t width = (size_t)PN_LANES << log_vectors;
         some = columns - j < width ? columns - j : (columns - j) & ~(width - 1);
         FN(operand) b = *block_b;
@@ -124,28 +127,30 @@ static void FN(accumulate_columns)(const FN(product) *s, size_t i, size_t rows, 
     }
 }
 
-/* A is used as it lies, or packed in strips; B too, or packed by blocks. For few rows, few columns, or a small B. */
-static void FN(multiply_unpacked)(const FN(product) *s, const FN(c_range) *range, int pack_strips, int pack, size_t kc,
-                                  real *panels)
+/*
+ * For few rows, few columns, or a small B. With pack_strips, each strip of A is packed before it is used; with
+ * pack_blocks, B is packed by blocks of KC x NC.
+ */
+static void FN(multiply_unpacked)(const FN(product) *s, const FN(c_range) *range, int pack_strips, int pack_blocks,
+                                  size_t kc, real *panels)
 {
     size_t i_end = range->i + range->rows, j_end = range->j + range->columns;
-    size_t nc = pack ? FN(balanced_chunk)(range->columns, PN_NC) : range->columns;
+    size_t nc = pack_blocks ? FN(balanced_chunk)(range->columns, PN_NC) : range->columns;
     nc = FN(round_up)(nc, PN_NR);
     size_t mr = FN(balanced_chunk)(range->rows, PN_MR);
-    int fetch = !pack_strips && FN(a_exceeds_cache)(s, range);
-    real *strip = panels + (pack ? nc * kc : 0);
+    int prefetch = !pack_strips && FN(a_exceeds_cache)(s, range);
+    real *strip = panels + (pack_blocks ? nc * kc : 0);
     for (size_t j_block = range->j; j_block < j_end; j_block += nc) {
         size_t columns = FN(min)(nc, j_end - j_block);
         for (size_t p = 0; p < s->k; p += kc) {
             size_t depth = FN(min)(kc, s->k - p), panel = depth * PN_NR;
-            if (pack)
+            if (pack_blocks)
                 for (size_t j = 0; j < columns; j += PN_NR)
-                    FN(pack_b)(&s->b, p, depth, j_block + j, FN(min)(PN_NR, columns - j),
-                               panels + j * depth);
+                    FN(pack_b)(&s->b, p, depth, j_block + j, FN(min)(PN_NR, columns - j), panels + j * depth);
             FN(operand) first_b = FN(operand_of_b)(&s->b, p, j_block);
-            if (pack)
+            if (pack_blocks)
                 first_b = (FN(operand)){panels, PN_NR, panel, 0, NULL};
-            FN(microkernel_args) args = {0}; /* of whole panels: its rows differ little */
+            FN(microkernel_args) args = {0}; /* of the whole panels, for all rows */
             FN(set_c)(s, range->i, j_block, p, &args);
             const real *init = args.init;
             args.a_stride = s->a.stride;
@@ -168,9 +173,9 @@ static void FN(multiply_unpacked)(const FN(product) *s, const FN(c_range) *range
                     args.c = FN(c_at)(s, i, j_block);
                     args.init = p > 0 ? args.c : init;
                     size_t n_tiles = columns / PN_NR;
-                    if (fetch)
+                    if (prefetch)
                         FN(run_prefetching_microkernels)(&args, rows, n_tiles, a.column_major, depth,
-                                               FN(tile_rows)(i_end - i - rows, mr));
+                                                         FN(tile_rows)(i_end - i - rows, mr));
                     else
                         FN(run_microkernels)(&args, rows, n_tiles, 1, a.column_major);
                     j = n_tiles * PN_NR;

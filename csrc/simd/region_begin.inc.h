@@ -1,6 +1,6 @@
 /*
- * Opens a region of kernels: whatever flags the file is compiled with, contraction is off (a multiply-add is fused
- * where fma is written and nowhere else) and the optimiser may vectorise. None of it changes a result.
+ * Opens a region of kernels. Whatever flags the file is compiled with, contraction is off in it, so that a multiply-add
+ * is fused where fma is written and nowhere else, and loops may be vectorised. None of this changes a result.
  */
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF

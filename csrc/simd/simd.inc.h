@@ -1,7 +1,7 @@
 /*
- * The room of vector registers, for the instruction set and dtype being compiled. Defined beforehand are `real`,
- * REAL_IS_DOUBLE, FN, PN_VECTOR_BYTES, PN_HAVE_FMA, and from kernels.h PN_JOIN and PN_HAVE_X86_ISAS; nothing else of
- * this library is used here.
+ * The room of vector registers, for the instruction set and the dtype that are being compiled. It includes nothing of
+ * this library. These must be defined before: real, REAL_IS_DOUBLE, FN, PN_VECTOR_BYTES, PN_HAVE_FMA, and of kernels.h
+ * PN_JOIN and PN_HAVE_X86_ISAS.
  */
 #include "vector.inc.h"
 #include "copy.inc.h"

@@ -1,6 +1,9 @@
-/* Transposes PN_LANES vectors in registers. */
+/* The transpose of PN_LANES vectors, in registers. */
 
-/* What mix mixes, in chunks of 16 bytes; second is 0 or 1, and c where a chunk begins. */
+/*
+ * Initialisers of vectors, for mix: a vector consists of chunks of 16 bytes, c is the first lane of a chunk, and
+ * `second` is 0 or 1.
+ */
 #define PN_CHUNK (16 / (4 + 4 * REAL_IS_DOUBLE))
 #if REAL_IS_DOUBLE
 #define PN_CHUNK_HALVES(second, c) a[(c) + (second)], b[(c) + (second)]
@@ -23,8 +26,8 @@
 #endif
 
 /*
- * Of each chunk of a and b the first or the second half, interleaved; or the even or the odd chunks of a, then of b.
- * Machines are faster at these than at interleaving whole registers.
+ * Either the first or the second halves of the chunks of a and b, interleaved; or the even or the odd chunks of a and
+ * then those of b. Machines have single, fast instructions for both, and none for interleaving whole registers.
  */
 static inline PN_INLINE FN(vec) FN(mix)(FN(vec) a, FN(vec) b, int second, int chunks)
 {
@@ -36,32 +39,35 @@ static inline PN_INLINE FN(vec) FN(mix)(FN(vec) a, FN(vec) b, int second, int ch
     return second ? (FN(vec)){PN_ALL_HALVES(1)} : (FN(vec)){PN_ALL_HALVES(0)};
 }
 
-/* The row in place i of what is being transposed, and so, as the places turn out, the column in it afterwards. */
+/*
+ * The row that stands in slot i before the transpose. The order of slots is such that the column with this number
+ * stands in slot i afterwards.
+ */
 static inline PN_INLINE int FN(row_in_slot)(int i)
 {
     const int chunks = PN_LANES / PN_CHUNK;
     return (chunks == 4 ? i % 2 * 2 + i / 2 % 2 : i % chunks) * PN_CHUNK + i / chunks;
 }
 
-/* rows[l][c] becomes rows[c][l]: every round mixes the upper half of the places with the lower half. */
+/* rows[l][c] becomes rows[c][l]: every round mixes the first half of the slots with the second half. */
 static inline PN_INLINE void FN(transpose)(FN(vec) rows[PN_LANES])
 {
-    FN(vec) place[PN_LANES], mixed[PN_LANES];
+    FN(vec) slot[PN_LANES], mixed[PN_LANES];
     PN_UNROLL
     for (int i = 0; i < PN_LANES; i++)
-        place[i] = rows[FN(row_in_slot)(i)];
+        slot[i] = rows[FN(row_in_slot)(i)];
     PN_UNROLL
     for (int round = 1; round < PN_LANES; round *= 2) {
         PN_UNROLL
         for (int i = 0; i < PN_LANES; i++)
-            mixed[i] = FN(mix)(place[i / 2], place[i / 2 + PN_LANES / 2], i % 2, round >= PN_CHUNK);
+            mixed[i] = FN(mix)(slot[i / 2], slot[i / 2 + PN_LANES / 2], i % 2, round >= PN_CHUNK);
         PN_UNROLL
         for (int i = 0; i < PN_LANES; i++)
-            place[i] = mixed[i];
+            slot[i] = mixed[i];
     }
     PN_UNROLL
     for (int i = 0; i < PN_LANES; i++)
-        rows[FN(row_in_slot)(i)] = place[i];
+        rows[FN(row_in_slot)(i)] = slot[i];
 }
 
 #undef PN_CHUNK

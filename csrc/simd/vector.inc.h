@@ -6,7 +6,10 @@
 
 #define PN_INLINE __attribute__((always_inline))
 
-/* Before a loop that gives element i of its outputs from element i of its inputs: in place, too, it may vectorise. */
+/*
+ * Stands before a loop that computes element i of its outputs from element i of its inputs. It may be vectorised even
+ * if an output is an input.
+ */
 #if defined(__clang__)
 #define PN_ELEMENTWISE _Pragma("clang loop vectorize(assume_safety)")
 #else
@@ -14,8 +17,8 @@
 #endif
 
 /*
- * Stands before a loop of at most 16 rounds, known when compiling, whose index must become a constant to be fast. The
- * sanitizers' checks, unrolled as well, would take minutes to compile.
+ * Stands before a loop of at most 16 iterations, known at compile time, whose index must become a constant. With
+ * AddressSanitizer nothing is unrolled, as its checks would take minutes to compile.
  */
 #if defined(__SANITIZE_ADDRESS__)
 #define PN_UNROLL _Pragma("GCC unroll 1")
@@ -27,7 +30,7 @@
 #define PN_UNROLL
 #endif
 
-/* After this a vector that was loaded is in a register, from where all uses take it. */
+/* Keeps a loaded vector in a register. Compilers would otherwise load it again for each use. */
 #if PN_HAVE_X86_ISAS
 #define PN_IN_REGISTER(vector) __asm__("" : "+v"(vector))
 #elif defined(__aarch64__)
@@ -37,8 +40,8 @@
 #endif
 
 /*
- * Of pointers that differ by multiples of a step gcc keeps each in a register, and most of these in memory; it loads
- * the numbers of a column as one vector, which it then takes apart with permutations. After this it knows nothing.
+ * Hides a value from GCC's optimisers. They would keep each of several pointers that are a stride apart in a register,
+ * and spill most of these to memory; and they would load the numbers of a column as one vector and take it apart again.
  */
 #define PN_OPAQUE(value) __asm__("" : "+r"(value))
 
@@ -46,8 +49,8 @@ typedef real FN(vec) __attribute__((vector_size(PN_VECTOR_BYTES)));
 typedef real FN(vec_anywhere) __attribute__((vector_size(PN_VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 
 /*
- * PN_INTRINSIC(add)(a, b) is _mm512_add_ps(a, b), or what else suits the register. For what a loop over lanes would say
- * as well: compilers make one instruction of it, but now and then, in the midst of a large function, many.
+ * PN_INTRINSIC(add)(a, b) is _mm512_add_ps(a, b), or its like for the register and the dtype at hand. Intrinsics stand
+ * where compilers sometimes fail to vectorise the equivalent loop over lanes.
  */
 #if PN_HAVE_X86_ISAS
 #define PN_INTRINSIC(name) PN_JOIN(PN_MM, name, PN_PS)
@@ -69,7 +72,10 @@ static inline PN_INLINE FN(vec) FN(load)(const real *from) { return *(const FN(v
 static inline PN_INLINE void FN(store)(real *to, FN(vec) value) { *(FN(vec_anywhere) *)to = value; }
 static inline PN_INLINE FN(vec) FN(broadcast)(real value) { return value - (FN(vec)){0}; }
 
-/* from[n], n <= PN_LANES, and zeros: not by way of memory, as reading what was written in parts would wait for it. */
+/*
+ * from[n], n <= PN_LANES, and zeros. This goes by no buffer in memory: to read as a whole what was written in parts
+ * would stall.
+ */
 static inline PN_INLINE FN(vec) FN(load_some)(size_t n, const real *from)
 {
 #if defined(PN_INTRINSIC) && PN_VECTOR_BYTES == 64
@@ -86,7 +92,7 @@ static inline PN_INLINE FN(vec) FN(load_some)(size_t n, const real *from)
 #endif
 }
 
-/* a * b + c, rounded once wherever the machine can. The one place that decides what a multiply-add is. */
+/* a * b + c, rounded once if PN_HAVE_FMA. Nothing else decides what a multiply-add is. */
 static inline PN_INLINE real FN(fma)(real a, real b, real c)
 {
 #if PN_HAVE_FMA
@@ -113,7 +119,7 @@ static inline PN_INLINE FN(vec) FN(vec_fma)(FN(vec) a, FN(vec) b, FN(vec) c)
 #endif
 }
 
-/* For bit operations, and signed for masks and builtins. */
+/* Integer vectors: unsigned for operations on bits, signed for masks. */
 #if REAL_IS_DOUBLE
 typedef uint64_t FN(vec_bits) __attribute__((vector_size(PN_VECTOR_BYTES)));
 typedef int64_t FN(vec_signed) __attribute__((vector_size(PN_VECTOR_BYTES)));
@@ -122,10 +128,10 @@ typedef uint32_t FN(vec_bits) __attribute__((vector_size(PN_VECTOR_BYTES)));
 typedef int32_t FN(vec_signed) __attribute__((vector_size(PN_VECTOR_BYTES)));
 #endif
 
-/* a[l] where mask[l] is -1, b[l] where it is 0. */
+/* mask[l] ? a[l] : b[l], where mask[l] is -1 or 0. */
 static inline PN_INLINE FN(vec) FN(choose)(FN(vec_signed) mask, FN(vec) a, FN(vec) b)
 {
-#if PN_VECTOR_BYTES == 64 && !defined(__clang__) /* gcc does not see a choice in bit operations there, clang in lanes */
+#if PN_VECTOR_BYTES == 64 && !defined(__clang__) /* GCC does not recognise the bit operations, Clang not the loop */
     FN(vec) r;
     for (int l = 0; l < PN_LANES; l++)
         r[l] = mask[l] ? a[l] : b[l];
@@ -162,13 +168,13 @@ static inline PN_INLINE FN(vec) FN(vec_max)(FN(vec) a, FN(vec) b)
 }
 
 #if REAL_IS_DOUBLE
-/* The two 32-bit halves of numbers. Without AVX-512 registers can be permuted by them alone. */
+/* The 32-bit halves of doubles. AVX2 permutes a register by these only. */
 typedef int32_t FN(vec_halves) __attribute__((vector_size(PN_VECTOR_BYTES)));
 #endif
 
 /*
- * table[index[l]] in lane l, for indices below 8; of doubles, index modulo 8. As many numbers must be readable there as
- * the register has lanes, and 8.
+ * table[index[l]] in lane l. Indices are less than 8; those of doubles are taken modulo 8. The table must be readable
+ * for 8 numbers, and for as many as a register has lanes.
  */
 static inline PN_INLINE FN(vec) FN(lookup)(const real *table, FN(vec_bits) index)
 {
@@ -176,7 +182,7 @@ static inline PN_INLINE FN(vec) FN(lookup)(const real *table, FN(vec_bits) index
     return PN_INTRINSIC(permutexvar)((__m512i)index, FN(load)(table));
 #elif PN_LANES == 8
     FN(vec) numbers = FN(load)(table);
-    PN_IN_REGISTER(numbers); /* a permutation of memory takes a Zen 3 twice the time */
+    PN_IN_REGISTER(numbers); /* Zen 3 permutes an operand in memory half as fast */
     return _mm256_permutevar8x32_ps(numbers, (__m256i)index);
 #elif REAL_IS_DOUBLE && PN_LANES == 4
     FN(vec_halves) a = (FN(vec_halves))FN(load)(table), b = (FN(vec_halves))FN(load)(table + 4);
@@ -187,7 +193,7 @@ static inline PN_INLINE FN(vec) FN(lookup)(const real *table, FN(vec_bits) index
     high = (FN(vec_halves))_mm256_permutevar8x32_epi32((__m256i)high, twice);
     return (FN(vec))(FN(vec_halves)){low[0], high[1], low[2], high[3], low[4], high[5], low[6], high[7]};
 #elif REAL_IS_DOUBLE
-    /* Not index[1]: gcc would move it by an instruction that waits for the last round of a loop. */
+    /* Not index[1]: GCC would move it by an instruction that depends on the previous iteration of a loop. */
     const FN(vec_halves) halves = (FN(vec_halves))index;
     const int low = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
     return (FN(vec)){table[halves[low] & 7], table[halves[2 + low] & 7]};

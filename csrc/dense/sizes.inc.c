@@ -1,8 +1,9 @@
 /* How a layer's sizes become the sides of a product, and the workspace of its products. */
 
-/* A forward product of at most so many columns is computed by scalar chains of multiply-adds, */
+/* A forward product may be computed by scalar chains of multiply-adds if it has at most this many columns. */
 #define PN_SCALAR_N 4
-/* if it has one row, or if m k is at most so large. */
+
+/* The rows and the terms of such a product, m k, are at most this many together, unless m = 1. */
 #define PN_SCALAR_MK 256
 
 static size_t FN(dense_workspace)(size_t m, size_t k, size_t n)

@@ -3,7 +3,7 @@
  * term: a strip has MR numbers of A for each term of the sum, a panel has NR numbers of B.
  */
 
-/* How many of `depth` rows can be read `width` wide without reading at or behind `end`, though they may be narrower. */
+/* How many of `depth` rows can be read `width` wide without reading at `end` or beyond. Rows may be narrower. */
 static size_t FN(readable_rows)(size_t depth, size_t width, const real *from, size_t stride, const real *end)
 {
     size_t left = (size_t)(end - from);

@@ -1,4 +1,4 @@
-/* The description of a product, its operands, and the arithmetic of sizes. */
+/* The arithmetic of sizes, and the description of a product and of its operands. */
 
 static inline PN_INLINE size_t FN(ceil_div)(size_t size, size_t unit) { return (size + unit - 1) / unit; }
 

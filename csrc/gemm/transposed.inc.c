@@ -1,6 +1,6 @@
 /*
- * Products whose C lies transposed, because C has few columns, or few rows that A and B would have to be transposed
- * for. The lanes of a vector then run along the rows of a batch.
+ * Products whose C lies transposed, so that the lanes of a vector run along the rows of a batch. They are used where C
+ * has few columns, or where the batch is transposed in less time than the weights.
  */
 
 /*

@@ -54,8 +54,8 @@ static inline PN_INLINE void FN(axpy_rows)(const int terms, size_t columns, cons
 }
 
 /*
- * A single row of C, and a B that is larger than the caches. B is read row by row, as hardware prefetchers follow that,
- * and C stays in the cache.
+ * A single row of C, and a B that is larger than the caches. B is read from the first element to the last, PN_B_STREAMS
+ * rows side by side, as hardware prefetchers follow this best. C stays in the cache.
  */
 static void FN(multiply_streaming)(const FN(product) *s, const FN(c_range) *range)
 {

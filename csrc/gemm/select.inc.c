@@ -1,11 +1,50 @@
 /* The path that a product takes. */
 
+/* How a product is computed that is neither transposed nor of rank 1. */
+typedef struct FN(plan) {
+    size_t kc;                  /* terms of the sum between two visits to C */
+    int pack_b;                 /* whether B is packed; the macro-kernel reads a prepacked B as it is */
+    int pack_a;                 /* whether A is packed in blocks too, for the macro-kernel */
+    int pack_strips;            /* whether A is packed in strips, if it is not packed in blocks */
+} FN(plan);
+
+/* Selects packing and the size of blocks from measured crossovers. */
+static inline PN_INLINE FN(plan) FN(select_plan)(const FN(product) *s, const FN(c_range) *range)
+{
+    int few_rows = range->rows <= PN_MR;
+    int short_rows = s->k * sizeof(real) <= PN_UNPACKED_A_ROW_BYTES;
+    int aliased = s->a.stride * sizeof(real) % 4096 == 0 && (s->a.column_major || range->rows > PN_L1_WAYS);
+    int narrow = range->columns <= PN_NARROW_N && !aliased;
+    size_t b_bytes = s->k * range->columns * sizeof(real);
+    int small_b = b_bytes <= PN_UNPACKED_B_BYTES, prepacked = FN(is_prepacked)(&s->b);
+    int whole_k = narrow && b_bytes <= (few_rows ? 2 : 1) * PN_CACHED_B_BYTES;
+    size_t max_rows = whole_k ? PN_UNPACKED_B_M : s->rate > 0 ? PN_MR : PN_UNPACKED_B_BLOCKED_M;
+    FN(plan) plan = {.kc = PN_KC};
+    plan.pack_b = s->b.column_major ||
+                  !(range->rows <= max_rows || small_b || (prepacked && (narrow || short_rows)));
+    plan.pack_a = plan.pack_b && !few_rows && !narrow;
+
+    if (!plan.pack_b && (small_b || prepacked || s->rate > 0 || whole_k))
+        plan.kc = s->k;
+    else if (!plan.pack_b)
+        plan.kc = FN(round_up)(range->rows, PN_B_STREAMS);
+    else if (plan.pack_a && !prepacked && range->rows <= PN_SMALL_M && s->rate == 0)
+        plan.kc = PN_KC_SMALL_M;
+    else if (!plan.pack_a)
+        plan.kc = FN(min)(plan.kc, (PN_SCRATCH_ELEMENTS / 2 - PN_STRIP_ELEMENTS) / FN(round_up)(range->columns, PN_NR));
+    if (s->a.column_major && !plan.pack_a && plan.pack_b)
+        plan.kc = FN(min)(plan.kc, PN_KC_COLUMN_MAJOR);
+    plan.kc = FN(balanced_chunk)(s->k, plan.kc);
+    if (plan.kc < s->k && plan.pack_b)
+        plan.kc = FN(round_up)(plan.kc, PN_NR);
+    plan.pack_strips = s->a.column_major && plan.kc <= PN_KC_COLUMN_MAJOR &&
+                       (FN(a_exceeds_cache)(s, range) || range->columns >= PN_PACK_STRIP_PANELS * PN_NR);
+    return plan;
+}
+
 static void FN(update_by_blocks)(const FN(product) *s, const FN(c_range) *range, real *scratch);
 
-/*
- * Selects packing and the size of blocks from measured crossovers, and computes a range of C. `room` is the size of the
- * scratch memory, in elements: at least half of PN_SCRATCH_ELEMENTS.
- */
+/* Computes a range of C. `room` is the size of the scratch memory, in elements: at least half PN_SCRATCH_ELEMENTS. */
 static void FN(multiply_range)(const FN(product) *s, const FN(c_range) *range, real *scratch, size_t room)
 {
     if (s->transposed) {
@@ -17,44 +56,16 @@ static void FN(multiply_range)(const FN(product) *s, const FN(c_range) *range, r
         FN(multiply_rank1)(s, range);
         return;
     }
-    int few_rows = range->rows <= PN_MR;
-    int short_rows = s->k * sizeof(real) <= PN_UNPACKED_A_ROW_BYTES;
-    int aliased = s->a.stride * sizeof(real) % 4096 == 0 && (s->a.column_major || range->rows > PN_L1_WAYS);
-    int narrow = range->columns <= PN_NARROW_N && !aliased;
-    size_t b_bytes = s->k * range->columns * sizeof(real);
-    int small_b = b_bytes <= PN_UNPACKED_B_BYTES, prepacked = FN(is_prepacked)(&s->b);
-    int whole_k = narrow && b_bytes <= (few_rows ? 2 : 1) * PN_CACHED_B_BYTES;
-    size_t max_rows = whole_k ? PN_UNPACKED_B_M : s->rate > 0 ? PN_MR : PN_UNPACKED_B_BLOCKED_M;
-    int b_unpacked = !s->b.column_major &&
-                     (range->rows <= max_rows || small_b || (prepacked && (narrow || short_rows)));
-    int packed = !b_unpacked && !few_rows && !narrow;
-
-    size_t kc = PN_KC;
-    if (b_unpacked && (small_b || prepacked || s->rate > 0 || whole_k))
-        kc = s->k;
-    else if (b_unpacked)
-        kc = FN(round_up)(range->rows, PN_B_STREAMS);
-    else if (packed && !prepacked && range->rows <= PN_SMALL_M && s->rate == 0)
-        kc = PN_KC_SMALL_M;
-    else if (!packed)
-        kc = FN(min)(kc, (PN_SCRATCH_ELEMENTS / 2 - PN_STRIP_ELEMENTS) / FN(round_up)(range->columns, PN_NR));
-    if (s->a.column_major && !packed && !b_unpacked)
-        kc = FN(min)(kc, PN_KC_COLUMN_MAJOR);
-    kc = FN(balanced_chunk)(s->k, kc);
-    if (kc < s->k && !b_unpacked)
-        kc = FN(round_up)(kc, PN_NR);
-
-    if (s->rate > 0 && kc < s->k)
+    const FN(plan) plan = FN(select_plan)(s, range);
+    int blocked = plan.kc < s->k;
+    if (s->rate > 0 && blocked)
         FN(update_by_blocks)(s, range, scratch);
-    else if (range->rows == 1 && !s->a.column_major && b_unpacked && kc < s->k)
+    else if (range->rows == 1 && !s->a.column_major && !plan.pack_b && blocked)
         FN(multiply_streaming)(s, range);
-    else if (packed)
-        FN(multiply_packed)(s, range, kc, scratch, room);
-    else {
-        int pack_strips = s->a.column_major && kc <= PN_KC_COLUMN_MAJOR &&
-                          (FN(a_exceeds_cache)(s, range) || range->columns >= PN_PACK_STRIP_PANELS * PN_NR);
-        FN(multiply_unpacked)(s, range, pack_strips, !b_unpacked, kc, scratch);
-    }
+    else if (plan.pack_a)
+        FN(multiply_packed)(s, range, plan.kc, scratch, room);
+    else
+        FN(multiply_unpacked)(s, range, plan.pack_strips, plan.pack_b, plan.kc, scratch);
 }
 
 /*

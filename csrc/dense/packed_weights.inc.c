@@ -21,7 +21,7 @@ static size_t FN(packed_size)(size_t m, size_t k, size_t n)
 
 static FN(matrix) FN(packed_matrix)(size_t k, const real *packed)
 {
-    return (FN(matrix)){packed, PN_NR, 0, NULL, FN(packed_panel_size)(k)};
+    return (FN(matrix)){packed, PN_NR, FN(packed_panel_size)(k), 0, NULL};
 }
 
 static void FN(pack_weight)(size_t k, size_t n, const real *weight, real *packed)

@@ -17,7 +17,7 @@ static size_t FN(dense_workspace)(size_t m, size_t k, size_t n)
 /* A plain row-major matrix. */
 static inline PN_INLINE FN(matrix) FN(row_major)(size_t rows, size_t columns, const real *data)
 {
-    return (FN(matrix)){data, columns, 0, data + rows * columns, PN_NR};
+    return (FN(matrix)){data, columns, PN_NR, 0, data + rows * columns};
 }
 
 /*

@@ -2,7 +2,7 @@
 
 /* What the micro-tiles of a panel of B have in common. A chunk for each row of C, which is prefetched with it. */
 static FN(microkernel_args) FN(panel_args)(const FN(product) *s, size_t mr, size_t j, size_t p, size_t depth,
-                                           const FN(operand) *b)
+                                           const FN(matrix) *b)
 {
     return (FN(microkernel_args)){
         .a_stride = mr, .b = b->data, .b_stride = b->stride, .b_panel_stride = b->panel_stride,
@@ -41,9 +41,9 @@ static void FN(multiply_packed)(const FN(product) *s, const FN(c_range) *range, 
             for (size_t j = range->j; j < j_end; j += PN_NR) {
                 size_t columns = FN(min)(PN_NR, j_end - j), next = j + columns;
                 size_t next_columns = FN(min)(PN_NR, j_end - next), done = next < j_end ? 0 : depth;
-                FN(operand) a = {block, mr, 0, 1, NULL}, b = {panel, PN_NR, 0, 0, NULL};
+                FN(matrix) a = {block, mr, 0, 1, NULL}, b = {panel, PN_NR, 0, 0, NULL};
                 if (prepacked)
-                    b = FN(operand_of_b)(&s->b, p, j);
+                    b = FN(b_from)(&s->b, p, j);
                 FN(microkernel_args) args = FN(panel_args)(s, mr, j, p, depth, &b);
                 args.next_b_rows_per_chunk = FN(ceil_div)(slice, mr);
                 real *after_panel = FN(c_at)(s, i_block, next < j_end ? next : j);

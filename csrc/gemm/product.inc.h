@@ -13,16 +13,17 @@ static inline PN_INLINE size_t FN(balanced_chunk)(size_t size, size_t max)
 }
 
 /*
- * A or B of a product. Row-major: element (r, c) is data[r * stride + c]; column-major: it is data[c * stride + r].
- * Stored rows may be cut into pieces of PN_NR numbers, which is how packed panels of B lie: piece q of a stored row
- * begins at q * panel_stride. In a plain matrix panel_stride is PN_NR, and the pieces follow one another.
+ * A or B of a product, or what of it a micro-kernel reads from some term of the sum on, in place or packed. Row-major:
+ * element (r, c) is data[r * stride + c]; column-major: it is data[c * stride + r]. The numbers of a stored row may lie
+ * in panels, PN_NR in each: from one to the next it is panel_stride, which is PN_NR in a plain matrix. Strips are
+ * column-major.
  */
 typedef struct FN(matrix) {
     const real *data;
     size_t stride;
-    int column_major;
-    const real *end;            /* nothing may be read from here on; NULL: whole panels are there */
     size_t panel_stride;
+    int column_major;
+    const real *end;            /* nothing may be read from here on; NULL: whole vectors are there */
 } FN(matrix);
 
 /* C[m][n] = epilogue(init[n] + A[m][k] B[k][n]). */
@@ -37,15 +38,6 @@ typedef struct FN(product) {
     const real *a_prev;         /* a_prev[m][c_stride] = f(z), or NULL */
     int transposed;             /* C lies transposed: C[i][j] is c[j * c_stride + i], likewise a_prev; bias[m] */
 } FN(product);
-
-/* What micro-kernels read of A or B from some term of the sum on: where it lies in memory, or packed. */
-typedef struct FN(operand) {
-    const real *data;
-    size_t stride;
-    size_t panel_stride;        /* of B, and of a row-major A: as in a matrix */
-    int column_major;           /* of A; strips are column-major */
-    const real *end;            /* of B: nothing may be read from here on; NULL: whole panels are there */
-} FN(operand);
 
 /* C[i...][j...], which one thread or one call computes. */
 typedef struct FN(c_range) { size_t i, rows, j, columns; } FN(c_range);
@@ -69,8 +61,8 @@ static inline PN_INLINE int FN(is_prepacked)(const FN(matrix) *b)
     return !b->column_major && b->panel_stride != PN_NR;
 }
 
-/* The columns j... of a row-major B, from the term p on. */
-static inline PN_INLINE FN(operand) FN(operand_of_b)(const FN(matrix) *b, size_t p, size_t j)
+/* A row-major B from the term p and the column j on. */
+static inline PN_INLINE FN(matrix) FN(b_from)(const FN(matrix) *b, size_t p, size_t j)
 {
-    return (FN(operand)){FN(b_at)(b, p, j), b->stride, b->panel_stride, 0, b->panel_stride == PN_NR ? b->end : NULL};
+    return (FN(matrix)){FN(b_at)(b, p, j), b->stride, b->panel_stride, 0, b->panel_stride == PN_NR ? b->end : NULL};
 }

@@ -58,7 +58,7 @@ static inline PN_INLINE void FN(run_microkernels)(FN(microkernel_args) *args, si
  * would go beyond the end of B.
  */
 static void FN(run_tile_row)(FN(microkernel_args) *args, size_t rows, size_t columns, int log_vectors, size_t depth,
-                             const FN(operand) *a, const FN(operand) *b)
+                             const FN(matrix) *a, const FN(matrix) *b)
 {
     size_t width = (size_t)PN_LANES << log_vectors;
     real b_tail[PN_MAX_VECTORS * PN_LANES + PN_LANES * PN_LANES];
@@ -107,7 +107,7 @@ static inline PN_INLINE void FN(set_c)(const FN(product) *s, size_t i, size_t j,
  * than one, which is computed in a buffer then.
  */
 static void FN(accumulate)(const FN(product) *s, size_t i, size_t rows, size_t j, size_t columns, int log_vectors,
-                           size_t p, size_t depth, const FN(operand) *a, const FN(operand) *b)
+                           size_t p, size_t depth, const FN(matrix) *a, const FN(matrix) *b)
 {
     size_t width = (size_t)PN_LANES << log_vectors;
     real *c = FN(c_at)(s, i, j);

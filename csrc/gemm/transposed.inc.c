@@ -66,16 +66,16 @@ static void FN(multiply_transposed)(const FN(product) *s, const FN(c_range) *ran
             log_vectors--;
         size_t width = (size_t)PN_LANES << log_vectors;
         columns = FN(min)(width, j_end - j);
-        FN(operand) b = FN(operand_of_b)(&s->b, 0, j);
+        FN(matrix) b = FN(b_from)(&s->b, 0, j);
         if (s->b.column_major) {
-            b = (FN(operand)){panels, PN_NR, s->k * PN_NR, 0, NULL};
+            b = (FN(matrix)){panels, PN_NR, s->k * PN_NR, 0, NULL};
             for (size_t l = 0; l < columns; l += PN_NR)
                 FN(pack_b)(&s->b, 0, s->k, j + l, FN(min)(columns - l, PN_NR), panels + l * s->k);
         }
         for (size_t i = range->i, rows; i < i_end; i += rows) {
             rows = FN(tile_rows)(i_end - i, mr);
             const real *from = s->a.data + i * (s->a.column_major ? 1 : s->a.stride);
-            FN(operand) a = {from, s->a.stride, s->a.panel_stride, s->a.column_major, NULL};
+            FN(matrix) a = {from, s->a.stride, s->a.panel_stride, s->a.column_major, NULL};
             real edge[PN_MR_PADDED * PN_NR + PN_MAX_VECTORS * PN_LANES * PN_LANES], init[PN_MR * PN_NR + PN_NR * 2];
             if (s->bias)
                 FN(broadcast_rows)(rows, width, s->bias + i, init);

@@ -110,8 +110,8 @@ static inline PN_INLINE int FN(a_exceeds_cache)(const FN(product) *s, const FN(c
 
 /* accumulate for the columns from j on, of the `columns` columns of C that begin with column j_block. */
 static void FN(accumulate_columns)(const FN(product) *s, size_t i, size_t rows, size_t j_block, size_t j,
-                                   size_t columns, size_t p, size_t depth, const FN(operand) *a,
-                                   const FN(operand) *block_b)
+                                   size_t columns, size_t p, size_t depth, const FN(matrix) *a,
+                                   const FN(matrix) *block_b)
 {
     for (size_t some; j < columns; j += some) {
         int log_vectors = columns - j > PN_LANES;
@@ -121,7 +121,7 @@ static void FN(accumulate_columns)(const FN(product) *s, size_t i, size_t rows, 
             log_vectors--; /* nothing may be read behind the last panel */
         size_t width = (size_t)PN_LANES << log_vectors;
         some = columns - j < width ? columns - j : (columns - j) & ~(width - 1);
-        FN(operand) b = *block_b;
+        FN(matrix) b = *block_b;
         b.data += j / PN_NR * b.panel_stride;
         FN(accumulate)(s, i, rows, j_block + j, some, log_vectors, p, depth, a, &b);
     }
@@ -147,9 +147,9 @@ static void FN(multiply_unpacked)(const FN(product) *s, const FN(c_range) *range
             if (pack_blocks)
                 for (size_t j = 0; j < columns; j += PN_NR)
                     FN(pack_b)(&s->b, p, depth, j_block + j, FN(min)(PN_NR, columns - j), panels + j * depth);
-            FN(operand) first_b = FN(operand_of_b)(&s->b, p, j_block);
+            FN(matrix) first_b = FN(b_from)(&s->b, p, j_block);
             if (pack_blocks)
-                first_b = (FN(operand)){panels, PN_NR, panel, 0, NULL};
+                first_b = (FN(matrix)){panels, PN_NR, panel, 0, NULL};
             FN(microkernel_args) args = {0}; /* of the whole panels, for all rows */
             FN(set_c)(s, range->i, j_block, p, &args);
             const real *init = args.init;
@@ -160,7 +160,7 @@ static void FN(multiply_unpacked)(const FN(product) *s, const FN(c_range) *range
             for (size_t i = range->i, rows; i < i_end; i += rows) {
                 rows = FN(tile_rows)(i_end - i, mr);
                 const real *from = s->a.data + (s->a.column_major ? p * s->a.stride + i : i * s->a.stride + p);
-                FN(operand) a = {from, s->a.stride, PN_NR, s->a.column_major, NULL};
+                FN(matrix) a = {from, s->a.stride, PN_NR, s->a.column_major, NULL};
                 if (pack_strips) {
                     FN(pack_a)(&s->a, i, rows, p, depth, strip, rows);
                     a.data = strip;

@@ -1,6 +1,6 @@
 /*
  * Forward pass of many rows through narrow layers. Rows run along the lanes through all of them: a layer's activations
- * lie a neuron a row, as the next layer wants them, and are turned over at the two ends only. Sums keep their order:
+ * lie a neuron a row, as the next layer wants them, and are transposed at the two ends only. Sums keep their order:
  * the results are those of dense/, bit for bit.
  */
 #include "kernels.h"
@@ -81,8 +81,8 @@ static void FN(thin_forward)(size_t m, const pn_network *network, const real *pa
         if (n_out == 1)
             memcpy(out + row, a, rows * sizeof(real));
         else {
-            const FN(product) turned = {.c = out + row * n_out, .c_stride = n_out};
-            FN(store_or_update_transposed)(&turned, 0, n_out, n_out, 0, rows, a, ROWS);
+            const FN(product) transposed = {.c = out + row * n_out, .c_stride = n_out};
+            FN(store_or_update_transposed)(&transposed, 0, n_out, n_out, 0, rows, a, ROWS);
         }
     }
 }

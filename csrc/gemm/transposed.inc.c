@@ -5,7 +5,7 @@
 
 /*
  * store_or_update for edge[rows][width] transposed, into c[j...][i...]. The elements c[][i...i_end) that follow are not
- * final: full-vector stores may overwrite them.
+ * final: full-vector stores may overwrite them. n_full rows of c are stored as full vectors.
  */
 static void FN(store_or_update_transposed)(const FN(product) *s, size_t i, size_t rows, size_t i_end, size_t j,
                                            size_t columns, const real *edge, size_t width)
@@ -18,15 +18,15 @@ static void FN(store_or_update_transposed)(const FN(product) *s, size_t i, size_
                 block[q] = r + q < rows ? FN(load)(edge + (r + q) * width + l) : (FN(vec)){0};
             FN(transpose)(block);
             real *c = s->c + (j + l) * s->c_stride + i + r;
-            size_t some = FN(min)(rows - r, PN_LANES), count = FN(min)(columns - l, PN_LANES), whole = 0;
+            size_t some = FN(min)(rows - r, PN_LANES), count = FN(min)(columns - l, PN_LANES), n_full = 0;
             if (some == PN_LANES || (s->rate == 0 && i + r + PN_LANES <= i_end))
-                whole = count;
+                n_full = count;
             else if (some == s->c_stride) { /* ascending rows: each overwrites what spilt over from the last */
                 size_t reach = s->rate > 0 ? count : columns - l;
-                while (whole < count && whole * some + PN_LANES <= reach * some)
-                    whole++;
+                while (n_full < count && n_full * some + PN_LANES <= reach * some)
+                    n_full++;
             }
-            if (s->rate == 0 && whole == PN_LANES) {
+            if (s->rate == 0 && n_full == PN_LANES) {
                 PN_UNROLL
                 for (size_t q = 0; q < PN_LANES; q++)
                     FN(store)(c + q * s->c_stride, block[q]);
@@ -35,14 +35,14 @@ static void FN(store_or_update_transposed)(const FN(product) *s, size_t i, size_
             if (s->rate > 0)
                 for (size_t q = 0; q < count; q++) {
                     real old[PN_LANES];
-                    if (q >= whole)
+                    if (q >= n_full)
                         FN(copy_padded)(some, PN_LANES, c + q * s->c_stride, old);
                     block[q] = FN(vec_fma)(FN(broadcast)(-s->rate), block[q],
-                                           FN(load)(q < whole ? c + q * s->c_stride : old));
+                                           FN(load)(q < n_full ? c + q * s->c_stride : old));
                 }
-            for (size_t q = 0; q < whole; q++)
+            for (size_t q = 0; q < n_full; q++)
                 FN(store)(c + q * s->c_stride, block[q]);
-            for (size_t q = whole; q < count; q++)
+            for (size_t q = n_full; q < count; q++)
                 FN(copy_some)(some, (const real *)&block[q], c + q * s->c_stride);
         }
 }

@@ -23,8 +23,8 @@ NETWORKS = {
     "single": [(3, 1, "identity", True)],
     "one": [(1, 1, "identity", True)],
 }
-# A multiple of the block and not, just above one block, and many blocks.
-ROWS = [BLOCK_ROWS + 1, 2 * BLOCK_ROWS, 1000]
+# A block, just above it, a multiple of it and not, and many blocks.
+ROWS = [BLOCK_ROWS, BLOCK_ROWS + 1, 2 * BLOCK_ROWS, 1000]
 MANY_ROWS = 40 * BLOCK_ROWS + 5
 
 
@@ -172,6 +172,20 @@ def test_training_in_large_batches_is_the_gradient_times_the_rate(backend, dtype
         history = net.fit(x, y, epochs=3, learning_rate=rate, batch_size=1000, shuffle=shuffle)
         assert history.loss.tolist() == losses
         np.testing.assert_array_equal(net.parameters, twin.parameters)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_batches_of_one_block_are_steps_of_their_own(backend, dtype, name):
+    """Batches of exactly a block and of one row: the one needs no sums, though the run has room for none."""
+    x, y = data(NETWORKS[name], BLOCK_ROWS + 1, dtype)
+    net, twin = (
+        textbook.network(NETWORKS[name], "sum_of_squares", seed=1, backend=backend, dtype=dtype) for _ in range(2)
+    )
+    net.fit(x, y, epochs=3, learning_rate=1e-5, batch_size=BLOCK_ROWS, shuffle=False)
+    for _ in range(3):
+        twin.train_on_batch(x[:-1], y[:-1], learning_rate=1e-5)
+        twin.train_on_batch(x[-1:], y[-1:], learning_rate=1e-5)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

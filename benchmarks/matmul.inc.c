@@ -11,20 +11,16 @@ static double NAME(peak)(pn_task *task, int bytes, size_t threads)
 static void NAME(run)(int product, size_t m, size_t k, size_t n, real *const *p)
 {
     const pn_isa_kernels *isa = pn_kernels_in_use();
-    if (product == 0)
-        isa->KERNELS.dense_forward(m, k, n, p[0], p[1], p[2], PN_IDENTITY, p[3], p[5]);
-    else if (product == 1)
-        isa->KERNELS.dense_backward_x(m, k, n, p[3], p[1], PN_IDENTITY, p[0], p[4], p[5]);
+    int packed = product > 3;
+    const NAME(pn_dense_layer) layer = {m, k, n, packed ? p[7] : p[1], packed, p[2], PN_IDENTITY, p[5]};
+    if (product == 0 || product == 4)
+        isa->KERNELS.dense_forward(&layer, p[0], NULL, p[3]);
+    else if (product == 1 || product == 5)
+        isa->KERNELS.dense_backward_x(&layer, p[3], PN_IDENTITY, NULL, p[0], p[4]);
     else if (product == 2)
-        isa->KERNELS.dense_backward_weight(m, k, n, p[0], p[3], 0, p[6], p[5]);
-    else if (product == 3)
-        isa->KERNELS.dense_backward_weight(m, k, n, p[0], p[3], (real)1e-9, p[6], p[5]);
-    else if (product == 4)
-        isa->KERNELS.dense_forward_packed(m, k, n, p[0], p[7], p[2], PN_IDENTITY, p[3], p[5]);
-    else if (product == 5)
-        isa->KERNELS.dense_backward_x_packed(m, k, n, p[3], p[7], PN_IDENTITY, p[0], p[4], p[5]);
+        isa->KERNELS.dense_backward_weight(&layer, p[0], p[3], 1, 0, p[6]);
     else
-        isa->KERNELS.dense_backward_weight_packed(m, k, n, p[0], p[3], (real)1e-9, p[7], p[5]);
+        isa->KERNELS.dense_backward_weight(&layer, p[0], p[3], (real)-1e-9, 1, product == 3 ? p[6] : p[7]);
 }
 
 /* Best GFLOP/s of a few batches of calls. */

@@ -1,6 +1,8 @@
 /* Argument checks, and the sentences for what they find. */
 #include "arguments.h"
 
+#include "descriptions.h"
+
 const char *pn_status_message(pn_status status)
 {
     switch (status) {
@@ -75,8 +77,9 @@ pn_status pn_check_network(const pn_network *network, size_t *n_parameters)
         PN_TRY(pn_add_product(&count, layer->has_bias ? layer->n_out : 0, 1, 1));
     }
     PN_REQUIRE((unsigned)network->loss < PN_N_LOSSES, PN_UNKNOWN_LOSS);
-    PN_REQUIRE(network->loss != PN_LOG_LOSS || network->layers[network->n_layers - 1].activation == PN_SIGMOID,
-               PN_LOG_LOSS_NEEDS_SIGMOID);
+    const pn_loss_description *loss = &pn_losses[network->loss];
+    PN_REQUIRE(loss->activation < 0 || loss->activation == (int)network->layers[network->n_layers - 1].activation,
+               loss->bad_activation);
     *n_parameters = count;
     return PN_OK;
 }

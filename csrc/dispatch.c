@@ -86,8 +86,10 @@ enum { PN_CHECK_WORKSPACE = 4096 };
         if (not_a_number == not_a_number || big + 1 - big != zero ||                                                 \
             kernels->dense_workspace(1, 3, 1) > PN_CHECK_WORKSPACE)                                                  \
             return 0;                                                                                                \
-        kernels->dense_forward(1, 1, 1, numbers + 1, one, NULL, PN_IDENTITY, &kept, workspace);                      \
-        kernels->dense_forward(1, 3, 1, sum, one, NULL, PN_IDENTITY, &lost, workspace);                              \
+        pn_dense_layer_##suffix layer = {1, 1, 1, one, 0, NULL, PN_IDENTITY, workspace};                             \
+        kernels->dense_forward(&layer, numbers + 1, NULL, &kept);                                                    \
+        layer.k = 3;                                                                                                 \
+        kernels->dense_forward(&layer, sum, NULL, &lost);                                                            \
         return kernels->all_finite(3, numbers) && !kernels->all_finite(3, nan) && !kernels->all_finite(3, infinite) && \
                kept > zero && lost == zero;                                                                          \
     }

@@ -116,9 +116,10 @@ static inline PN_INLINE void FN(activate_inline)(size_t n, pn_activation f, cons
     }
 }
 
-static inline PN_INLINE void FN(activate_backward_inline)(size_t n, pn_activation f, const real *a, const real *grad_a,
-                                                          real *grad_z)
+static inline PN_INLINE void FN(activate_backward_inline)(size_t n, pn_activation f, const real *z, const real *a,
+                                                          const real *grad_a, real *grad_z)
 {
+    (void)z; /* which no activation asks for yet */
     switch (f) {
     case PN_SIGMOID: FN(sigmoid_backward)(n, a, grad_a, grad_z); break;
     case PN_TANH: FN(tanh_backward)(n, a, grad_a, grad_z); break;
@@ -132,9 +133,10 @@ static void FN(activate)(size_t n, pn_activation f, const real *z, real *a)
     FN(activate_inline)(n, f, z, a);
 }
 
-static void FN(activate_backward)(size_t n, pn_activation f, const real *a, const real *grad_a, real *grad_z)
+static void FN(activate_backward)(size_t n, pn_activation f, const real *z, const real *a, const real *grad_a,
+                                  real *grad_z)
 {
-    FN(activate_backward_inline)(n, f, a, grad_a, grad_z);
+    FN(activate_backward_inline)(n, f, z, a, grad_a, grad_z);
 }
 
 #endif

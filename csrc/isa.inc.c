@@ -10,6 +10,7 @@
 #define real float
 #define REAL_IS_DOUBLE 0
 #define FN(name) PN_JOIN(name, PN_ISA, f32)
+typedef pn_dense_layer_f32 FN(dense_layer);
 #include "simd/simd.inc.h"
 #include "math.inc.c"
 #include "elementwise.inc.c"
@@ -29,6 +30,7 @@
 #define real double
 #define REAL_IS_DOUBLE 1
 #define FN(name) PN_JOIN(name, PN_ISA, f64)
+typedef pn_dense_layer_f64 FN(dense_layer);
 #include "simd/simd.inc.h"
 #include "math.inc.c"
 #include "elementwise.inc.c"
@@ -53,7 +55,7 @@
         .loss = PN_JOIN(loss, PN_ISA, suffix),                                                                       \
         .add_block = PN_JOIN(add_block, PN_ISA, suffix),                                                             \
         .settle = PN_JOIN(settle, PN_ISA, suffix),                                                                   \
-        .descend = PN_JOIN(descend, PN_ISA, suffix),                                                                 \
+        .axpby = PN_JOIN(axpby, PN_ISA, suffix),                                                                     \
         .tiny_fits = PN_JOIN(tiny_fits, PN_ISA, suffix),                                                             \
         .tiny_train = PN_JOIN(tiny_train, PN_ISA, suffix),                                                           \
         .thin_fits = PN_JOIN(thin_fits, PN_ISA, suffix),                                                             \
@@ -67,10 +69,6 @@
         .packed_size = PN_JOIN(packed_size, PN_ISA, suffix),                                                         \
         .pack = PN_JOIN(pack_weight, PN_ISA, suffix),                                                                \
         .unpack = PN_JOIN(unpack_weight, PN_ISA, suffix),                                                            \
-        .packed_finite = PN_JOIN(packed_finite, PN_ISA, suffix),                                                     \
-        .dense_forward_packed = PN_JOIN(dense_forward_packed, PN_ISA, suffix),                                       \
-        .dense_backward_x_packed = PN_JOIN(dense_backward_x_packed, PN_ISA, suffix),                                 \
-        .dense_backward_weight_packed = PN_JOIN(dense_backward_weight_packed, PN_ISA, suffix),                       \
     }
 
 #define PN_STRING_(name) #name

@@ -28,40 +28,46 @@
 #endif
 
 /*
+ * A dense layer at work on m rows:
+ *
+ *   weight[k][n]  row-major or, if `packed`, as `pack` has made it. Packed weights belong to a table: another
+ *                 instruction set or dtype packs otherwise. The bits of every result are the same
+ *   bias[n]       NULL: none
+ *   workspace     dense_workspace elements, with any alignment; for dense_forward alone, dense_forward_workspace
+ *
  * all_finite            whether none of n numbers is NaN or infinite
  * activate              a = f(z); n elements; in place allowed
- * activate_backward     grad_z = grad_a * f'(z) from a = f(z); in place allowed on either input
+ * activate_backward     grad_z = grad_a * f'(z) from a = f(z), and from z if the activation's description asks for it
+ *                       (else z may be NULL); in place allowed on any input
  *
- * loss                  z[n] pre-activations of the last layer, f its activation, y[n] targets; writes
- *                       grad_z[n] = scale * dl/dz (grad_z may be z) and returns the sum of the n unscaled losses in
+ * loss                  z[m][n] pre-activations of the last layer, f its activation, y[m][n] targets; writes
+ *                       grad_z[m][n] = scale * dl/dz (grad_z may be z) and returns the sum of the m n unscaled losses in
  *                       double: number i goes into partial sum i % 8, and these are added in pairs
  *
  * Sums over more than PN_BLOCK_ROWS rows are made of blocks, whose totals are added with these; n elements each:
  *
  * add_block             total += block, and what the rounding of each addition has lost is added to error
- * settle                sum = total + error, or total where it is not finite
- * descend               parameters = fma(-rate, sum, parameters)
+ * settle                sum = total + error, or total where it is not finite; sum may be total
  *
- * dense_forward         a[m][n] = f(bias[n] + sum_k x[m][k] weight[k][n]), the sum starting from bias (NULL: 0)
- * dense_backward_x      grad_z_prev[m][k] = (0 + sum_n grad_z[m][n] weight[k][n]) * f'(a_prev[m][k])
- * dense_backward_weight with G[k][n] = 0 + sum_m x[m][k] grad_z[m][n]:  target[k][n] = G if rate is 0,
- *                       else fma(-rate, G, target)
- * dense_backward_bias   with G[n] = 0 + sum_m grad_z[m][n] (plain adds): target[n] likewise
+ * axpby                 y = fma(alpha, x, beta y), n elements: a step of gradient descent for a stretch of parameters y
+ *                       and their gradient x, in whatever order these lie
+ *
+ * dense_forward         z[m][n] = bias[n] + sum_k x[m][k] weight[k][n], the sum starting from bias (NULL: 0), and
+ *                       a[m][n] = f(z). z may be NULL: it is not kept then
+ * dense_backward_x      grad_z_prev[m][k] = (0 + sum_n grad_z[m][n] weight[k][n]) * f_prev'(z_prev[m][k]); z_prev and
+ *                       a_prev as for activate_backward
+ * dense_backward_weight with G[k][n] = 0 + sum_m x[m][k] grad_z[m][n]: target[k][n] = G if beta is 0, else
+ *                       fma(alpha, G, beta target): a gradient, or a step of gradient descent. target lies as the
+ *                       layer's weight does, plain or packed, and may be that weight
+ * dense_backward_bias   with G[n] = 0 + sum_m grad_z[m][n] (plain additions): target[n] likewise
  * dense_workspace       elements of workspace that each of the products needs for these sizes, whatever the number of
- *                       threads; any alignment
+ *                       threads
  * dense_forward_workspace  the same for dense_forward alone; where it is 0, workspace may be anything
  *
- * Weights may be kept in the kernels' own order between the steps of a training run. The bits of every result are
- * those of the kernels above. Packed weights belong to this table: another instruction set or dtype packs otherwise.
- *
  * packed_size           elements of weight[k][n] when packed; 0: leave this layer as it is, for batches of about m rows
- *                       packing does not pay. Best aligned to 64 bytes
+ *                       packing does not pay. Best aligned to 64 bytes; what lies between its panels is neither read
+ *                       nor written
  * pack, unpack          packed[packed_size] from weight[k][n], and back
- * packed_finite         whether none of these weights is NaN or infinite
- * dense_forward_packed, dense_backward_x_packed
- *                       as above; m may be any number of rows, and the workspace is that of dense_workspace
- * dense_backward_weight_packed
- *                       as above, with rate > 0: the packed weights are the target
  *
  * tiny_fits             whether tiny_train can take a network with m rows; it has at most PN_TINY_PARAMETERS parameters
  * tiny_train            full-batch gradient descent: n_steps steps, losses[n_steps] (or NULL) the summed losses over
@@ -72,15 +78,24 @@
  */
 #define PN_TINY_PARAMETERS 288
 #define PN_DEFINE_KERNELS(real, suffix)                                                                              \
+    typedef struct pn_dense_layer_##suffix {                                                                         \
+        size_t m, k, n;                                                                                              \
+        const real *weight;                                                                                          \
+        int packed;                                                                                                  \
+        const real *bias;                                                                                            \
+        pn_activation f;                                                                                             \
+        real *workspace;                                                                                             \
+    } pn_dense_layer_##suffix;                                                                                       \
     typedef struct pn_kernels_##suffix {                                                                             \
         int (*all_finite)(size_t n, const real *values);                                                             \
         void (*activate)(size_t n, pn_activation f, const real *z, real *a);                                         \
-        void (*activate_backward)(size_t n, pn_activation f, const real *a, const real *grad_a, real *grad_z);       \
-        double (*loss)(pn_loss loss, size_t n, pn_activation f, const real *z, const real *y, real scale,            \
+        void (*activate_backward)(size_t n, pn_activation f, const real *z, const real *a, const real *grad_a,       \
+                                  real *grad_z);                                                                     \
+        double (*loss)(pn_loss loss, size_t m, size_t n, pn_activation f, const real *z, const real *y, real scale,  \
                        real *grad_z);                                                                                \
         void (*add_block)(size_t n, const real *block, real *total, real *error);                                    \
         void (*settle)(size_t n, const real *total, const real *error, real *sum);                                   \
-        void (*descend)(size_t n, const real *total, const real *error, real rate, real *parameters);                \
+        void (*axpby)(size_t n, real alpha, const real *x, real beta, real *y);                                      \
         int (*tiny_fits)(size_t m, const pn_network *network);                                                       \
         size_t (*tiny_train)(size_t m, const pn_network *network, size_t n_steps, real *parameters, const real *x,   \
                              const real *y, real rate, double denominator, double *losses);                          \
@@ -88,24 +103,15 @@
         void (*thin_forward)(size_t m, const pn_network *network, const real *parameters, const real *x, real *out); \
         size_t (*dense_workspace)(size_t m, size_t k, size_t n);                                                     \
         size_t (*dense_forward_workspace)(size_t m, size_t k, size_t n);                                             \
-        void (*dense_forward)(size_t m, size_t k, size_t n, const real *x, const real *weight, const real *bias,     \
-                              pn_activation f, real *a, real *workspace);                                            \
-        void (*dense_backward_x)(size_t m, size_t k, size_t n, const real *grad_z, const real *weight,               \
-                                 pn_activation f_prev, const real *a_prev, real *grad_z_prev, real *workspace);      \
-        void (*dense_backward_weight)(size_t m, size_t k, size_t n, const real *x, const real *grad_z, real rate,    \
-                                      real *target, real *workspace);                                                \
-        void (*dense_backward_bias)(size_t m, size_t n, const real *grad_z, real rate, real *target);                \
+        void (*dense_forward)(const pn_dense_layer_##suffix *layer, const real *x, real *z, real *a);                \
+        void (*dense_backward_x)(const pn_dense_layer_##suffix *layer, const real *grad_z, pn_activation f_prev,     \
+                                 const real *z_prev, const real *a_prev, real *grad_z_prev);                         \
+        void (*dense_backward_weight)(const pn_dense_layer_##suffix *layer, const real *x, const real *grad_z,       \
+                                      real alpha, real beta, real *target);                                          \
+        void (*dense_backward_bias)(size_t m, size_t n, const real *grad_z, real alpha, real beta, real *target);    \
         size_t (*packed_size)(size_t m, size_t k, size_t n);                                                         \
         void (*pack)(size_t k, size_t n, const real *weight, real *packed);                                          \
         void (*unpack)(size_t k, size_t n, const real *packed, real *weight);                                        \
-        int (*packed_finite)(size_t k, size_t n, const real *packed);                                                \
-        void (*dense_forward_packed)(size_t m, size_t k, size_t n, const real *x, const real *packed,                \
-                                     const real *bias, pn_activation f, real *a, real *workspace);                   \
-        void (*dense_backward_x_packed)(size_t m, size_t k, size_t n, const real *grad_z, const real *packed,        \
-                                        pn_activation f_prev, const real *a_prev, real *grad_z_prev,                 \
-                                        real *workspace);                                                            \
-        void (*dense_backward_weight_packed)(size_t m, size_t k, size_t n, const real *x, const real *grad_z,        \
-                                             real rate, real *packed, real *workspace);                              \
     } pn_kernels_##suffix
 
 PN_DEFINE_KERNELS(float, f32);
@@ -137,5 +143,17 @@ int pn_is_isa(const pn_isa_kernels *isa);
  * them: another thread may choose another instruction set between the call that asks for its size and the one that uses it.
  */
 const pn_isa_kernels *pn_usable_isa(size_t index);
+
+/* *n_bytes = the largest value of `bytes` with `kernels` for each of these tables. MEMBER and FN are the dtype's. */
+#define PN_MAX_OVER_ISAS(n_bytes, kernels, bytes)                                                                    \
+    do {                                                                                                             \
+        const pn_isa_kernels *isa_;                                                                                  \
+        *(n_bytes) = 0;                                                                                              \
+        for (size_t index_ = 0; (isa_ = pn_usable_isa(index_)) != NULL; index_++) {                                  \
+            const FN(pn_kernels) *kernels = &isa_->MEMBER;                                                           \
+            size_t bytes_ = (bytes);                                                                                 \
+            *(n_bytes) = bytes_ > *(n_bytes) ? bytes_ : *(n_bytes);                                                  \
+        }                                                                                                            \
+    } while (0)
 
 #endif

@@ -39,7 +39,7 @@ static inline PN_INLINE void FN(squares)(size_t n, pn_activation f, const real *
         loss[i] = error * error;
         grad_a[i] = 2 * scale * error;
     }
-    FN(activate_backward_inline)(n, f, a, grad_a, grad_z);
+    FN(activate_backward_inline)(n, f, z, a, grad_a, grad_z);
 }
 
 /* n <= PN_LOSS_BLOCK outputs. The losses by number: to add one, write it above and name it here. */
@@ -61,13 +61,14 @@ static inline PN_INLINE double FN(sum_of_losses)(const double *sums)
     return (half[0] + half[2]) + (half[1] + half[3]);
 }
 
-static double FN(loss)(pn_loss which, size_t n, pn_activation f, const real *z, const real *y, real scale,
+/* All losses so far are elementwise: rows do not matter to them. */
+static double FN(loss)(pn_loss which, size_t m, size_t n, pn_activation f, const real *z, const real *y, real scale,
                        real *grad_z)
 {
     real loss[PN_LOSS_BLOCK];
     double sums[PN_LOSS_SUMS] = {0};
-    for (size_t start = 0; start < n; start += PN_LOSS_BLOCK) {
-        size_t count = n - start < PN_LOSS_BLOCK ? n - start : PN_LOSS_BLOCK, i = 0;
+    for (size_t start = 0, all = m * n; start < all; start += PN_LOSS_BLOCK) {
+        size_t count = all - start < PN_LOSS_BLOCK ? all - start : PN_LOSS_BLOCK, i = 0;
         FN(losses)(which, count, f, z + start, y + start, scale, loss, grad_z + start);
         for (; i + PN_LOSS_SUMS <= count; i += PN_LOSS_SUMS)
             for (size_t l = 0; l < PN_LOSS_SUMS; l++)

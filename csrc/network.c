@@ -1,5 +1,6 @@
 /* Whole networks and their training, for both dtypes. */
 #include "arguments.h"
+#include "descriptions.h"
 #include "kernels.h"
 #include "shuffle.h"
 #include "threads.h"
@@ -7,8 +8,8 @@
 #define real float
 #define MEMBER f32
 #define FN(name) name##_f32
-#include "network.inc.c"
-#include "training.inc.c"
+#include "network/network.inc.c"
+#include "train/train.inc.c"
 #undef real
 #undef MEMBER
 #undef FN
@@ -16,5 +17,5 @@
 #define real double
 #define MEMBER f64
 #define FN(name) name##_f64
-#include "network.inc.c"
-#include "training.inc.c"
+#include "network/network.inc.c"
+#include "train/train.inc.c"

@@ -166,10 +166,7 @@ typedef struct pn_training {
     int shuffle;               /* 1: each epoch visits the rows in an order of its own */
     uint64_t shuffle_seed;     /* the order depends on this and the epoch's number alone */
     uint64_t first_epoch;      /* number of the first epoch: how many the network has been trained for before */
-    int lazy;                  /* 1: between the calls of a run, parameters may lag behind; see pn_train_f64 */
 } pn_training;
-
-#define PN_NO_STEPS SIZE_MAX
 
 /* Where a run stands. All zero to begin one; what is not zero then takes up an epoch that was begun before. */
 typedef struct pn_progress {
@@ -183,10 +180,8 @@ typedef struct pn_progress {
 /*
  * Trains parameters in place until training->epochs are done, or for max_steps steps if that is not 0. In the
  * latter case call again, with the same arguments, to go on: the result has the same bits however a run is split.
- * While they train, wide layers have their weights in an order of the kernels' own, in the workspace; each call brings
- * parameters up to date at its end. With training->lazy, which saves the time, that happens when the run ends, about
- * once a second of work, and when max_steps is PN_NO_STEPS, which does nothing else (a run that goes on after that and
- * diverges goes back no further).
+ * (A call packs the weights of wide layers in the workspace while it trains them, which costs a fraction of a step. So
+ * many small calls take a little longer than a large one.)
  *
  *   losses[epochs]  losses[e] is written when epoch e ends: with PN_SUM_OF_SQUARES the sum, with the other losses the
  *                   mean, over the epoch's rows; each row's loss is from before the step that uses it. NULL: not wanted.

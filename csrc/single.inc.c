@@ -20,7 +20,7 @@ static void FN(activate_share)(void *context, size_t index, void *scratch)
     if (e->grad_a == NULL)
         e->kernels->activate(end - begin, e->f, e->in + begin, e->out + begin);
     else
-        e->kernels->activate_backward(end - begin, e->f, e->in + begin, e->grad_a + begin, e->out + begin);
+        e->kernels->activate_backward(end - begin, e->f, NULL, e->in + begin, e->grad_a + begin, e->out + begin);
 }
 
 /* So much work is worth a thread. A microsecond's is 16 KB, of the arithmetic as of fetching it. */
@@ -79,11 +79,11 @@ PN_DEFINE_ACTIVATION(relu, PN_RELU)
  * Bytes of workspace for both passes: grad_z of a block of rows, what the products need and, for more rows than a
  * block, the gradients of the last block and the rounding errors of their sums.
  */
-static size_t FN(dense_bytes)(const pn_isa_kernels *isa, size_t n_rows, size_t n_in, size_t n_out)
+static size_t FN(dense_bytes)(const FN(pn_kernels) *kernels, size_t n_rows, size_t n_in, size_t n_out)
 {
     size_t m = n_rows < PN_BLOCK_ROWS ? n_rows : PN_BLOCK_ROWS;
-    size_t forward = isa->MEMBER.dense_workspace(n_rows, n_in, n_out);
-    size_t backward = isa->MEMBER.dense_workspace(m, n_in, n_out);
+    size_t forward = kernels->dense_workspace(n_rows, n_in, n_out);
+    size_t backward = kernels->dense_workspace(m, n_in, n_out);
     size_t sums = n_rows > PN_BLOCK_ROWS ? 2 * (n_in * n_out + n_out) : 0;
     return (m * n_out + sums + (forward > backward ? forward : backward)) * sizeof(real) + 2 * PN_WORKSPACE_ALIGNMENT;
 }
@@ -102,25 +102,20 @@ static pn_status FN(check_sizes)(size_t n_rows, size_t n_in, size_t n_out)
 pn_status FN(pn_dense_workspace)(size_t n_rows, size_t n_in, size_t n_out, size_t *n_bytes)
 {
     const pn_isa_kernels *isa;
-    size_t most = 0;
     PN_REQUIRE(n_bytes != NULL, PN_NULL_POINTER);
     PN_TRY(pn_ready(&isa));
     PN_TRY(FN(check_sizes)(n_rows, n_in, n_out));
-    for (size_t i = 0; (isa = pn_usable_isa(i)) != NULL; i++) {
-        size_t bytes = FN(dense_bytes)(isa, n_rows, n_in, n_out);
-        most = bytes > most ? bytes : most;
-    }
-    *n_bytes = most;
+    PN_MAX_OVER_ISAS(n_bytes, kernels, FN(dense_bytes)(kernels, n_rows, n_in, n_out));
     return PN_OK;
 }
 
 /* What both passes ask beyond their arrays. */
-static pn_status FN(check_dense)(const pn_isa_kernels *isa, size_t n_rows, size_t n_in, size_t n_out,
+static pn_status FN(check_dense)(const FN(pn_kernels) *kernels, size_t n_rows, size_t n_in, size_t n_out,
                                  pn_activation activation, size_t workspace_bytes)
 {
     PN_TRY(FN(check_sizes)(n_rows, n_in, n_out));
     PN_REQUIRE((unsigned)activation < PN_N_ACTIVATIONS, PN_UNKNOWN_ACTIVATION);
-    PN_REQUIRE(workspace_bytes >= FN(dense_bytes)(isa, n_rows, n_in, n_out), PN_WORKSPACE_TOO_SMALL);
+    PN_REQUIRE(workspace_bytes >= FN(dense_bytes)(kernels, n_rows, n_in, n_out), PN_WORKSPACE_TOO_SMALL);
     return PN_OK;
 }
 
@@ -134,40 +129,57 @@ pn_status FN(pn_dense_forward)(size_t n_rows, size_t n_in, size_t n_out, const r
     const pn_isa_kernels *isa;
     PN_TRY(pn_ready(&isa));
     PN_EXACT_MODE;
-    PN_TRY(FN(check_dense)(isa, n_rows, n_in, n_out, activation, workspace_bytes));
+    PN_TRY(FN(check_dense)(&isa->MEMBER, n_rows, n_in, n_out, activation, workspace_bytes));
     PN_TRY(pn_check_arrays(inputs, 3, outputs, 2));
-    isa->MEMBER.dense_forward(n_rows, n_in, n_out, x, weight, bias, activation, a, pn_align_workspace(workspace));
+    const FN(pn_dense_layer) layer = {.m = n_rows, .k = n_in, .n = n_out, .weight = weight, .bias = bias,
+                                      .f = activation, .workspace = pn_align_workspace(workspace)};
+    isa->MEMBER.dense_forward(&layer, x, NULL, a);
     return PN_OK;
 }
 
 /* The backward pass of a layer, of which one block of rows is computed at a time. */
 typedef struct FN(dense_gradient) {
     const FN(pn_kernels) *kernels;
-    size_t n_in, n_out;
-    const real *x, *weight, *a, *grad_a; /* of the rows that are left, as is grad_x */
-    pn_activation activation;
+    FN(pn_dense_layer) layer;
+    const real *x, *a, *grad_a;          /* of the rows that are left, as is grad_x */
     real *grad_x;
     real *grad_z;                        /* [PN_BLOCK_ROWS][n_out] */
-    real *products;
 } FN(dense_gradient);
 
 /* m rows, at most PN_BLOCK_ROWS; goes on to the next ones. */
 static void FN(dense_backward_block)(FN(dense_gradient) *g, size_t m, real *grad_weight, real *grad_bias)
 {
     const FN(pn_kernels) *kernels = g->kernels;
-    kernels->activate_backward(m * g->n_out, g->activation, g->a, g->grad_a, g->grad_z);
+    const size_t k = g->layer.k, n = g->layer.n;
+    g->layer.m = m;
+    kernels->activate_backward(m * n, g->layer.f, NULL, g->a, g->grad_a, g->grad_z);
     if (g->grad_x != NULL) {
-        kernels->dense_backward_x(m, g->n_in, g->n_out, g->grad_z, g->weight, PN_IDENTITY, g->x, g->grad_x,
-                                  g->products);
-        g->grad_x += m * g->n_in;
+        kernels->dense_backward_x(&g->layer, g->grad_z, PN_IDENTITY, NULL, g->x, g->grad_x);
+        g->grad_x += m * k;
     }
     if (grad_weight != NULL)
-        kernels->dense_backward_weight(m, g->n_in, g->n_out, g->x, g->grad_z, 0, grad_weight, g->products);
+        kernels->dense_backward_weight(&g->layer, g->x, g->grad_z, 1, 0, grad_weight);
     if (grad_bias != NULL)
-        kernels->dense_backward_bias(m, g->n_out, g->grad_z, 0, grad_bias);
-    g->x += m * g->n_in;
-    g->a += m * g->n_out;
-    g->grad_a += m * g->n_out;
+        kernels->dense_backward_bias(m, n, g->grad_z, 1, 0, grad_bias);
+    g->x += m * k;
+    g->a += m * n;
+    g->grad_a += m * n;
+}
+
+/* The gradients of weight or bias, n numbers, of several blocks: their sum so far, its error, and the block at hand. */
+typedef struct FN(dense_sum) {
+    size_t n;
+    real *total, *error, *block;         /* total is NULL where the caller does not want it; then so is block */
+} FN(dense_sum);
+
+static FN(dense_sum) FN(begin_sum)(size_t n, real *total, real **space)
+{
+    FN(dense_sum) sum = {n, total, *space, total != NULL ? *space + n : NULL};
+    *space += 2 * n;
+    if (total != NULL)
+        memset(total, 0, n * sizeof(real));
+    memset(sum.error, 0, n * sizeof(real));
+    return sum;
 }
 
 /* All rows; the gradients of weight and bias are sums of blocks, as those of a network. space: dense_bytes, aligned. */
@@ -175,32 +187,26 @@ static void FN(dense_backward_blocks)(FN(dense_gradient) *g, size_t n_rows, real
                                       real *space)
 {
     const FN(pn_kernels) *kernels = g->kernels;
-    size_t m = n_rows < PN_BLOCK_ROWS ? n_rows : PN_BLOCK_ROWS, n_weights = g->n_in * g->n_out;
+    const size_t k = g->layer.k, n = g->layer.n;
     g->grad_z = space;
-    real *block = space + m * g->n_out, *error = block + n_weights + g->n_out;
-    g->products = pn_align_workspace(n_rows > m ? error + n_weights + g->n_out : block);
-    if (n_rows == m) {
-        FN(dense_backward_block)(g, m, grad_weight, grad_bias);
+    space += (n_rows < PN_BLOCK_ROWS ? n_rows : PN_BLOCK_ROWS) * n;
+    if (n_rows <= PN_BLOCK_ROWS) {
+        g->layer.workspace = pn_align_workspace(space);
+        FN(dense_backward_block)(g, n_rows, grad_weight, grad_bias);
         return;
     }
-    real *bias_block = block + n_weights, *bias_error = error + n_weights;
-    memset(error, 0, (n_weights + g->n_out) * sizeof(real));
-    if (grad_weight != NULL)
-        memset(grad_weight, 0, n_weights * sizeof(real));
-    if (grad_bias != NULL)
-        memset(grad_bias, 0, g->n_out * sizeof(real));
-    for (; n_rows > 0; n_rows -= m) {
-        m = n_rows < m ? n_rows : m;
-        FN(dense_backward_block)(g, m, grad_weight != NULL ? block : NULL, grad_bias != NULL ? bias_block : NULL);
-        if (grad_weight != NULL)
-            kernels->add_block(n_weights, block, grad_weight, error);
-        if (grad_bias != NULL)
-            kernels->add_block(g->n_out, bias_block, grad_bias, bias_error);
+    FN(dense_sum) sums[] = {FN(begin_sum)(k * n, grad_weight, &space), FN(begin_sum)(n, grad_bias, &space)};
+    g->layer.workspace = pn_align_workspace(space);
+    for (size_t m; n_rows > 0; n_rows -= m) {
+        m = n_rows < PN_BLOCK_ROWS ? n_rows : PN_BLOCK_ROWS;
+        FN(dense_backward_block)(g, m, sums[0].block, sums[1].block);
+        for (int i = 0; i < 2; i++)
+            if (sums[i].total != NULL)
+                kernels->add_block(sums[i].n, sums[i].block, sums[i].total, sums[i].error);
     }
-    if (grad_weight != NULL)
-        kernels->settle(n_weights, grad_weight, error, grad_weight);
-    if (grad_bias != NULL)
-        kernels->settle(g->n_out, grad_bias, bias_error, grad_bias);
+    for (int i = 0; i < 2; i++)
+        if (sums[i].total != NULL)
+            kernels->settle(sums[i].n, sums[i].total, sums[i].error, sums[i].total);
 }
 
 pn_status FN(pn_dense_backward)(size_t n_rows, size_t n_in, size_t n_out, const real *x, const real *weight,
@@ -216,10 +222,10 @@ pn_status FN(pn_dense_backward)(size_t n_rows, size_t n_in, size_t n_out, const 
     const pn_isa_kernels *isa;
     PN_TRY(pn_ready(&isa));
     PN_EXACT_MODE;
-    PN_TRY(FN(check_dense)(isa, n_rows, n_in, n_out, activation, workspace_bytes));
+    PN_TRY(FN(check_dense)(&isa->MEMBER, n_rows, n_in, n_out, activation, workspace_bytes));
     PN_TRY(pn_check_arrays(inputs, 4, outputs, 4));
-    FN(dense_gradient) gradient = {.kernels = &isa->MEMBER, .n_in = n_in, .n_out = n_out, .x = x, .weight = weight,
-                                   .a = a, .grad_a = grad_a, .activation = activation, .grad_x = grad_x};
+    FN(dense_gradient) gradient = {.kernels = &isa->MEMBER, .x = x, .a = a, .grad_a = grad_a, .grad_x = grad_x,
+                                   .layer = {.k = n_in, .n = n_out, .weight = weight, .f = activation}};
     FN(dense_backward_blocks)(&gradient, n_rows, grad_weight, grad_bias, pn_align_workspace(workspace));
     return PN_OK;
 }

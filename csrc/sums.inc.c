@@ -19,20 +19,18 @@ static void FN(add_block)(size_t n, const real *block, real *total, real *error)
 }
 
 /* The error is NaN where the total is infinite or NaN, and counts only elsewhere: infinity stays infinity. */
-static inline PN_INLINE real FN(settled)(real total, real error) { return total + (error == error ? error : 0); }
-
 static void FN(settle)(size_t n, const real *total, const real *error, real *sum)
 {
     PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
-        sum[i] = FN(settled)(total[i], error[i]);
+        sum[i] = total[i] + (error[i] == error[i] ? error[i] : 0);
 }
 
-static void FN(descend)(size_t n, const real *total, const real *error, real rate, real *parameters)
+static void FN(axpby)(size_t n, real alpha, const real *x, real beta, real *y)
 {
     PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
-        parameters[i] = FN(fma)(-rate, FN(settled)(total[i], error[i]), parameters[i]);
+        y[i] = FN(fma)(alpha, x[i], beta * y[i]);
 }
 
 #endif

@@ -82,7 +82,7 @@ static void FN(thin_forward)(size_t m, const pn_network *network, const real *pa
             memcpy(out + row, a, rows * sizeof(real));
         else {
             const FN(product) transposed = {.c = out + row * n_out, .c_stride = n_out};
-            FN(store_or_update_transposed)(&transposed, 0, n_out, n_out, 0, rows, a, ROWS);
+            FN(store_scaled_transposed)(&transposed, 0, n_out, n_out, 0, rows, a, ROWS);
         }
     }
 }

@@ -174,7 +174,7 @@ static size_t FN(tiny_train)(size_t m, const pn_network *network, size_t n_steps
             if (l > 0) {
                 PN_BY_WIDTH(layers[l].n, FN(tiny_backward_n), layers[l].k, layers[l].grad_z, layers[l].weight,
                             layers[l - 1].grad_z);
-                FN(activate_backward)(layers[l].k * PN_LANES, layers[l - 1].f, layers[l].a, layers[l - 1].grad_z,
+                FN(activate_backward)(layers[l].k * PN_LANES, layers[l - 1].f, NULL, layers[l].a, layers[l - 1].grad_z,
                                       layers[l - 1].grad_z);
             }
             PN_BY_WIDTH(layers[l].n, FN(tiny_descend_n), m, layers[l].k + (layers[l].bias != NULL), layers[l].a,

@@ -132,7 +132,7 @@ static inline PN_INLINE FN(block) FN(block_activate_backward)(size_t rows, pn_ac
         real value[PN_LANES], grad[PN_LANES];
         FN(store)(value, a.v[v]);
         FN(store)(grad, grad_a.v[v]);
-        FN(activate_backward_inline)(PN_LANES, f, value, grad, grad);
+        FN(activate_backward_inline)(PN_LANES, f, value, value, grad, grad);
         grad_a.v[v] = FN(load)(grad);
     }
     return grad_a;

@@ -104,7 +104,7 @@ static void NAME(check_run)(const pn_case *c, int fuses, const real *parameters,
     }
     const pn_training training = {.epochs = EPOCHS, .batch_size = batch, .learning_rate = rate,
                                   .shuffle = (int)(random_bits() % 2), .shuffle_seed = random_bits(),
-                                  .first_epoch = random_bits() % 5, .lazy = (int)(random_bits() % 2)};
+                                  .first_epoch = random_bits() % 5};
     pn_progress progress = {.row = random_bits() % 3 == 0 ? batch * (random_bits() % n_batches) : 0};
     size_t *order = malloc(m * sizeof *order);
     real *expected = NAME(copy)(c->n_parameters, parameters), *got = NAME(copy)(c->n_parameters, parameters);
@@ -129,14 +129,10 @@ static void NAME(check_run)(const pn_case *c, int fuses, const real *parameters,
     size_t n_bytes = 0, calls = 0;
     must(NAME(pn_train_workspace)(m, &c->network, &training, &n_bytes), "train_workspace");
     void *workspace = room_for(n_bytes);
-    int asks = (int)(random_bits() % 2);
     while (progress.epoch < EPOCHS) {
         size_t steps = random_bits() % 4 == 0 ? 0 : 1 + random_bits() % 5;
         must(NAME(pn_train)(m, &c->network, &training, got, x, y, steps, losses, &progress, workspace, n_bytes),
              "train");
-        if (asks && progress.epoch < EPOCHS)
-            must(NAME(pn_train)(m, &c->network, &training, got, x, y, PN_NO_STEPS, losses, &progress, workspace,
-                                n_bytes), "train, no steps");
         if (++calls > 1000)
             fail("a run does not end");
     }

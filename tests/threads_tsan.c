@@ -34,7 +34,8 @@ static const pn_network network = {2, layers, PN_MEAN_SQUARED_ERROR};
 
 static void multiply(float *a, float *workspace)
 {
-    pn_kernels_in_use()->f32.dense_forward(M, K, N, x, weight, NULL, PN_TANH, a, workspace);
+    const pn_dense_layer_f32 layer = {M, K, N, weight, 0, NULL, PN_TANH, workspace};
+    pn_kernels_in_use()->f32.dense_forward(&layer, x, NULL, a);
 }
 
 static void pass(float *out)

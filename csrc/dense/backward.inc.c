@@ -12,44 +12,34 @@ static inline PN_INLINE int FN(transposes_backward_x)(size_t m, size_t k, size_t
            PN_TRANSPOSE_RATIO * lanes * (n + k) <= n * k;
 }
 
-/* The gradient with respect to x, from a plain or packed weight matrix. */
-static void FN(backward_x_product)(size_t m, size_t k, size_t n, const real *grad_z, FN(matrix) weight,
-                                   pn_activation f_prev, const real *a_prev, real *grad_z_prev, real *workspace)
+static void FN(dense_backward_x)(const FN(dense_layer) *layer, const real *grad_z, pn_activation f_prev,
+                                 const real *z_prev, const real *a_prev, real *grad_z_prev)
 {
-    weight.column_major = 1;
+    const size_t m = layer->m, k = layer->k, n = layer->n;
     FN(product) product = {
-        .m = m, .n = k, .k = n, .a = FN(row_major)(m, n, grad_z), .b = weight,
-        .c = grad_z_prev, .c_stride = k, .c_panel_stride = PN_NR, .f = f_prev, .a_prev = a_prev,
+        .m = m, .n = k, .k = n, .a = FN(row_major)(m, n, grad_z), .b = FN(weight_matrix)(layer),
+        .c = grad_z_prev, .c_stride = k, .c_panel_stride = PN_NR, .f = f_prev, .z_prev = z_prev, .a_prev = a_prev,
     };
+    product.b.column_major = 1;
     if (n == 1)
-        product.b = FN(row_major)(1, k, weight.data);
+        product.b = FN(row_major)(1, k, layer->weight);
     else if (FN(transposes_backward_x)(m, k, n))
         FN(transpose_product)(&product);
-    FN(multiply)(&product, workspace);
+    FN(multiply)(&product, layer->workspace);
 }
 
-/* The gradient with respect to the weights, or the update of plain or packed weights: see `rate` of a product. */
-static void FN(backward_weight_product)(size_t m, size_t k, size_t n, const real *x, const real *grad_z, real rate,
-                                        real *target, size_t stride, size_t panel_stride, real *workspace)
+static void FN(dense_backward_weight)(const FN(dense_layer) *layer, const real *x, const real *grad_z, real alpha,
+                                      real beta, real *target)
 {
+    const size_t m = layer->m, k = layer->k, n = layer->n;
+    const FN(matrix) weight = FN(weight_matrix)(layer);
     FN(product) product = {
         .m = k, .n = n, .k = m, .a = FN(row_major)(m, k, x), .b = FN(row_major)(m, n, grad_z),
-        .c = target, .c_stride = stride, .c_panel_stride = panel_stride, .rate = rate, .f = PN_IDENTITY,
+        .c = target, .c_stride = weight.stride, .c_panel_stride = weight.panel_stride,
+        .alpha = alpha, .beta = beta, .f = PN_IDENTITY,
     };
     product.a.column_major = 1;
     if (FN(has_few_columns)(n, k))
         FN(transpose_product)(&product);
-    FN(multiply)(&product, workspace);
-}
-
-static void FN(dense_backward_x)(size_t m, size_t k, size_t n, const real *grad_z, const real *weight,
-                                 pn_activation f_prev, const real *a_prev, real *grad_z_prev, real *workspace)
-{
-    FN(backward_x_product)(m, k, n, grad_z, FN(row_major)(k, n, weight), f_prev, a_prev, grad_z_prev, workspace);
-}
-
-static void FN(dense_backward_weight)(size_t m, size_t k, size_t n, const real *x, const real *grad_z, real rate,
-                                      real *target, real *workspace)
-{
-    FN(backward_weight_product)(m, k, n, x, grad_z, rate, target, n, PN_NR, workspace);
+    FN(multiply)(&product, layer->workspace);
 }

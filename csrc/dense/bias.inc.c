@@ -4,11 +4,11 @@
 #define PN_BIAS_VECTORS 4
 
 /*
- * target = the column sums of grad_z[m][n], or its update, for `columns` columns, which `vectors` vectors hold. The
+ * c = beta c + alpha times the column sums of grad_z[m][n], for `columns` columns, which `vectors` vectors hold. The
  * last vector may read into the next row.
  */
 static inline PN_INLINE void FN(sum_columns)(const size_t vectors, size_t columns, size_t m, size_t n,
-                                             const real *grad_z, const real *end, real rate, real *target)
+                                             const real *grad_z, const real *end, real alpha, real beta, real *c)
 {
     FN(vec) sum[PN_BIAS_VECTORS] = {{0}};
     real total[PN_BIAS_VECTORS * PN_LANES];
@@ -23,19 +23,19 @@ static inline PN_INLINE void FN(sum_columns)(const size_t vectors, size_t column
     for (size_t i = readable; i < m; i++)
         for (size_t j = 0; j < columns; j++)
             total[j] += grad_z[i * n + j];
-    FN(store_or_update)(rate, columns, total, target);
+    FN(store_scaled)(alpha, beta, columns, total, c);
 }
 
-static void FN(dense_backward_bias)(size_t m, size_t n, const real *grad_z, real rate, real *target)
+static void FN(dense_backward_bias)(size_t m, size_t n, const real *grad_z, real alpha, real beta, real *c)
 {
     const real *end = grad_z + m * n;
     for (size_t j = 0, columns; j < n; j += columns) {
         columns = FN(min)(n - j, PN_BIAS_VECTORS * PN_LANES);
         if (columns == PN_BIAS_VECTORS * PN_LANES)
-            FN(sum_columns)(PN_BIAS_VECTORS, columns, m, n, grad_z + j, end, rate, target + j);
+            FN(sum_columns)(PN_BIAS_VECTORS, columns, m, n, grad_z + j, end, alpha, beta, c + j);
         else {
             columns = FN(min)(columns, PN_LANES);
-            FN(sum_columns)(1, columns, m, n, grad_z + j, end, rate, target + j);
+            FN(sum_columns)(1, columns, m, n, grad_z + j, end, alpha, beta, c + j);
         }
     }
 }

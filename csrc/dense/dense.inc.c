@@ -3,7 +3,7 @@
  * sizes and arrays as a product of csrc/gemm/.
  */
 #include "sizes.inc.c"
+#include "packed_weights.inc.c"
 #include "forward.inc.c"
 #include "backward.inc.c"
-#include "packed_weights.inc.c"
 #include "bias.inc.c"

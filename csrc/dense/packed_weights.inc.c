@@ -1,6 +1,6 @@
 /*
- * Weights that are kept packed between the steps of a training run: panels of NR columns, each of them [k][PN_NR],
- * which the micro-kernel reads as if they had just been packed.
+ * Weights that are kept packed between the products of a layer: panels of NR columns, each of them [k][PN_NR], which
+ * the micro-kernel reads as if they had just been packed.
  */
 
 /*
@@ -19,9 +19,18 @@ static size_t FN(packed_size)(size_t m, size_t k, size_t n)
     return FN(ceil_div)(n, PN_NR) * FN(packed_panel_size)(k);
 }
 
-static FN(matrix) FN(packed_matrix)(size_t k, const real *packed)
+/* A plain row-major matrix. */
+static inline PN_INLINE FN(matrix) FN(row_major)(size_t rows, size_t columns, const real *data)
 {
-    return (FN(matrix)){packed, PN_NR, FN(packed_panel_size)(k), 0, NULL};
+    return (FN(matrix)){data, columns, PN_NR, 0, data + rows * columns};
+}
+
+/* The weights of a layer, plain or packed. */
+static inline PN_INLINE FN(matrix) FN(weight_matrix)(const FN(dense_layer) *layer)
+{
+    if (layer->packed)
+        return (FN(matrix)){layer->weight, PN_NR, FN(packed_panel_size)(layer->k), 0, NULL};
+    return FN(row_major)(layer->k, layer->n, layer->weight);
 }
 
 static void FN(pack_weight)(size_t k, size_t n, const real *weight, real *packed)
@@ -37,32 +46,4 @@ static void FN(unpack_weight)(size_t k, size_t n, const real *packed, real *weig
         for (size_t j = 0; j < n; j += PN_NR)
             FN(copy_some)(FN(min)(n - j, PN_NR), packed + j / PN_NR * FN(packed_panel_size)(k) + p * PN_NR,
                           weight + p * n + j);
-}
-
-static int FN(packed_finite)(size_t k, size_t n, const real *packed)
-{
-    int finite = 1;
-    for (; finite && n >= PN_NR; n -= PN_NR, packed += FN(packed_panel_size)(k))
-        finite = FN(all_finite)(k * PN_NR, packed);
-    for (size_t p = 0; finite && n > 0 && p < k; p++)
-        finite = FN(all_finite)(n, packed + p * PN_NR);
-    return finite;
-}
-
-static void FN(dense_forward_packed)(size_t m, size_t k, size_t n, const real *x, const real *packed, const real *bias,
-                                     pn_activation f, real *a, real *workspace)
-{
-    FN(forward_product)(m, k, n, x, FN(packed_matrix)(k, packed), bias, f, a, workspace);
-}
-
-static void FN(dense_backward_x_packed)(size_t m, size_t k, size_t n, const real *grad_z, const real *packed,
-                                        pn_activation f_prev, const real *a_prev, real *grad_z_prev, real *workspace)
-{
-    FN(backward_x_product)(m, k, n, grad_z, FN(packed_matrix)(k, packed), f_prev, a_prev, grad_z_prev, workspace);
-}
-
-static void FN(dense_backward_weight_packed)(size_t m, size_t k, size_t n, const real *x, const real *grad_z, real rate,
-                                             real *packed, real *workspace)
-{
-    FN(backward_weight_product)(m, k, n, x, grad_z, rate, packed, PN_NR, FN(packed_panel_size)(k), workspace);
 }

@@ -14,12 +14,6 @@ static size_t FN(dense_workspace)(size_t m, size_t k, size_t n)
     return most > backward_weight ? most : backward_weight;
 }
 
-/* A plain row-major matrix. */
-static inline PN_INLINE FN(matrix) FN(row_major)(size_t rows, size_t columns, const real *data)
-{
-    return (FN(matrix)){data, columns, PN_NR, 0, data + rows * columns};
-}
-
 /*
  * Whether a result has so few columns that it is better computed transposed, with the lanes of a vector along its rows:
  * it fits into a micro-tile then, and along the columns a quarter of the lanes at least would be wasted.

@@ -8,7 +8,7 @@ static FN(microkernel_args) FN(panel_args)(const FN(product) *s, size_t mr, size
         .a_stride = mr, .b = b->data, .b_stride = b->stride, .b_panel_stride = b->panel_stride,
         .n_chunks = mr, .chunk_depth = depth / mr, .tail_depth = depth % mr,
         .init = s->bias ? s->bias + j : FN(zeros), .init_stride = p > 0 ? s->c_stride : 0,
-        .c_stride = s->c_stride, .rate = s->rate,
+        .c_stride = s->c_stride, .alpha = s->alpha, .beta = s->beta,
         .next_b_stride = s->b.stride,
         .next_b_square_stride = s->b.column_major ? s->b.panel_stride : PN_NR * s->b.stride,
     };

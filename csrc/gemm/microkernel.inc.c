@@ -20,7 +20,7 @@ typedef struct FN(microkernel_args) {
     size_t init_stride, init_panel_stride;
     real *c;
     size_t c_stride, c_panel_stride;
-    real rate;                  /* as in a product */
+    real alpha, beta;           /* as in a product */
     /* What is wanted soon is prefetched, a few lines before each chunk. If A is column-major, rows of C and a_prev: */
     const real *next_c, *next_a_prev; /* of the next micro-tile; next_a_prev may be NULL */
     /* In any case lines of A, a_stride apart: of one cache line each, or of PN_PREFETCH_ELEMENTS if A is row-major. */
@@ -75,20 +75,21 @@ static inline PN_INLINE void FN(load_sums)(int rows, int vectors, const FN(micro
     }
 }
 
-/* C becomes the accumulators, or C + alpha times the accumulators, with alpha = -rate. */
+/* C = the accumulators or, if beta is not 0, beta C + alpha times the accumulators. */
 static inline PN_INLINE void FN(store_sums)(int rows, int vectors, const FN(microkernel_args) *args,
                                             FN(vec) acc[PN_MR][PN_MAX_VECTORS])
 {
     real *c = args->c;
     size_t c_stride = args->c_stride; /* a local copy: as far as the compiler knows, a store might change *args */
-    int update = args->rate > 0;
-    FN(vec) alpha = FN(broadcast)(-args->rate);
+    int reads_c = args->beta != 0;
+    FN(vec) alpha = FN(broadcast)(args->alpha), beta = FN(broadcast)(args->beta);
     PN_UNROLL
     for (int i = 0; i < rows; i++, c += c_stride) {
         PN_OPAQUE(c);
         PN_UNROLL
         for (int v = 0; v < vectors; v++)
-            FN(store)(c + v * PN_LANES, update ? FN(vec_fma)(alpha, acc[i][v], FN(load)(c + v * PN_LANES)) : acc[i][v]);
+            FN(store)(c + v * PN_LANES,
+                      reads_c ? FN(vec_fma)(alpha, acc[i][v], beta * FN(load)(c + v * PN_LANES)) : acc[i][v]);
     }
 }
 

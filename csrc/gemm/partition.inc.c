@@ -33,7 +33,7 @@ static int FN(partition_by_columns)(const FN(product) *s, size_t threads)
     size_t m = s->m, n = s->n;
     size_t by_columns = FN(ceil_div)(FN(ceil_div)(n, PN_NR), threads) * PN_NR * m;
     size_t by_rows = FN(ceil_div)(FN(ceil_div)(m, PN_MR), threads) * PN_MR * n;
-    return n >= m || s->rate > 0 ? by_columns <= by_rows + by_rows / 16 : by_columns + by_columns / 16 < by_rows;
+    return n >= m || s->beta != 0 ? by_columns <= by_rows + by_rows / 16 : by_columns + by_columns / 16 < by_rows;
 }
 
 /* Computes a product, on several threads if the model of costs says that they pay. */
@@ -41,7 +41,7 @@ static void FN(multiply)(const FN(product) *s, real *workspace)
 {
     double flops = 2.0 * (double)s->m * (double)s->n * (double)s->k, microseconds = flops / PN_FLOPS_PER_MICROSECOND;
     /* C, A or B is a layer's weights. Their size decides, so that all products of a layer are divided, or none. */
-    double weights = s->rate > 0 ? (double)s->m * (double)s->n : (double)s->k * (double)(s->transposed ? s->m : s->n);
+    double weights = s->beta != 0 ? (double)s->m * (double)s->n : (double)s->k * (double)(s->transposed ? s->m : s->n);
     double weight_bytes = weights * sizeof(real);
     real *scratch = (real *)(((uintptr_t)workspace + 63) / 64 * 64);
     if (weight_bytes > PN_CACHED_B_BYTES && microseconds < weight_bytes / PN_BYTES_PER_MICROSECOND)

@@ -33,10 +33,11 @@ typedef struct FN(product) {
     const real *bias;           /* init: bias[n], or 0 if NULL */
     real *c;                    /* c[m][c_stride] */
     size_t c_stride, c_panel_stride; /* as in a matrix */
-    real rate;                  /* if > 0, C = beta C + alpha A B, where alpha = -rate and beta = 1 */
-    pn_activation f;            /* the epilogue: C = f(C), or C = C * f'(z) if a_prev is given */
-    const real *a_prev;         /* a_prev[m][c_stride] = f(z), or NULL */
-    int transposed;             /* C lies transposed: C[i][j] is c[j * c_stride + i], likewise a_prev; bias[m] */
+    real alpha, beta;           /* if beta is not 0: C = beta C + alpha A B, without bias and epilogue */
+    pn_activation f;            /* the epilogue: C = f(C), or C = C * f'(z_prev) if a_prev is given */
+    real *z;                    /* z[m][c_stride], which keeps what C is before the epilogue; NULL: not wanted */
+    const real *z_prev, *a_prev; /* a_prev[m][c_stride] = f(z_prev), or NULL; z_prev may be NULL if f' is written in a */
+    int transposed;             /* C lies transposed: C[i][j] is c[j * c_stride + i], likewise z, z_prev, a_prev; bias[m] */
 } FN(product);
 
 /* C[i...][j...], which one thread or one call computes. */

@@ -18,17 +18,17 @@ static inline PN_INLINE FN(plan) FN(select_plan)(const FN(product) *s, const FN(
     size_t b_bytes = s->k * range->columns * sizeof(real);
     int small_b = b_bytes <= PN_UNPACKED_B_BYTES, prepacked = FN(is_prepacked)(&s->b);
     int whole_k = narrow && b_bytes <= (few_rows ? 2 : 1) * PN_CACHED_B_BYTES;
-    size_t max_rows = whole_k ? PN_UNPACKED_B_M : s->rate > 0 ? PN_MR : PN_UNPACKED_B_BLOCKED_M;
+    size_t max_rows = whole_k ? PN_UNPACKED_B_M : s->beta != 0 ? PN_MR : PN_UNPACKED_B_BLOCKED_M;
     FN(plan) plan = {.kc = PN_KC};
     plan.pack_b = s->b.column_major ||
                   !(range->rows <= max_rows || small_b || (prepacked && (narrow || short_rows)));
     plan.pack_a = plan.pack_b && !few_rows && !narrow;
 
-    if (!plan.pack_b && (small_b || prepacked || s->rate > 0 || whole_k))
+    if (!plan.pack_b && (small_b || prepacked || s->beta != 0 || whole_k))
         plan.kc = s->k;
     else if (!plan.pack_b)
         plan.kc = FN(round_up)(range->rows, PN_B_STREAMS);
-    else if (plan.pack_a && !prepacked && range->rows <= PN_SMALL_M && s->rate == 0)
+    else if (plan.pack_a && !prepacked && range->rows <= PN_SMALL_M && s->beta == 0)
         plan.kc = PN_KC_SMALL_M;
     else if (!plan.pack_a)
         plan.kc = FN(min)(plan.kc, (PN_SCRATCH_ELEMENTS / 2 - PN_STRIP_ELEMENTS) / FN(round_up)(range->columns, PN_NR));
@@ -58,7 +58,7 @@ static void FN(multiply_range)(const FN(product) *s, const FN(c_range) *range, r
     }
     const FN(plan) plan = FN(select_plan)(s, range);
     int blocked = plan.kc < s->k;
-    if (s->rate > 0 && blocked)
+    if (s->beta != 0 && blocked)
         FN(update_by_blocks)(s, range, scratch);
     else if (range->rows == 1 && !s->a.column_major && !plan.pack_b && blocked)
         FN(multiply_streaming)(s, range);
@@ -75,7 +75,7 @@ static void FN(multiply_range)(const FN(product) *s, const FN(c_range) *range, r
 static void FN(update_by_blocks)(const FN(product) *s, const FN(c_range) *range, real *scratch)
 {
     FN(product) sums = *s;
-    sums.rate = 0;
+    sums.beta = 0;
     sums.c = scratch;
     sums.c_panel_stride = PN_NR;
     size_t columns = FN(round_up)(FN(balanced_chunk)(range->columns, PN_NARROW_N), PN_NR);
@@ -92,7 +92,7 @@ static void FN(update_by_blocks)(const FN(product) *s, const FN(c_range) *range,
                                (size_t)(scratch + PN_SCRATCH_ELEMENTS - rest_of_scratch));
             for (size_t r = 0; r < block.rows; r++)
                 for (size_t l = 0; l < block.columns; l += PN_NR)
-                    FN(store_or_update)(s->rate, FN(min)(PN_NR, block.columns - l), sums.c + r * sums.c_stride + l,
-                                        FN(c_at)(s, range->i + i + r, range->j + j + l));
+                    FN(store_scaled)(s->alpha, s->beta, FN(min)(PN_NR, block.columns - l), sums.c + r * sums.c_stride + l,
+                                FN(c_at)(s, range->i + i + r, range->j + j + l));
         }
 }

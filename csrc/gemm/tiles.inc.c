@@ -22,14 +22,15 @@ static inline PN_INLINE int FN(tile_log_vectors)(size_t rows, size_t columns)
     return log_vectors;
 }
 
-/* c[n] = sum[n], or fma(-rate, sum, c) if rate > 0. sum[] is readable up to whole vectors. */
-static inline PN_INLINE void FN(store_or_update)(real rate, size_t n, const real *sum, real *c)
+/* c[n] = sum[n] or, if beta is not 0, beta c + alpha sum. sum[] is readable up to whole vectors. */
+static inline PN_INLINE void FN(store_scaled)(real alpha, real beta, size_t n, const real *sum, real *c)
 {
-    if (rate > 0)
+    if (beta != 0)
         for (; n > 0; sum += PN_LANES, c += PN_LANES) {
             size_t some = n < PN_LANES ? n : PN_LANES;
             real next[PN_LANES];
-            FN(store)(next, FN(vec_fma)(FN(broadcast)(-rate), FN(load)(sum), FN(load_some)(some, c)));
+            FN(vec) old = FN(broadcast)(beta) * FN(load_some)(some, c);
+            FN(store)(next, FN(vec_fma)(FN(broadcast)(alpha), FN(load)(sum), old));
             FN(copy_some)(some, next, c);
             n -= some;
         }
@@ -96,7 +97,8 @@ static inline PN_INLINE void FN(set_c)(const FN(product) *s, size_t i, size_t j,
     args->c = FN(c_at)(s, i, j);
     args->c_stride = s->c_stride;
     args->c_panel_stride = s->c_panel_stride;
-    args->rate = s->rate;
+    args->alpha = s->alpha;
+    args->beta = s->beta;
     args->init = p > 0 ? args->c : s->bias ? s->bias + j : FN(zeros);
     args->init_stride = p > 0 ? s->c_stride : 0;
     args->init_panel_stride = p > 0 ? s->c_panel_stride : s->bias ? PN_NR : 0;
@@ -120,7 +122,7 @@ static void FN(accumulate)(const FN(product) *s, size_t i, size_t rows, size_t j
 
     real edge[PN_MR * PN_NR], old[PN_MR * PN_NR];
     FN(copy_rows_padded)(p > 0 ? rows : 1, columns, width, args.init, args.init_stride, old, width);
-    if (s->rate > 0)
+    if (s->beta != 0)
         FN(copy_rows_padded)(rows, columns, width, c, s->c_stride, edge, width);
     args.init = old;
     args.init_stride = p > 0 ? width : 0;
@@ -138,13 +140,15 @@ static void FN(accumulate)(const FN(product) *s, size_t i, size_t rows, size_t j
 /* The epilogue: applies the activation, or the derivative, to finished sums that are still in the cache. */
 static void FN(epilogue)(const FN(product) *s, size_t i, size_t rows, size_t j, size_t columns)
 {
-    if (s->f == PN_IDENTITY)
+    if (s->f == PN_IDENTITY && s->z == NULL)
         return;
     size_t length = columns == s->c_stride ? rows * columns : columns;
     for (size_t done = 0; done < rows * columns; done += length, i++) {
         size_t at = i * s->c_stride + j;
+        if (s->z)
+            memcpy(s->z + at, s->c + at, length * sizeof(real));
         if (s->a_prev)
-            FN(activate_backward)(length, s->f, s->a_prev + at, s->c + at, s->c + at);
+            FN(activate_backward)(length, s->f, s->z_prev ? s->z_prev + at : NULL, s->a_prev + at, s->c + at, s->c + at);
         else
             FN(activate)(length, s->f, s->c + at, s->c + at);
     }

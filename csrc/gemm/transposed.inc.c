@@ -4,10 +4,10 @@
  */
 
 /*
- * store_or_update for edge[rows][width] transposed, into c[j...][i...]. The elements c[][i...i_end) that follow are not
+ * store_scaled for edge[rows][width] transposed, into c[j...][i...]. The elements c[][i...i_end) that follow are not
  * final: full-vector stores may overwrite them. n_full rows of c are stored as full vectors.
  */
-static void FN(store_or_update_transposed)(const FN(product) *s, size_t i, size_t rows, size_t i_end, size_t j,
+static void FN(store_scaled_transposed)(const FN(product) *s, size_t i, size_t rows, size_t i_end, size_t j,
                                            size_t columns, const real *edge, size_t width)
 {
     for (size_t r = 0; r < rows; r += PN_LANES)
@@ -19,26 +19,26 @@ static void FN(store_or_update_transposed)(const FN(product) *s, size_t i, size_
             FN(transpose)(block);
             real *c = s->c + (j + l) * s->c_stride + i + r;
             size_t some = FN(min)(rows - r, PN_LANES), count = FN(min)(columns - l, PN_LANES), n_full = 0;
-            if (some == PN_LANES || (s->rate == 0 && i + r + PN_LANES <= i_end))
+            if (some == PN_LANES || (s->beta == 0 && i + r + PN_LANES <= i_end))
                 n_full = count;
             else if (some == s->c_stride) { /* ascending rows: each overwrites what spilt over from the last */
-                size_t reach = s->rate > 0 ? count : columns - l;
+                size_t reach = s->beta != 0 ? count : columns - l;
                 while (n_full < count && n_full * some + PN_LANES <= reach * some)
                     n_full++;
             }
-            if (s->rate == 0 && n_full == PN_LANES) {
+            if (s->beta == 0 && n_full == PN_LANES) {
                 PN_UNROLL
                 for (size_t q = 0; q < PN_LANES; q++)
                     FN(store)(c + q * s->c_stride, block[q]);
                 continue;
             }
-            if (s->rate > 0)
+            if (s->beta != 0)
                 for (size_t q = 0; q < count; q++) {
                     real old[PN_LANES];
                     if (q >= n_full)
                         FN(copy_padded)(some, PN_LANES, c + q * s->c_stride, old);
-                    block[q] = FN(vec_fma)(FN(broadcast)(-s->rate), block[q],
-                                           FN(load)(q < n_full ? c + q * s->c_stride : old));
+                    block[q] = FN(vec_fma)(FN(broadcast)(s->alpha), block[q],
+                                           FN(broadcast)(s->beta) * FN(load)(q < n_full ? c + q * s->c_stride : old));
                 }
             for (size_t q = 0; q < n_full; q++)
                 FN(store)(c + q * s->c_stride, block[q]);
@@ -84,9 +84,9 @@ static void FN(multiply_transposed)(const FN(product) *s, const FN(c_range) *ran
             };
             FN(run_tile_row)(&args, rows, columns, log_vectors, s->k, &a, &b);
             if (s->c_stride == 1)
-                FN(store_or_update)(s->rate, columns, edge, s->c + j);
+                FN(store_scaled)(s->alpha, s->beta, columns, edge, s->c + j);
             else
-                FN(store_or_update_transposed)(s, i, rows, i_end, j, columns, edge, width);
+                FN(store_scaled_transposed)(s, i, rows, i_end, j, columns, edge, width);
         }
         FN(epilogue)(s, j, columns, range->i, range->rows);
     }

@@ -1,12 +1,12 @@
 /* Products of which A or B, or both, are read where they lie in memory. */
 
 /* A row of a rank-1 product, as far as it consists of whole vectors. */
-static inline PN_INLINE void FN(rank1_row)(const int has_bias, const int update, size_t columns, FN(vec) factor,
-                                           const real *b, const real *bias, FN(vec) minus_rate, real *c)
+static inline PN_INLINE void FN(rank1_row)(const int has_bias, const int reads_c, size_t columns, FN(vec) factor,
+                                           const real *b, const real *bias, FN(vec) alpha, FN(vec) beta, real *c)
 {
     for (size_t j = 0; j + PN_LANES <= columns; j += PN_LANES) {
         FN(vec) sum = FN(vec_fma)(factor, FN(load)(b + j), has_bias ? FN(load)(bias + j) : (FN(vec)){0});
-        FN(store)(c + j, update ? FN(vec_fma)(minus_rate, sum, FN(load)(c + j)) : sum);
+        FN(store)(c + j, reads_c ? FN(vec_fma)(alpha, sum, beta * FN(load)(c + j)) : sum);
     }
 }
 
@@ -15,7 +15,7 @@ static void FN(multiply_rank1)(const FN(product) *s, const FN(c_range) *range)
 {
     size_t columns = range->columns, whole = columns / PN_LANES * PN_LANES, tail = columns - whole;
     const real *a = s->a.data, *b = s->b.data + range->j, *bias = s->bias ? s->bias + range->j : NULL;
-    FN(vec) minus_rate = FN(broadcast)(-s->rate);
+    FN(vec) alpha = FN(broadcast)(s->alpha), beta = FN(broadcast)(s->beta);
     FN(vec) last_b = FN(load_some)(tail, b + whole);
     FN(vec) last_bias = FN(load_some)(bias ? tail : 0, bias ? bias + whole : b);
     real last[PN_LANES];
@@ -23,14 +23,14 @@ static void FN(multiply_rank1)(const FN(product) *s, const FN(c_range) *range)
         real *c = FN(c_at)(s, i, 0) + range->j;
         FN(vec) factor = FN(broadcast)(a[s->a.column_major ? i : i * s->a.stride]);
         if (bias)
-            FN(rank1_row)(1, 0, columns, factor, b, bias, minus_rate, c);
-        else if (s->rate > 0)
-            FN(rank1_row)(0, 1, columns, factor, b, NULL, minus_rate, c);
+            FN(rank1_row)(1, 0, columns, factor, b, bias, alpha, beta, c);
+        else if (s->beta != 0)
+            FN(rank1_row)(0, 1, columns, factor, b, NULL, alpha, beta, c);
         else
-            FN(rank1_row)(0, 0, columns, factor, b, NULL, minus_rate, c);
+            FN(rank1_row)(0, 0, columns, factor, b, NULL, alpha, beta, c);
         if (tail > 0) {
             FN(store)(last, FN(vec_fma)(factor, last_b, last_bias));
-            FN(store_or_update)(s->rate, tail, last, c + whole);
+            FN(store_scaled)(s->alpha, s->beta, tail, last, c + whole);
         }
     }
     FN(epilogue)(s, range->i, range->rows, range->j, columns);

@@ -63,7 +63,6 @@ _SMALL_TO_TRAIN = 2**15
 _SMALL_RUN = 2e6
 #: What an activation costs, in multiply-adds.
 _ACTIVATION_OPERATIONS = 16
-_NO_STEPS = 2 ** (8 * ffi.sizeof("size_t")) - 1
 
 
 def _check(status: int) -> None:
@@ -256,10 +255,10 @@ class Model:
             start = progress.epoch, progress.row, progress.loss_sum, progress.steps
             c_progress = progress.journal = _new(_PROGRESS, start)
         status = lib.PN_OK
-        if max_steps > 0 or c_progress.steps > 0:
+        if max_steps > 0:
             status = self._train(
                 len(x), self._network, c_training, self._parameters,
-                _from_buffer(self._array, x), _from_buffer(self._array, y), max_steps or _NO_STEPS,
+                _from_buffer(self._array, x), _from_buffer(self._array, y), max_steps,
                 _from_buffer(_DOUBLES, losses, True), c_progress, *self._workspace,
             )  # fmt: skip
         progress.epoch, progress.row = c_progress.epoch, c_progress.row
@@ -282,7 +281,7 @@ def _c_training(training: Training) -> Any:
     return _new(
         _TRAINING,
         (training.epochs, training.batch_size, training.learning_rate, training.shuffle, training.shuffle_seed,
-         training.first_epoch, True),
+         training.first_epoch),
     )  # fmt: skip
 
 

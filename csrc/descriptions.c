@@ -1,0 +1,29 @@
+/* The activations and losses: to add one, describe it here. */
+#include "descriptions.h"
+
+#include <math.h>
+
+const pn_activation_description pn_activations[PN_N_ACTIVATIONS] = {
+    [PN_IDENTITY] = {.backward_needs_z = 0},
+    [PN_SIGMOID] = {.backward_needs_z = 0},
+    [PN_TANH] = {.backward_needs_z = 0},
+    [PN_RELU] = {.backward_needs_z = 0},
+};
+
+const pn_loss_description pn_losses[PN_N_LOSSES] = {
+    [PN_LOG_LOSS] = {.reduction = PN_MEAN_OVER_ROWS, .min_target = 0, .max_target = 1,
+                     .bad_target = PN_TARGET_OUT_OF_RANGE,
+                     .activation = PN_SIGMOID, .bad_activation = PN_LOG_LOSS_NEEDS_SIGMOID},
+    [PN_SUM_OF_SQUARES] = {.reduction = PN_SUM, .min_target = -INFINITY, .max_target = INFINITY, .activation = -1},
+    [PN_MEAN_SQUARED_ERROR] = {.reduction = PN_MEAN_OVER_OUTPUTS, .min_target = -INFINITY, .max_target = INFINITY,
+                               .activation = -1},
+};
+
+double pn_loss_denominator(const pn_network *network, size_t n_rows)
+{
+    switch (pn_losses[network->loss].reduction) {
+    case PN_MEAN_OVER_ROWS: return (double)n_rows;
+    case PN_MEAN_OVER_OUTPUTS: return (double)n_rows * (double)network->layers[network->n_layers - 1].n_out;
+    default: return 1;
+    }
+}

@@ -1,0 +1,29 @@
+/* Private: what is known of each activation and loss besides its arithmetic, which stands in elementwise/. */
+#ifndef PLAINNET_DESCRIPTIONS_H
+#define PLAINNET_DESCRIPTIONS_H
+
+#include "arithmetic.h"
+#include "plainnet.h"
+
+typedef struct pn_activation_description {
+    int backward_needs_z;     /* 0: f' is written in a = f(z), and z is not kept */
+} pn_activation_description;
+
+/* What the sum of all losses is divided by. */
+typedef enum pn_reduction { PN_SUM, PN_MEAN_OVER_ROWS, PN_MEAN_OVER_OUTPUTS } pn_reduction;
+
+typedef struct pn_loss_description {
+    pn_reduction reduction;
+    double min_target, max_target; /* every target lies within these, or is refused with... */
+    pn_status bad_target;
+    int activation;           /* the activation that the last layer must have; -1: any. Another one is refused with... */
+    pn_status bad_activation;
+} pn_loss_description;
+
+extern const pn_activation_description pn_activations[PN_N_ACTIVATIONS];
+extern const pn_loss_description pn_losses[PN_N_LOSSES];
+
+/* What the sum of the losses of n_rows rows is divided by. */
+double pn_loss_denominator(const pn_network *network, size_t n_rows);
+
+#endif

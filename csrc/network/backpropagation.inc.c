@@ -1,0 +1,126 @@
+/* Back-propagation of one block of rows. */
+
+/* Rows of x and y: those that follow each other in memory or, with `order`, row i is row order[i] of x and y. */
+typedef struct FN(rows) {
+    size_t n;
+    const real *x, *y;
+    const size_t *order;
+} FN(rows);
+
+/* What is kept of a block between the forward and the backward pass. */
+typedef struct FN(tape) {
+    real *gathered_x, *gathered_y; /* rows that have an order; NULL: rows are used where they lie */
+    const real *x;                 /* the block's rows, gathered or not */
+    real *a;                       /* activations of the hidden layers, one after another */
+    real *z;                       /* and z, of those whose derivative is written in it */
+    real *grad_z[2];               /* of the layer at hand and of the one before it */
+    real *products;                /* the workspace of the products */
+} FN(tape);
+
+/* How many of a batch's rows go through the network together. */
+static size_t FN(block_rows)(size_t n_rows) { return n_rows < PN_BLOCK_ROWS ? n_rows : PN_BLOCK_ROWS; }
+
+static size_t FN(tape_bytes)(size_t m, const pn_network *network, const FN(pn_kernels) *kernels, const FN(extent) *e,
+                             int gathers)
+{
+    size_t gathered = gathers ? FN(arena_bytes)(m * e->n_in) + FN(arena_bytes)(m * e->n_out) : 0;
+    size_t products = FN(products)(m, network, kernels->dense_workspace);
+    return gathered + FN(arena_bytes)(m * e->hidden) + FN(arena_bytes)(m * e->hidden_z) +
+           2 * FN(arena_bytes)(m * e->max_width) + FN(arena_bytes)(products);
+}
+
+static FN(tape) FN(make_tape)(char *space, size_t m, const FN(extent) *e, int gathers)
+{
+    FN(tape) tape = {0};
+    if (gathers) {
+        tape.gathered_x = FN(arena_alloc)(&space, m * e->n_in);
+        tape.gathered_y = FN(arena_alloc)(&space, m * e->n_out);
+    }
+    tape.a = FN(arena_alloc)(&space, m * e->hidden);
+    tape.z = FN(arena_alloc)(&space, m * e->hidden_z);
+    tape.grad_z[0] = FN(arena_alloc)(&space, m * e->max_width);
+    tape.grad_z[1] = FN(arena_alloc)(&space, m * e->max_width);
+    tape.products = (real *)(void *)space; /* to the end */
+    return tape;
+}
+
+/* Writes the hidden layers' a and z to the tape, and z of the last layer to grad_z[0]. */
+static void FN(forward)(size_t m, const FN(model) *model, FN(tape) tape)
+{
+    const size_t n_layers = model->network->n_layers;
+    const real *a = tape.x, *parameters = model->parameters;
+    real *next = tape.a, *next_z = tape.z;
+    for (size_t l = 0; l < n_layers; l++) {
+        FN(storage) storage = FN(storage_of)(model, l);
+        FN(pn_dense_layer) layer = FN(layer_at)(model, l, m, storage, parameters, tape.products);
+        if (l + 1 == n_layers) {
+            layer.f = PN_IDENTITY;
+            model->kernels->dense_forward(&layer, a, NULL, tape.grad_z[0]);
+            return;
+        }
+        int keeps_z = pn_activations[layer.f].backward_needs_z;
+        model->kernels->dense_forward(&layer, a, keeps_z ? next_z : NULL, next);
+        parameters += storage.size;
+        a = next;
+        next += m * layer.n;
+        next_z += keeps_z ? m * layer.n : 0;
+    }
+}
+
+/*
+ * From grad_z[0] of the last layer: target = the gradient if beta is 0, else beta target + alpha times the gradient,
+ * layer by layer. target is stored as the parameters are, and may be these.
+ */
+static void FN(backward)(size_t m, const FN(model) *model, FN(tape) tape, real alpha, real beta, real *target)
+{
+    const FN(pn_kernels) *kernels = model->kernels;
+    size_t offset = FN(n_stored)(model);
+    const real *a = tape.a + m * model->e.hidden, *z = tape.z + m * model->e.hidden_z;
+    for (size_t l = model->network->n_layers; l-- > 0;) {
+        FN(storage) storage = FN(storage_of)(model, l);
+        offset -= storage.size;
+        FN(pn_dense_layer) layer = FN(layer_at)(model, l, m, storage, model->parameters + offset, tape.products);
+        real *grad_z = tape.grad_z[0];
+        if (l == 0)
+            a = tape.x;
+        else {
+            pn_activation f_prev = model->network->layers[l - 1].activation;
+            int kept_z = pn_activations[f_prev].backward_needs_z;
+            a -= m * layer.k;
+            z -= kept_z ? m * layer.k : 0;
+            kernels->dense_backward_x(&layer, grad_z, f_prev, kept_z ? z : NULL, a, tape.grad_z[1]);
+        }
+        kernels->dense_backward_weight(&layer, a, grad_z, alpha, beta, target + offset);
+        if (layer.bias != NULL)
+            kernels->dense_backward_bias(m, layer.n, grad_z, alpha, beta, target + offset + storage.n_weight);
+        tape.grad_z[0] = tape.grad_z[1];
+        tape.grad_z[1] = grad_z;
+    }
+}
+
+static void FN(gather)(size_t m, size_t n, const size_t *order, const real *rows, real *out)
+{
+    for (size_t i = 0; i < m; i++)
+        memcpy(out + i * n, rows + order[i] * n, n * sizeof *out);
+}
+
+/*
+ * The loss of m rows from number `first` on, summed. It leaves grad_z of the last layer in grad_z[0], where the loss is
+ * that of all rows: a mean is taken over these.
+ */
+static double FN(loss)(const FN(model) *model, const FN(rows) *rows, size_t first, size_t m, FN(tape) *tape)
+{
+    const pn_network *network = model->network;
+    size_t n_in = model->e.n_in, n_out = model->e.n_out;
+    const real *y = rows->y + first * n_out;
+    tape->x = rows->x + first * n_in;
+    if (rows->order != NULL) {
+        FN(gather)(m, n_in, rows->order + first, rows->x, tape->gathered_x);
+        FN(gather)(m, n_out, rows->order + first, rows->y, tape->gathered_y);
+        tape->x = tape->gathered_x;
+        y = tape->gathered_y;
+    }
+    FN(forward)(m, model, *tape);
+    return model->kernels->loss(network->loss, m, n_out, network->layers[network->n_layers - 1].activation,
+                                tape->grad_z[0], y, (real)(1 / pn_loss_denominator(network, rows->n)), tape->grad_z[0]);
+}

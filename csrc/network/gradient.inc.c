@@ -1,0 +1,69 @@
+/* The loss of a whole network, and its gradient. */
+
+static pn_status FN(check_data)(size_t n_rows, const FN(model) *model, const real *x, const real *y)
+{
+    const pn_loss_description *loss = &pn_losses[model->network->loss];
+    int outside = 0;
+    PN_REQUIRE(model->kernels->all_finite(n_rows * model->e.n_in, x), PN_DATA_NOT_FINITE);
+    PN_REQUIRE(model->kernels->all_finite(n_rows * model->e.n_out, y), PN_DATA_NOT_FINITE);
+    if (isfinite(loss->min_target) || isfinite(loss->max_target))
+        for (size_t i = 0; i < n_rows * model->e.n_out; i++)
+            outside |= !(y[i] >= loss->min_target && y[i] <= loss->max_target);
+    PN_REQUIRE(!outside, loss->bad_target);
+    return PN_OK;
+}
+
+static size_t FN(gradient_bytes)(size_t n_rows, const pn_network *network, const FN(pn_kernels) *kernels,
+                                 const FN(extent) *e)
+{
+    const FN(sums) sums = FN(plan_sums)(n_rows, e->n_parameters);
+    return PN_WORKSPACE_ALIGNMENT + FN(sums_bytes)(&sums) +
+           FN(tape_bytes)(FN(block_rows)(n_rows), network, kernels, e, 0);
+}
+
+pn_status FN(pn_gradient_workspace)(size_t n_rows, const pn_network *network, size_t *n_bytes)
+{
+    const pn_isa_kernels *isa;
+    FN(extent) e;
+    PN_REQUIRE(n_bytes != NULL, PN_NULL_POINTER);
+    PN_TRY(pn_ready(&isa));
+    PN_TRY(FN(measure)(n_rows, network, &e));
+    PN_MAX_OVER_ISAS(n_bytes, kernels, FN(gradient_bytes)(n_rows, network, kernels, &e));
+    return PN_OK;
+}
+
+pn_status FN(pn_loss_and_gradient)(size_t n_rows, const pn_network *network, const real *parameters,
+                                   const real *x, const real *y, double *loss, real *gradient,
+                                   void *workspace, size_t workspace_bytes)
+{
+    const pn_isa_kernels *isa;
+    FN(extent) e;
+    PN_TRY(pn_ready(&isa));
+    PN_EXACT_MODE;
+    PN_TRY(FN(measure)(n_rows, network, &e));
+    const pn_array inputs[] = {PN_ARRAY(parameters, e.n_parameters), PN_ARRAY(x, n_rows * e.n_in),
+                               PN_ARRAY(y, n_rows * e.n_out)};
+    const pn_array outputs[] = {PN_ARRAY(loss, 1), PN_ARRAY(gradient, e.n_parameters), {workspace, workspace_bytes, 1}};
+    PN_TRY(pn_check_arrays(inputs, 3, outputs, 3));
+    PN_REQUIRE(workspace_bytes >= FN(gradient_bytes)(n_rows, network, &isa->MEMBER, &e), PN_WORKSPACE_TOO_SMALL);
+    const FN(model) model = {.network = network, .kernels = &isa->MEMBER, .e = e,
+                             .parameters = (real *)parameters}; /* which are only read */
+    PN_TRY(FN(check_data)(n_rows, &model, x, y));
+
+    char *space = pn_align_workspace(workspace);
+    const FN(rows) rows = {n_rows, x, y, NULL};
+    FN(sums) sums = FN(plan_sums)(n_rows, e.n_parameters);
+    double sum;
+    if (sums.n_blocks == 0) {
+        FN(tape) tape = FN(make_tape)(space, n_rows, &e, 0);
+        sum = FN(loss)(&model, &rows, 0, n_rows, &tape);
+        FN(backward)(n_rows, &model, tape, 1, 0, gradient);
+    } else {
+        FN(alloc_sums)(&sums, &space);
+        sums.tape_bytes = FN(tape_bytes)(PN_BLOCK_ROWS, network, model.kernels, &e, 0);
+        sum = FN(sum_blocks)(&model, &rows, &sums, space);
+        memcpy(gradient, sums.total, e.n_parameters * sizeof(real));
+    }
+    *loss = sum / pn_loss_denominator(network, n_rows);
+    return PN_OK;
+}

@@ -1,0 +1,66 @@
+/* The sizes of a network, checked against overflow, and the workspace, which is dealt out as an arena. */
+
+/* Bytes of n_elements numbers in a workspace, where every array starts on a cache line. */
+static size_t FN(arena_bytes)(size_t n_elements)
+{
+    const size_t line = PN_WORKSPACE_ALIGNMENT;
+    return (n_elements * sizeof(real) + line - 1) / line * line;
+}
+
+/* The next array of a workspace. */
+static real *FN(arena_alloc)(char **workspace, size_t n_elements)
+{
+    real *array = (real *)(void *)*workspace;
+    *workspace += FN(arena_bytes)(n_elements);
+    return array;
+}
+
+typedef struct FN(extent) {
+    size_t n_parameters, n_in, n_out;  /* of the network */
+    size_t max_width;                  /* of the widest layer's output */
+    size_t hidden;                     /* neurons of all hidden layers */
+    size_t hidden_z;                   /* and of those whose derivative is written in z */
+} FN(extent);
+
+static pn_status FN(measure)(size_t n_rows, const pn_network *network, FN(extent) *e)
+{
+    size_t total = 0;
+    FN(extent) found = {0};
+    PN_TRY(pn_check_network(network, &found.n_parameters));
+    PN_REQUIRE(n_rows > 0, PN_NO_ROWS);
+    found.n_in = network->layers[0].n_in;
+    found.n_out = network->layers[network->n_layers - 1].n_out;
+    PN_TRY(pn_add_product(&total, n_rows, found.n_in, 2));
+    PN_TRY(pn_add_product(&total, found.n_parameters, 8, 1));
+    for (size_t l = 0; l < network->n_layers; l++) {
+        const pn_layer *layer = &network->layers[l];
+        PN_TRY(pn_add_product(&total, n_rows, layer->n_out, 8));
+        found.max_width = layer->n_out > found.max_width ? layer->n_out : found.max_width;
+        if (l + 1 < network->n_layers) {
+            found.hidden += layer->n_out;
+            found.hidden_z += pn_activations[layer->activation].backward_needs_z ? layer->n_out : 0;
+        }
+    }
+    *e = found;
+    return PN_OK;
+}
+
+/* Elements of workspace for the products of the layer that needs most. */
+static size_t FN(products)(size_t n_rows, const pn_network *network, size_t (*needed)(size_t m, size_t k, size_t n))
+{
+    size_t most = 0;
+    for (size_t l = 0; l < network->n_layers; l++) {
+        size_t elements = needed(n_rows, network->layers[l].n_in, network->layers[l].n_out);
+        most = elements > most ? elements : most;
+    }
+    return most;
+}
+
+/* What a row costs in a pass: so many operations for each parameter, and some fifty for each activation. */
+static double FN(operations_a_row)(double a_parameter, const FN(extent) *e)
+{
+    return a_parameter * (double)e->n_parameters + 50 * (double)(e->hidden + e->n_out);
+}
+
+/* What one core computes in a microsecond, in these operations. */
+#define PN_OPERATIONS_PER_MICROSECOND 1.6e5

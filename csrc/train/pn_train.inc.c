@@ -1,0 +1,69 @@
+/* The public functions of training. */
+
+/* Up to max_steps steps, or 0: until the run ends. 0 if a loss is not finite, or the parameters at the end. */
+static int FN(make_steps)(const FN(run) *run, size_t max_steps)
+{
+    const pn_progress *progress = run->now.progress;
+    int tiny = run->batch_size == run->rows.n && run->model.kernels->tiny_fits(run->rows.n, run->model.network);
+    for (size_t done = 0, before; progress->epoch < run->training->epochs && (max_steps == 0 || done < max_steps);
+         done += progress->steps - before) {
+        before = progress->steps;
+        if (!(tiny ? FN(tiny_steps)(run, max_steps == 0 ? SIZE_MAX : max_steps - done) : FN(step)(run)))
+            return 0;
+    }
+    return FN(parameters_finite)(run);
+}
+
+pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_training *training, real *parameters,
+                       const real *x, const real *y, size_t max_steps, double *losses, pn_progress *progress,
+                       void *workspace, size_t workspace_bytes)
+{
+    const pn_isa_kernels *isa;
+    FN(run) run = {.rows = {n_rows, x, y, NULL}, .training = training, .losses = losses, .now = {progress, parameters},
+                   .model = {.network = network, .parameters = parameters}};
+    FN(extent) *e = &run.model.e;
+    PN_TRY(pn_ready(&isa));
+    PN_EXACT_MODE;
+    PN_TRY(FN(check_training)(n_rows, network, training, e));
+    run.batch_size = FN(batch_size)(n_rows, training);
+    const pn_array inputs[] = {PN_ARRAY(x, n_rows * e->n_in), PN_ARRAY(y, n_rows * e->n_out)};
+    const pn_array outputs[] = {PN_ARRAY(parameters, e->n_parameters), {workspace, workspace_bytes, 1},
+                                {progress, sizeof *progress, _Alignof(pn_progress)},
+                                PN_ARRAY(losses, losses == NULL ? 0 : training->epochs)};
+    PN_TRY(pn_check_arrays(inputs, 2, outputs, 4));
+    PN_TRY(FN(check_workspace)(&run, workspace, workspace_bytes, &isa));
+    if (progress->epoch >= training->epochs)
+        return PN_OK;
+
+    /* About a second between snapshots: 5e10 operations; 16 steps at least, so that they cost a fraction of one. */
+    run.steps_per_snapshot = (size_t)(5e10 / ((double)run.batch_size * FN(operations_a_row)(6, e))) + 16;
+    run.header->isa = isa;
+    FN(begin_call)(&run, max_steps);
+    if (progress->steps == 0 && progress->row != 0)
+        FN(make_order)(&run);
+    if (FN(make_steps)(&run, max_steps)) {
+        FN(unpack)(&run);
+        return PN_OK;
+    }
+    size_t steps = progress->steps;
+    FN(rollback)(&run);
+    FN(unpack)(&run);
+    int ends_epoch = n_rows - progress->row <= run.batch_size;
+    progress->diverged_epoch = progress->epoch + (steps > 0 && ends_epoch);
+    return PN_DIVERGED;
+}
+
+pn_status FN(pn_train_on_batch)(size_t n_rows, const pn_network *network, double learning_rate, real *parameters,
+                                const real *x, const real *y, double *loss, void *workspace, size_t workspace_bytes)
+{
+    const pn_training training = {.epochs = 1, .learning_rate = learning_rate};
+    pn_progress progress = {0};
+    char before[sizeof *loss];
+    PN_REQUIRE(loss != NULL, PN_NULL_POINTER);
+    memcpy(before, (const void *)loss, sizeof before);
+    pn_status status = FN(pn_train)(n_rows, network, &training, parameters, x, y, 0, loss, &progress, workspace,
+                                    workspace_bytes);
+    if (status == PN_DIVERGED) /* where the loss was finite, and the update was not */
+        memcpy((void *)loss, before, sizeof before);
+    return status;
+}

@@ -1,0 +1,67 @@
+/*
+ * The way back from a step that diverges. A snapshot of the run's state is renewed after about a second of work. A run
+ * that diverges is restored from it, and repeats, bit for bit, the steps before the one that did the damage.
+ */
+
+static int FN(step)(const FN(run) *run);
+static void FN(make_order)(const FN(run) *run);
+
+static int FN(parameters_finite)(const FN(run) *run)
+{
+    return run->model.kernels->all_finite(FN(n_stored)(&run->model), run->model.parameters);
+}
+
+/* Steps until a snapshot is due; 0: before the next one. */
+static size_t FN(steps_to_snapshot)(const FN(run) *run)
+{
+    size_t steps = run->now.progress->steps, since = steps - run->header->snapshot.steps;
+    return steps == 0 || since >= run->steps_per_snapshot ? 0 : run->steps_per_snapshot - since;
+}
+
+/* Brings the caller's parameters up to date. */
+static void FN(unpack)(const FN(run) *run)
+{
+    if (run->model.packed_rows > 0)
+        FN(unpack_parameters)(&run->model, run->model.parameters, run->now.parameters);
+}
+
+static void FN(copy_state)(const FN(run) *run, FN(run_state) to, FN(run_state) from)
+{
+    *to.progress = *from.progress;
+    memcpy(to.parameters, from.parameters, run->model.e.n_parameters * sizeof(real));
+}
+
+/* 0 if the parameters are not all finite: they are no state to come back to. */
+static int FN(take_snapshot)(const FN(run) *run)
+{
+    if (!FN(parameters_finite)(run))
+        return 0;
+    FN(unpack)(run);
+    FN(copy_state)(run, run->snapshot, run->now);
+    return 1;
+}
+
+static void FN(restore_snapshot)(const FN(run) *run)
+{
+    FN(copy_state)(run, run->now, run->snapshot);
+    if (run->model.packed_rows > 0)
+        FN(pack_parameters)(&run->model, run->now.parameters, run->model.parameters);
+    FN(make_order)(run);
+}
+
+/* When something is not finite: back to the last step whose parameters and loss were, before its update. */
+static void FN(rollback)(const FN(run) *run)
+{
+    const pn_progress *progress = run->now.progress;
+    size_t steps = progress->steps, good = 0;
+    if (steps == 0)
+        return;
+    FN(restore_snapshot)(run);
+    while (progress->steps + 1 < steps && FN(step)(run) && FN(parameters_finite)(run))
+        good++;
+    if (!FN(parameters_finite)(run)) {
+        FN(restore_snapshot)(run);
+        while (good-- > 0)
+            FN(step)(run);
+    }
+}

@@ -1,0 +1,139 @@
+/*
+ * A run of training and its workspace. Results do not depend on how a run is split into calls, and neither does its
+ * safety net: a snapshot, see rollback.inc.c.
+ */
+
+/* What a step changes, and what rollback restores: where the run stands, and the parameters as the caller has them. */
+typedef struct FN(run_state) {
+    pn_progress *progress;
+    real *parameters;
+} FN(run_state);
+
+/* What lasts from call to call, at the start of the workspace. The parameters of the snapshot follow. */
+typedef struct FN(run_header) {
+    const pn_isa_kernels *isa;     /* with which the run began: it ends with the same */
+    pn_progress snapshot;
+} FN(run_header);
+
+enum { FN(HEADER_ELEMENTS) = (sizeof(FN(run_header)) + sizeof(real) - 1) / sizeof(real) };
+
+typedef struct FN(run) {
+    FN(rows) rows;                 /* all rows, in the caller's order */
+    const pn_training *training;
+    size_t batch_size;
+    double *losses;                /* or NULL */
+    FN(run_state) now, snapshot;
+    FN(run_header) *header;
+    FN(model) model;               /* its parameters are the caller's or, packed for the time of a call, in the workspace */
+    size_t *order;                 /* of the rows in the epoch at hand, if they are shuffled */
+    FN(sums) sums;
+    char *tape;                    /* memory for it */
+    size_t steps_per_snapshot;
+} FN(run);
+
+/* A call of at least so many steps packs the weights, where the kernels gain from it. */
+enum { FN(STEPS_TO_PACK) = 4 };
+
+static size_t FN(batch_size)(size_t n_rows, const pn_training *training)
+{
+    return training->batch_size == 0 || training->batch_size > n_rows ? n_rows : training->batch_size;
+}
+
+static size_t FN(order_elements)(size_t n_rows, const pn_training *training)
+{
+    return training->shuffle ? (n_rows * sizeof(size_t) + sizeof(real) - 1) / sizeof(real) : 0;
+}
+
+/* The model's packed_rows in a call of so many steps. */
+static size_t FN(training_packed_rows)(double steps, size_t batch_size, const pn_network *network,
+                                       const FN(pn_kernels) *kernels)
+{
+    return steps < FN(STEPS_TO_PACK) ? 0 : FN(rows_to_pack_for)(FN(block_rows)(batch_size), network, kernels);
+}
+
+static double FN(steps_in_epochs)(size_t epochs, size_t n_rows, size_t batch_size)
+{
+    return (double)epochs * (double)((n_rows - 1) / batch_size + 1);
+}
+
+static size_t FN(train_bytes)(size_t n_rows, const pn_network *network, const pn_training *training,
+                              const FN(pn_kernels) *kernels, const FN(extent) *e)
+{
+    size_t batch_size = FN(batch_size)(n_rows, training);
+    double steps = FN(steps_in_epochs)(training->epochs, n_rows, batch_size);
+    const FN(model) model = {.network = network, .kernels = kernels,
+                             .packed_rows = FN(training_packed_rows)(steps, batch_size, network, kernels)};
+    size_t n_stored = FN(n_stored)(&model);
+    const FN(sums) sums = FN(plan_sums)(batch_size, n_stored);
+    return PN_WORKSPACE_ALIGNMENT + FN(arena_bytes)(FN(HEADER_ELEMENTS)) + FN(arena_bytes)(e->n_parameters) +
+           FN(arena_bytes)(FN(order_elements)(n_rows, training)) +
+           (model.packed_rows > 0 ? FN(arena_bytes)(n_stored) : 0) + FN(sums_bytes)(&sums) +
+           FN(tape_bytes)(FN(block_rows)(batch_size), network, kernels, e, training->shuffle);
+}
+
+static pn_status FN(check_training)(size_t n_rows, const pn_network *network, const pn_training *training,
+                                    FN(extent) *e)
+{
+    PN_REQUIRE(training != NULL, PN_NULL_POINTER);
+    PN_REQUIRE((real)training->learning_rate > 0 && isfinite((real)training->learning_rate), PN_BAD_LEARNING_RATE);
+    PN_REQUIRE(!training->shuffle || (uint64_t)n_rows <= UINT64_C(1) << 32, PN_SIZE_OVERFLOW);
+    return FN(measure)(n_rows, network, e);
+}
+
+pn_status FN(pn_train_workspace)(size_t n_rows, const pn_network *network, const pn_training *training,
+                                 size_t *n_bytes)
+{
+    const pn_isa_kernels *isa;
+    FN(extent) e;
+    PN_REQUIRE(n_bytes != NULL, PN_NULL_POINTER);
+    PN_TRY(pn_ready(&isa));
+    PN_TRY(FN(check_training)(n_rows, network, training, &e));
+    PN_MAX_OVER_ISAS(n_bytes, kernels, FN(train_bytes)(n_rows, network, training, kernels, &e));
+    return PN_OK;
+}
+
+/* Checks what depends on the workspace, and sets the instruction set of the run. */
+static pn_status FN(check_workspace)(FN(run) *run, void *workspace, size_t workspace_bytes, const pn_isa_kernels **isa)
+{
+    const size_t n_rows = run->rows.n;
+    PN_REQUIRE(workspace_bytes >= PN_WORKSPACE_ALIGNMENT + sizeof *run->header, PN_WORKSPACE_TOO_SMALL);
+    run->header = pn_align_workspace(workspace);
+    if (run->now.progress->steps > 0 && pn_is_isa(run->header->isa))
+        *isa = run->header->isa;
+    run->model.kernels = &(*isa)->MEMBER;
+    size_t bytes = FN(train_bytes)(n_rows, run->model.network, run->training, run->model.kernels, &run->model.e);
+    PN_REQUIRE(workspace_bytes >= bytes, PN_WORKSPACE_TOO_SMALL);
+    PN_REQUIRE(run->now.progress->row < n_rows, PN_BAD_PROGRESS);
+    return run->now.progress->steps > 0 ? PN_OK : FN(check_data)(n_rows, &run->model, run->rows.x, run->rows.y);
+}
+
+/* Deals out the workspace for a call of up to max_steps steps, and packs the parameters if that pays. */
+static void FN(begin_call)(FN(run) *run, size_t max_steps)
+{
+    FN(model) *model = &run->model;
+    const pn_training *training = run->training;
+    const size_t n_rows = run->rows.n;
+    char *space = (char *)run->header;
+    FN(arena_alloc)(&space, FN(HEADER_ELEMENTS));
+    run->snapshot = (FN(run_state)){&run->header->snapshot, FN(arena_alloc)(&space, model->e.n_parameters)};
+    run->order = (size_t *)(void *)FN(arena_alloc)(&space, FN(order_elements)(n_rows, training));
+
+    double steps = FN(steps_in_epochs)(training->epochs - run->now.progress->epoch, n_rows, run->batch_size);
+    steps = max_steps > 0 && (double)max_steps < steps ? (double)max_steps : steps;
+    model->packed_rows = FN(training_packed_rows)(steps, run->batch_size, model->network, model->kernels);
+    model->parameters = run->now.parameters;
+    size_t n_stored = FN(n_stored)(model);
+    if (model->packed_rows > 0) {
+        model->parameters = FN(arena_alloc)(&space, n_stored);
+        FN(pack_parameters)(model, run->now.parameters, model->parameters);
+    }
+    run->sums = FN(plan_sums)(run->batch_size, n_stored);
+    char *sums = space;
+    FN(alloc_sums)(&run->sums, &space);
+    run->tape = space;
+    if (run->sums.n_blocks > 0)
+        run->sums.tape_bytes = FN(tape_bytes)(PN_BLOCK_ROWS, model->network, model->kernels, &model->e,
+                                              training->shuffle);
+    if (model->packed_rows > 0) /* what lies between packed panels takes part in elementwise passes, and is to stay 0 */
+        memset(sums, 0, (size_t)(space - sums));
+}

@@ -1,0 +1,85 @@
+/* Steps of gradient descent. */
+
+static void FN(make_order)(const FN(run) *run)
+{
+    if (run->training->shuffle)
+        pn_shuffle(run->training->shuffle_seed, run->training->first_epoch + run->now.progress->epoch, run->rows.n,
+                   run->order);
+}
+
+/* The rows of the next mini-batch. */
+static FN(rows) FN(next_batch)(const FN(run) *run)
+{
+    size_t row = run->now.progress->row, left = run->rows.n - row;
+    FN(rows) batch = run->rows;
+    batch.n = left < run->batch_size ? left : run->batch_size;
+    if (run->training->shuffle) {
+        if (row == 0)
+            FN(make_order)(run);
+        batch.order = run->order + row;
+    } else {
+        batch.x += row * run->model.e.n_in;
+        batch.y += row * run->model.e.n_out;
+    }
+    return batch;
+}
+
+/* Counts a step with m rows, whose losses add up to `sum`. */
+static void FN(count_step)(const FN(run) *run, size_t m, double sum)
+{
+    pn_progress *progress = run->now.progress;
+    progress->steps++;
+    progress->loss_sum += sum;
+    progress->row += m;
+    if (progress->row < run->rows.n)
+        return;
+    if (run->losses != NULL)
+        run->losses[progress->epoch] = progress->loss_sum / pn_loss_denominator(run->model.network, run->rows.n);
+    progress->epoch++;
+    progress->row = 0;
+    progress->loss_sum = 0;
+}
+
+/* One step; 0 if its loss, or the parameters of a snapshot, are not finite, and then nothing has changed. */
+static int FN(step)(const FN(run) *run)
+{
+    const FN(model) *model = &run->model;
+    const FN(rows) batch = FN(next_batch)(run);
+    const real alpha = -(real)run->training->learning_rate;
+    int is_block = batch.n <= PN_BLOCK_ROWS;
+    FN(tape) tape = FN(make_tape)(run->tape, FN(block_rows)(batch.n), &model->e, run->training->shuffle);
+    double sum = is_block ? FN(loss)(model, &batch, 0, batch.n, &tape)
+                          : FN(sum_blocks)(model, &batch, &run->sums, run->tape);
+    if (!isfinite(run->now.progress->loss_sum + sum))
+        return 0;
+    if (FN(steps_to_snapshot)(run) == 0 && !FN(take_snapshot)(run))
+        return 0;
+    if (is_block)
+        FN(backward)(batch.n, model, tape, alpha, 1, model->parameters);
+    else
+        model->kernels->axpby(run->sums.n_stored, alpha, run->sums.total, 1, model->parameters);
+    FN(count_step)(run, batch.n, sum);
+    return 1;
+}
+
+/*
+ * Up to max_steps steps of a network that tiny_train takes, each an epoch, and none beyond the next snapshot; 0 if a
+ * loss is not finite, which stops them before its step.
+ */
+static int FN(tiny_steps)(const FN(run) *run, size_t max_steps)
+{
+    pn_progress *progress = run->now.progress;
+    size_t left = run->training->epochs - progress->epoch, to_snapshot = FN(steps_to_snapshot)(run);
+    if (to_snapshot == 0)
+        return FN(step)(run);
+    size_t steps = max_steps < left ? max_steps : left;
+    steps = steps < to_snapshot ? steps : to_snapshot;
+    const FN(model) *model = &run->model;
+    size_t done = model->kernels->tiny_train(run->rows.n, model->network, steps, model->parameters, run->rows.x,
+                                             run->rows.y, (real)run->training->learning_rate,
+                                             pn_loss_denominator(model->network, run->rows.n),
+                                             run->losses == NULL ? NULL : run->losses + progress->epoch);
+    progress->steps += done;
+    progress->epoch += done;
+    return done == steps;
+}

@@ -64,21 +64,28 @@ static int FN(step)(const FN(run) *run)
 
 /*
  * Up to max_steps steps of a network that tiny_train takes, each an epoch, and none beyond the next snapshot; 0 if a
- * loss is not finite, which stops them before its step.
+ * loss, or the parameters of a snapshot, are not finite.
  */
 static int FN(tiny_steps)(const FN(run) *run, size_t max_steps)
 {
-    pn_progress *progress = run->now.progress;
-    size_t left = run->training->epochs - progress->epoch, to_snapshot = FN(steps_to_snapshot)(run);
-    if (to_snapshot == 0)
-        return FN(step)(run);
-    size_t steps = max_steps < left ? max_steps : left;
-    steps = steps < to_snapshot ? steps : to_snapshot;
     const FN(model) *model = &run->model;
+    real parameters[PN_TINY_PARAMETERS];
+    pn_progress *progress = run->now.progress, start = *progress;
+    size_t steps = run->training->epochs - progress->epoch, to_snapshot = FN(steps_to_snapshot)(run);
+    if (to_snapshot == 0) {
+        if (!FN(parameters_finite)(run))
+            return 0;
+        memcpy(parameters, model->parameters, model->e.n_parameters * sizeof(real));
+    }
+    size_t most = to_snapshot == 0 ? run->steps_per_snapshot : to_snapshot;
+    most = max_steps < most ? max_steps : most;
+    steps = steps < most ? steps : most;
     size_t done = model->kernels->tiny_train(run->rows.n, model->network, steps, model->parameters, run->rows.x,
                                              run->rows.y, (real)run->training->learning_rate,
                                              pn_loss_denominator(model->network, run->rows.n),
                                              run->losses == NULL ? NULL : run->losses + progress->epoch);
+    if (to_snapshot == 0 && done > 0) /* with a finite loss: a state to come back to */
+        FN(copy_state)(run, run->snapshot, (FN(run_state)){&start, parameters});
     progress->steps += done;
     progress->epoch += done;
     return done == steps;

@@ -11,8 +11,7 @@
 #define real float
 #define REAL_IS_DOUBLE 0
 #include "../csrc/simd/simd.inc.h"
-#include "../csrc/math.inc.c"
-#include "../csrc/elementwise.inc.c"
+#include "../csrc/elementwise/elementwise.inc.c"
 #undef FN
 #undef real
 #undef REAL_IS_DOUBLE
@@ -21,8 +20,7 @@
 #define real double
 #define REAL_IS_DOUBLE 1
 #include "../csrc/simd/simd.inc.h"
-#include "../csrc/math.inc.c"
-#include "../csrc/elementwise.inc.c"
+#include "../csrc/elementwise/elementwise.inc.c"
 #undef FN
 #undef real
 

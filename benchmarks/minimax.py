@@ -1,4 +1,4 @@
-"""Where the coefficients in csrc/math.inc.c come from: Remez exchange in 60 digits.
+"""Where the coefficients in csrc/elementwise/math.inc.c come from: Remez exchange in 60 digits.
 
     python benchmarks/minimax.py
 

@@ -4,48 +4,17 @@
 
 #ifdef PN_ISA
 
-#define PN_LOSS_BLOCK 64 /* losses at a time */
-#define PN_LOSS_SUMS 8   /* into which they go in turn; divides PN_LOSS_BLOCK */
-
 #define real float
 #define REAL_IS_DOUBLE 0
 #define FN(name) PN_JOIN(name, PN_ISA, f32)
 typedef pn_dense_layer_f32 FN(dense_layer);
-#include "simd/simd.inc.h"
-#include "math.inc.c"
-#include "elementwise.inc.c"
-#include "loss.inc.c"
-#include "sums.inc.c"
-#include "gemm/gemm.inc.c"
-#include "dense/dense.inc.c"
-#include "thin.inc.c"
-#include "tiny4.inc.c"
-#include "tiny.inc.c"
-#undef real
-#undef REAL_IS_DOUBLE
-#undef FN
-#undef PN_LANES
-#undef PN_UNROLL
+#include "rooms.inc.c"
 
 #define real double
 #define REAL_IS_DOUBLE 1
 #define FN(name) PN_JOIN(name, PN_ISA, f64)
 typedef pn_dense_layer_f64 FN(dense_layer);
-#include "simd/simd.inc.h"
-#include "math.inc.c"
-#include "elementwise.inc.c"
-#include "loss.inc.c"
-#include "sums.inc.c"
-#include "gemm/gemm.inc.c"
-#include "dense/dense.inc.c"
-#include "thin.inc.c"
-#include "tiny4.inc.c"
-#include "tiny.inc.c"
-#undef real
-#undef REAL_IS_DOUBLE
-#undef FN
-#undef PN_LANES
-#undef PN_UNROLL
+#include "rooms.inc.c"
 
 #define PN_TABLE(suffix)                                                                                             \
     {                                                                                                                \

@@ -1,7 +1,4 @@
 /* Sums of the totals of blocks, elementwise over a gradient. */
-#include "kernels.h"
-
-#ifdef PN_ISA
 
 /*
  * The rounding error of an addition is itself a number of the same type, and is found with six additions whichever of
@@ -32,5 +29,3 @@ static void FN(axpby)(size_t n, real alpha, const real *x, real beta, real *y)
     for (size_t i = 0; i < n; i++)
         y[i] = FN(fma)(alpha, x[i], beta * y[i]);
 }
-
-#endif

@@ -1,15 +1,4 @@
-/* Activations and their derivatives, written in the activation's own value a = f(z); and a look for what is not finite. */
-#include "kernels.h"
-
-#ifdef PN_ISA
-
-static int FN(all_finite)(size_t n, const real *values)
-{
-    FN(bits) bad = 0;
-    for (size_t i = 0; i < n; i++)
-        bad |= FN(to_bits)(values[i] - values[i]); /* 0, or NaN */
-    return bad == 0;
-}
+/* Activations, and their derivatives in terms of the activation's own value a = f(z). */
 
 static inline PN_INLINE void FN(identity)(size_t n, const real *z, real *a)
 {
@@ -138,5 +127,3 @@ static void FN(activate_backward)(size_t n, pn_activation f, const real *z, cons
 {
     FN(activate_backward_inline)(n, f, z, a, grad_a, grad_z);
 }
-
-#endif

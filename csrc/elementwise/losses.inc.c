@@ -1,7 +1,6 @@
 /* Losses: each output's share, and the gradient with respect to z, in one pass. */
-#include "kernels.h"
-
-#ifdef PN_ISA
+#define PN_LOSS_BLOCK 64 /* losses at a time */
+#define PN_LOSS_SUMS 8   /* into which they go in turn; divides PN_LOSS_BLOCK */
 
 /* -[y ln a + (1-y) ln(1-a)] with a = sigmoid(z) is max(z,0) - y z + log1p(exp(-|z|)), and its gradient is a - y. */
 static inline PN_INLINE FN(vec) FN(log_loss_vector)(FN(vec) z, FN(vec) y, real scale, FN(vec) *grad_z)
@@ -78,5 +77,3 @@ static double FN(loss)(pn_loss which, size_t m, size_t n, pn_activation f, const
     }
     return FN(sum_of_losses)(sums);
 }
-
-#endif

@@ -3,9 +3,6 @@
  * them. NaN goes through all of them: vec_min and vec_max give their second argument if one is NaN.
  * Coefficients: benchmarks/minimax.py, by the names EXP, TANH and LOG1P. Errors: docs/accuracy.md.
  */
-#include "kernels.h"
-
-#ifdef PN_ISA
 
 #if REAL_IS_DOUBLE
 typedef uint64_t FN(bits);
@@ -253,5 +250,3 @@ static inline PN_INLINE FN(vec) FN(tanh_vector)(FN(vec) z)
 #undef PN_LN2_HIGH
 #undef PN_LN2_LOW
 #undef PN_ROUNDER
-
-#endif

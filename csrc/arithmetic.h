@@ -1,7 +1,7 @@
 /*
- * Private: the arithmetic that every result rests on. NaN and infinity exist, sums stay in their order, subnormal
- * numbers are kept, and results are rounded to nearest. The first two depend on how this is compiled, the others on the
- * mode of the thread that computes. Every unit includes this file.
+ * Private: what every result assumes of floating-point arithmetic. NaN and infinity exist and sums keep their order;
+ * this depends on compiler options. Subnormal numbers are kept and results are rounded to nearest; this depends on the
+ * floating-point mode of the thread. Every unit includes this file.
  */
 #ifndef PLAINNET_ARITHMETIC_H
 #define PLAINNET_ARITHMETIC_H
@@ -12,8 +12,8 @@
 #endif
 
 /*
- * PN_EXACT_MODE;  sets the calling thread to rounding to nearest and to keeping subnormal numbers until the enclosing
- * block ends, and then back. Other libraries change the mode: one that is linked with -ffast-math turns subnormal
+ * PN_EXACT_MODE; makes the calling thread round to nearest and keep subnormal numbers until the end of the enclosing
+ * block, which restores the mode. Other libraries change it: one that is linked with -ffast-math turns subnormal
  * numbers off in the thread that loads it.
  */
 #if defined(__GNUC__)

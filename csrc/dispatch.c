@@ -1,11 +1,11 @@
-/* Chooses the instruction set: the best that the machine has, or the one named by PLAINNET_ISA or pn_set_isa. */
+/* Selects the instruction set: the one named by PLAINNET_ISA or pn_set_isa, or the best that the machine has. */
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernels.h"
 
-/* Best first; a machine of another architecture has only the last one. */
+/* Best first. Architectures other than x86-64 have a single one. */
 static const pn_isa_kernels *const compiled[] = {
 #if PN_HAVE_X86_ISAS
     &pn_isa_avx512,
@@ -71,8 +71,9 @@ const pn_isa_kernels *pn_usable_isa(size_t index)
 }
 
 /*
- * Whether NaN and infinity are found, a subnormal number is kept, and 2^70 + 1 - 2^70 is 0, as it is in this order: by
- * the kernels, and here, for the units apart from them. Not every option that changes this has a macro that tells.
+ * Tests what arithmetic.h demands, as not every compiler option that breaks it defines a macro: NaN and infinity are
+ * found, a subnormal number is kept, and 2^70 + 1 - 2^70 is 0, as it is in this order. The kernels are tested, and this
+ * unit, which may be compiled with other options.
  */
 enum { PN_CHECK_WORKSPACE = 4096 };
 #define PN_DEFINE_IS_EXACT(real, suffix, subnormal)                                                                  \
@@ -96,17 +97,17 @@ enum { PN_CHECK_WORKSPACE = 4096 };
 PN_DEFINE_IS_EXACT(float, f32, FLT_MIN / 4)
 PN_DEFINE_IS_EXACT(double, f64, DBL_MIN / 4)
 
-/* Kernels that passed. */
-static _Atomic(const pn_isa_kernels *) exact;
+/* The last kernels that have passed the test. */
+static _Atomic(const pn_isa_kernels *) known_exact;
 
 static int is_exact(const pn_isa_kernels *kernels)
 {
-    if (kernels == atomic_load_explicit(&exact, memory_order_relaxed))
+    if (kernels == atomic_load_explicit(&known_exact, memory_order_relaxed))
         return 1;
     PN_EXACT_MODE;
     if (!is_exact_f32(&kernels->f32) || !is_exact_f64(&kernels->f64))
         return 0;
-    atomic_store_explicit(&exact, kernels, memory_order_relaxed);
+    atomic_store_explicit(&known_exact, kernels, memory_order_relaxed);
     return 1;
 }
 

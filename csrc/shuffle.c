@@ -1,4 +1,4 @@
-/* Fisher-Yates with random numbers that are a function of (seed, epoch, position). */
+/* The Fisher-Yates shuffle, with random numbers that are a function of (seed, epoch, position). */
 #include "shuffle.h"
 
 /* SplitMix64's output function (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014). */
@@ -11,7 +11,7 @@ static uint64_t mix(uint64_t z)
 
 void pn_shuffle(uint64_t seed, uint64_t epoch, size_t n_rows, size_t *order)
 {
-    const uint64_t golden = UINT64_C(0x9e3779b97f4a7c15);
+    const uint64_t golden = UINT64_C(0x9e3779b97f4a7c15); /* 2^64 over the golden ratio */
     uint64_t key = mix(seed + mix(epoch + golden));
     for (size_t i = 0; i < n_rows; i++)
         order[i] = i;

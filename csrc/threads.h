@@ -6,16 +6,20 @@
 
 #include "arithmetic.h"
 
-/* What a matrix product needs at most, and what every task may scribble on, aligned to 64 bytes. */
-enum { PN_SCRATCH_BYTES = 3 << 19, PN_TASK_BYTES = PN_SCRATCH_BYTES + (1 << 19) };
+enum {
+    PN_SCRATCH_BYTES = 3 << 19,                  /* scratch memory for any matrix product */
+    PN_TASK_BYTES = PN_SCRATCH_BYTES + (1 << 19) /* scratch memory that a worker has for each task */
+};
 
+/* scratch is aligned to 64 bytes. */
 typedef void pn_task(void *context, size_t index, void *scratch);
 
 /*
- * Runs task(context, index, scratch) for every index < n_tasks and returns when all are done. Which thread runs a task
- * is left open; the caller works too, with a scratch of its own that is as large as its tasks need. Everything runs on
- * the caller alone if there is nobody else: one thread is set, the pool serves another caller, or the caller is itself
- * a task. microseconds: about how long all tasks take on one thread. Threads that sleep are only woken when that pays.
+ * Runs task(context, index, scratch) for every index < n_tasks, each once, and returns when all have returned. Any
+ * thread may run a task. The calling thread runs tasks, too; its scratch memory is `scratch`, as large as these tasks
+ * need. All tasks run on the calling thread if one thread is set, if the pool serves another caller, or if the caller
+ * is itself a task. `microseconds` estimates what all tasks take on one thread: for short jobs, sleeping workers are
+ * not woken.
  */
 void pn_parallel_for(size_t n_tasks, pn_task *task, void *context, void *scratch, double microseconds);
 

@@ -1,9 +1,6 @@
-/* Copies of rows that need not consist of whole vectors. */
+/* Copies rows whose length need not be a multiple of PN_LANES. */
 
-/*
- * to[rows][to_stride] = from[rows][from_stride] for size <= n <= 2 size numbers of each row: two moves that may
- * overlap.
- */
+/* Copies n elements of each row, size <= n <= 2 size, as its first `size` and its last `size`, which may overlap. */
 static inline PN_INLINE void FN(copy_ends)(const size_t size, size_t rows, size_t n, const real *from,
                                            size_t from_stride, real *to, size_t to_stride)
 {
@@ -16,7 +13,7 @@ static inline PN_INLINE void FN(copy_ends)(const size_t size, size_t rows, size_
     }
 }
 
-/* to[rows][to_stride] = from[rows][from_stride], n numbers of each row. */
+/* to[rows][to_stride] = from[rows][from_stride], n elements of each row. */
 static inline PN_INLINE void FN(copy_rows)(size_t rows, size_t n, const real *from, size_t from_stride, real *to,
                                            size_t to_stride)
 {
@@ -33,7 +30,7 @@ static inline PN_INLINE void FN(copy_rows)(size_t rows, size_t n, const real *fr
         FN(copy_ends)(1, rows, n, from, from_stride, to, to_stride);
 }
 
-/* copy_rows into rows of `width` numbers, whole vectors; those behind the first n become 0. */
+/* copy_rows into rows of `width` elements, a multiple of PN_LANES; those after the first n become 0. */
 static inline PN_INLINE void FN(copy_rows_padded)(size_t rows, size_t n, size_t width, const real *from,
                                                   size_t from_stride, real *to, size_t to_stride)
 {
@@ -43,13 +40,13 @@ static inline PN_INLINE void FN(copy_rows_padded)(size_t rows, size_t n, size_t 
     FN(copy_rows)(rows, n, from, from_stride, to, to_stride);
 }
 
-/* to[n] = from[n] */
+/* to[n] = from[n]. */
 static inline PN_INLINE void FN(copy_some)(size_t n, const real *from, real *to)
 {
     FN(copy_rows)(1, n, from, 0, to, 0);
 }
 
-/* to[width] = from[n], and zeros. */
+/* to[width] = from[n] and zeros; width is a multiple of PN_LANES. */
 static inline PN_INLINE void FN(copy_padded)(size_t n, size_t width, const real *from, real *to)
 {
     FN(copy_rows_padded)(1, n, width, from, 0, to, 0);

@@ -1,11 +1,11 @@
 /*
- * Opens a region of kernels. Whatever flags the file is compiled with, contraction is off in it, so that a multiply-add
- * is fused where fma is written and nowhere else, and loops may be vectorised. None of this changes a result.
+ * Opens a region of kernels. In it, whatever flags the file is compiled with, loops may be vectorised, and contraction
+ * is off: a multiply-add is fused where FN(fma) is written and nowhere else.
  */
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #pragma clang diagnostic push
-#pragma clang diagnostic ignored "-Wpass-failed" /* a loop asked to vectorise may have unrolled into nothing */
+#pragma clang diagnostic ignored "-Wpass-failed" /* a loop to be vectorised may have been unrolled */
 #elif defined(__GNUC__)
 #pragma GCC push_options
 #pragma GCC optimize("O3", "fp-contract=off", "no-trapping-math", "no-math-errno")

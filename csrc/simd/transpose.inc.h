@@ -1,7 +1,7 @@
-/* The transpose of PN_LANES vectors, in registers. */
+/* Transposes a square of PN_LANES x PN_LANES elements in registers. */
 
 /*
- * Initialisers of vectors, for mix: a vector consists of chunks of 16 bytes, c is the first lane of a chunk, and
+ * Initialisers of vectors for `interleave`. A vector consists of chunks of 16 bytes. c is the first lane of a chunk;
  * `second` is 0 or 1.
  */
 #define PN_CHUNK (16 / (4 + 4 * REAL_IS_DOUBLE))
@@ -26,10 +26,11 @@
 #endif
 
 /*
- * Either the first or the second halves of the chunks of a and b, interleaved; or the even or the odd chunks of a and
- * then those of b. Machines have single, fast instructions for both, and none for interleaving whole registers.
+ * Interleaves the first or the second halves of the chunks of a and b; or, if `chunks`, concatenates the even or the
+ * odd chunks of a and those of b. Machines have a single fast instruction for each, and none that interleaves
+ * registers.
  */
-static inline PN_INLINE FN(vec) FN(mix)(FN(vec) a, FN(vec) b, int second, int chunks)
+static inline PN_INLINE FN(vec) FN(interleave)(FN(vec) a, FN(vec) b, int second, int chunks)
 {
 #ifdef PN_CHUNKS
     if (chunks)
@@ -39,20 +40,17 @@ static inline PN_INLINE FN(vec) FN(mix)(FN(vec) a, FN(vec) b, int second, int ch
     return second ? (FN(vec)){PN_ALL_HALVES(1)} : (FN(vec)){PN_ALL_HALVES(0)};
 }
 
-/*
- * The row that stands in slot i before the transpose. The order of slots is such that the column with this number
- * stands in slot i afterwards.
- */
+/* The row that is put into slot i before the rounds, and the number of the column that slot i holds after them. */
 static inline PN_INLINE int FN(row_in_slot)(int i)
 {
     const int chunks = PN_LANES / PN_CHUNK;
     return (chunks == 4 ? i % 2 * 2 + i / 2 % 2 : i % chunks) * PN_CHUNK + i / chunks;
 }
 
-/* rows[l][c] becomes rows[c][l]: every round mixes the first half of the slots with the second half. */
+/* rows[l][c] becomes rows[c][l]. Each round interleaves the first half of the slots with the second half. */
 static inline PN_INLINE void FN(transpose)(FN(vec) rows[PN_LANES])
 {
-    FN(vec) slot[PN_LANES], mixed[PN_LANES];
+    FN(vec) slot[PN_LANES], next[PN_LANES];
     PN_UNROLL
     for (int i = 0; i < PN_LANES; i++)
         slot[i] = rows[FN(row_in_slot)(i)];
@@ -60,10 +58,10 @@ static inline PN_INLINE void FN(transpose)(FN(vec) rows[PN_LANES])
     for (int round = 1; round < PN_LANES; round *= 2) {
         PN_UNROLL
         for (int i = 0; i < PN_LANES; i++)
-            mixed[i] = FN(mix)(slot[i / 2], slot[i / 2 + PN_LANES / 2], i % 2, round >= PN_CHUNK);
+            next[i] = FN(interleave)(slot[i / 2], slot[i / 2 + PN_LANES / 2], i % 2, round >= PN_CHUNK);
         PN_UNROLL
         for (int i = 0; i < PN_LANES; i++)
-            slot[i] = mixed[i];
+            slot[i] = next[i];
     }
     PN_UNROLL
     for (int i = 0; i < PN_LANES; i++)

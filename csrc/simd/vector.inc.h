@@ -1,14 +1,14 @@
 /*
- * One vector register of `real`, for the instruction set and dtype being compiled. Lanes never mix in arithmetic: a
- * vector operation is the scalar one, PN_LANES times over, so its bits do not depend on the width.
+ * A vector register of PN_LANES elements of `real`. No arithmetic crosses lanes: each lane of a result has the bits of
+ * the scalar operation, whatever the width of the register.
  */
 #define PN_LANES (PN_VECTOR_BYTES / (4 + 4 * REAL_IS_DOUBLE))
 
 #define PN_INLINE __attribute__((always_inline))
 
 /*
- * Stands before a loop that computes element i of its outputs from element i of its inputs. It may be vectorised even
- * if an output is an input.
+ * Precedes a loop that computes element i of each output from element i of the inputs, so that the compiler may
+ * vectorise it even if an output is one of the inputs.
  */
 #if defined(__clang__)
 #define PN_ELEMENTWISE _Pragma("clang loop vectorize(assume_safety)")
@@ -17,7 +17,7 @@
 #endif
 
 /*
- * Stands before a loop of at most 16 iterations, known at compile time, whose index must become a constant. With
+ * Precedes a loop of at most 16 iterations that must be unrolled, because its index selects registers or lanes. With
  * AddressSanitizer nothing is unrolled, as its checks would take minutes to compile.
  */
 #if defined(__SANITIZE_ADDRESS__)
@@ -30,7 +30,7 @@
 #define PN_UNROLL
 #endif
 
-/* Keeps a loaded vector in a register. Compilers would otherwise load it again for each use. */
+/* Keeps a loaded vector in a register. Otherwise compilers load it again for each use. */
 #if PN_HAVE_X86_ISAS
 #define PN_IN_REGISTER(vector) __asm__("" : "+v"(vector))
 #elif defined(__aarch64__)
@@ -40,8 +40,8 @@
 #endif
 
 /*
- * Hides a value from GCC's optimisers. They would keep each of several pointers that are a stride apart in a register,
- * and spill most of these to memory; and they would load the numbers of a column as one vector and take it apart again.
+ * Hides a value from GCC's optimisers. Otherwise they keep each of several pointers that are a stride apart in a
+ * register and spill most of them to memory, and they load the elements of a column as one vector and split it again.
  */
 #define PN_OPAQUE(value) __asm__("" : "+r"(value))
 
@@ -49,8 +49,8 @@ typedef real FN(vec) __attribute__((vector_size(PN_VECTOR_BYTES)));
 typedef real FN(vec_anywhere) __attribute__((vector_size(PN_VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 
 /*
- * PN_INTRINSIC(add)(a, b) is _mm512_add_ps(a, b), or its like for the register and the dtype at hand. Intrinsics stand
- * where compilers sometimes fail to vectorise the equivalent loop over lanes.
+ * PN_INTRINSIC(add)(a, b) is _mm512_add_ps(a, b), or its equivalent for the width and the dtype being compiled.
+ * Intrinsics are used where compilers fail to vectorise the equivalent loop over lanes.
  */
 #if PN_HAVE_X86_ISAS
 #define PN_INTRINSIC(name) PN_JOIN(PN_MM, name, PN_PS)
@@ -73,8 +73,8 @@ static inline PN_INLINE void FN(store)(real *to, FN(vec) value) { *(FN(vec_anywh
 static inline PN_INLINE FN(vec) FN(broadcast)(real value) { return value - (FN(vec)){0}; }
 
 /*
- * from[n], n <= PN_LANES, and zeros. This goes by no buffer in memory: to read as a whole what was written in parts
- * would stall.
+ * from[n], n <= PN_LANES, and zeros in the other lanes. A copy through memory would be slow: a load that spans several
+ * recent stores stalls.
  */
 static inline PN_INLINE FN(vec) FN(load_some)(size_t n, const real *from)
 {
@@ -92,7 +92,7 @@ static inline PN_INLINE FN(vec) FN(load_some)(size_t n, const real *from)
 #endif
 }
 
-/* a * b + c, rounded once if PN_HAVE_FMA. Nothing else decides what a multiply-add is. */
+/* a * b + c, rounded once if PN_HAVE_FMA, else twice. vec_fma is the same in each lane. */
 static inline PN_INLINE real FN(fma)(real a, real b, real c)
 {
 #if PN_HAVE_FMA
@@ -119,7 +119,7 @@ static inline PN_INLINE FN(vec) FN(vec_fma)(FN(vec) a, FN(vec) b, FN(vec) c)
 #endif
 }
 
-/* Integer vectors: unsigned for operations on bits, signed for masks. */
+/* Integer vectors: unsigned for bits, signed for masks, which are -1 or 0 in each lane. */
 #if REAL_IS_DOUBLE
 typedef uint64_t FN(vec_bits) __attribute__((vector_size(PN_VECTOR_BYTES)));
 typedef int64_t FN(vec_signed) __attribute__((vector_size(PN_VECTOR_BYTES)));
@@ -128,10 +128,10 @@ typedef uint32_t FN(vec_bits) __attribute__((vector_size(PN_VECTOR_BYTES)));
 typedef int32_t FN(vec_signed) __attribute__((vector_size(PN_VECTOR_BYTES)));
 #endif
 
-/* mask[l] ? a[l] : b[l], where mask[l] is -1 or 0. */
+/* mask[l] ? a[l] : b[l]. */
 static inline PN_INLINE FN(vec) FN(choose)(FN(vec_signed) mask, FN(vec) a, FN(vec) b)
 {
-#if PN_VECTOR_BYTES == 64 && !defined(__clang__) /* GCC does not recognise the bit operations, Clang not the loop */
+#if PN_VECTOR_BYTES == 64 && !defined(__clang__) /* the form that GCC recognises; Clang recognises the other */
     FN(vec) r;
     for (int l = 0; l < PN_LANES; l++)
         r[l] = mask[l] ? a[l] : b[l];
@@ -141,7 +141,7 @@ static inline PN_INLINE FN(vec) FN(choose)(FN(vec_signed) mask, FN(vec) a, FN(ve
 #endif
 }
 
-/* a[l] < b[l] ? a[l] : b[l]. */
+/* a[l] < b[l] ? a[l] : b[l], which is b[l] if either is NaN. */
 static inline PN_INLINE FN(vec) FN(vec_min)(FN(vec) a, FN(vec) b)
 {
 #ifdef PN_INTRINSIC
@@ -154,7 +154,7 @@ static inline PN_INLINE FN(vec) FN(vec_min)(FN(vec) a, FN(vec) b)
 #endif
 }
 
-/* a[l] > b[l] ? a[l] : b[l]. */
+/* a[l] > b[l] ? a[l] : b[l], which is b[l] if either is NaN. */
 static inline PN_INLINE FN(vec) FN(vec_max)(FN(vec) a, FN(vec) b)
 {
 #ifdef PN_INTRINSIC
@@ -168,13 +168,13 @@ static inline PN_INLINE FN(vec) FN(vec_max)(FN(vec) a, FN(vec) b)
 }
 
 #if REAL_IS_DOUBLE
-/* The 32-bit halves of doubles. AVX2 permutes a register by these only. */
+/* The 32-bit halves of doubles. AVX2 has a variable permutation of a whole register for these only. */
 typedef int32_t FN(vec_halves) __attribute__((vector_size(PN_VECTOR_BYTES)));
 #endif
 
 /*
- * table[index[l]] in lane l. Indices are less than 8; those of doubles are taken modulo 8. The table must be readable
- * for 8 numbers, and for as many as a register has lanes.
+ * table[index[l]] in lane l. Indices are less than 8; those of doubles are reduced modulo 8. The table must be readable
+ * for 8 elements, and for PN_LANES.
  */
 static inline PN_INLINE FN(vec) FN(lookup)(const real *table, FN(vec_bits) index)
 {
@@ -182,7 +182,7 @@ static inline PN_INLINE FN(vec) FN(lookup)(const real *table, FN(vec_bits) index
     return PN_INTRINSIC(permutexvar)((__m512i)index, FN(load)(table));
 #elif PN_LANES == 8
     FN(vec) numbers = FN(load)(table);
-    PN_IN_REGISTER(numbers); /* Zen 3 permutes an operand in memory half as fast */
+    PN_IN_REGISTER(numbers); /* with an operand in memory Zen 3 permutes half as fast */
     return _mm256_permutevar8x32_ps(numbers, (__m256i)index);
 #elif REAL_IS_DOUBLE && PN_LANES == 4
     FN(vec_halves) a = (FN(vec_halves))FN(load)(table), b = (FN(vec_halves))FN(load)(table + 4);
@@ -193,7 +193,7 @@ static inline PN_INLINE FN(vec) FN(lookup)(const real *table, FN(vec_bits) index
     high = (FN(vec_halves))_mm256_permutevar8x32_epi32((__m256i)high, twice);
     return (FN(vec))(FN(vec_halves)){low[0], high[1], low[2], high[3], low[4], high[5], low[6], high[7]};
 #elif REAL_IS_DOUBLE
-    /* Not index[1]: GCC would move it by an instruction that depends on the previous iteration of a loop. */
+    /* Not index[1]: GCC would extract it by an instruction that depends on the previous iteration of a loop. */
     const FN(vec_halves) halves = (FN(vec_halves))index;
     const int low = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
     return (FN(vec)){table[halves[low] & 7], table[halves[2 + low] & 7]};

@@ -1,4 +1,7 @@
-/* Activations, and their derivatives in terms of the activation's own value a = f(z). */
+/*
+ * Activations a = f(z), and their backward forms grad_z = grad_a f'(z), in which f'(z) is computed from a. An output
+ * may be an input.
+ */
 
 static inline PN_INLINE void FN(identity)(size_t n, const real *z, real *a)
 {
@@ -6,12 +9,12 @@ static inline PN_INLINE void FN(identity)(size_t n, const real *z, real *a)
         memcpy(a, z, n * sizeof *a);
 }
 
-/* Less than a register; apart, so that compilers keep the constants of the loops in registers. */
-static __attribute__((noinline)) void FN(sigmoid_some)(size_t n, const real *z, real *a)
+/* For n < PN_LANES. Not inline, so that compilers keep the constants of the main loop in registers. */
+static __attribute__((noinline)) void FN(sigmoid_tail)(size_t n, const real *z, real *a)
 {
-    real some[PN_LANES];
-    FN(store)(some, FN(sigmoid_vector)(FN(load_some)(n, z)));
-    FN(copy_some)(n, some, a);
+    real padded[PN_LANES];
+    FN(store)(padded, FN(sigmoid_vector)(FN(load_some)(n, z)));
+    FN(copy_some)(n, padded, a);
 }
 
 static inline PN_INLINE void FN(sigmoid)(size_t n, const real *z, real *a)
@@ -19,14 +22,14 @@ static inline PN_INLINE void FN(sigmoid)(size_t n, const real *z, real *a)
     for (; n >= PN_LANES; n -= PN_LANES, z += PN_LANES, a += PN_LANES)
         FN(store)(a, FN(sigmoid_vector)(FN(load)(z)));
     if (n > 0)
-        FN(sigmoid_some)(n, z, a);
+        FN(sigmoid_tail)(n, z, a);
 }
 
-static __attribute__((noinline)) void FN(tanh_some)(size_t n, const real *z, real *a)
+static __attribute__((noinline)) void FN(tanh_tail)(size_t n, const real *z, real *a)
 {
-    real some[PN_LANES];
-    FN(store)(some, FN(tanh_vector)(FN(load_some)(n, z)));
-    FN(copy_some)(n, some, a);
+    real padded[PN_LANES];
+    FN(store)(padded, FN(tanh_vector)(FN(load_some)(n, z)));
+    FN(copy_some)(n, padded, a);
 }
 
 static inline PN_INLINE void FN(tanh)(size_t n, const real *z, real *a)
@@ -35,23 +38,23 @@ static inline PN_INLINE void FN(tanh)(size_t n, const real *z, real *a)
     for (; n >= PN_LANES; n -= PN_LANES, z += PN_LANES, a += PN_LANES)
         FN(store)(a, FN(tanh_vector)(FN(load)(z)));
 #else
-    if (n >= PN_LANES) { /* the next register begins early, as the chain of steps is longer than machines overlap */
-        FN(vec_bits) piece, next_piece;
-        FN(vec) x = FN(tanh_piece)(FN(load)(z), &piece);
+    if (n >= PN_LANES) { /* the first step of the next vector is interleaved: processors do not look ahead that far */
+        FN(vec_bits) interval, next_interval;
+        FN(vec) x = FN(tanh_interval)(FN(load)(z), &interval);
         for (; n >= 2 * PN_LANES; n -= PN_LANES, z += PN_LANES, a += PN_LANES) {
-            FN(vec) next = FN(tanh_piece)(FN(load)(z + PN_LANES), &next_piece);
-            FN(store)(a, FN(tanh_in_piece)(FN(load)(z), x, piece));
+            FN(vec) next = FN(tanh_interval)(FN(load)(z + PN_LANES), &next_interval);
+            FN(store)(a, FN(tanh_in_interval)(FN(load)(z), x, interval));
             x = next;
-            piece = next_piece;
+            interval = next_interval;
         }
-        FN(store)(a, FN(tanh_in_piece)(FN(load)(z), x, piece));
+        FN(store)(a, FN(tanh_in_interval)(FN(load)(z), x, interval));
         n -= PN_LANES;
         z += PN_LANES;
         a += PN_LANES;
     }
 #endif
     if (n > 0)
-        FN(tanh_some)(n, z, a);
+        FN(tanh_tail)(n, z, a);
 }
 
 static inline PN_INLINE void FN(relu)(size_t n, const real *z, real *a)
@@ -81,7 +84,7 @@ static inline PN_INLINE void FN(tanh_backward)(size_t n, const real *a, const re
         grad_z[i] = grad_a[i] * FN(fma)(-a[i], a[i], 1);
 }
 
-/* grad_a where a > 0, else relu(a): 0, or NaN. Chosen, not multiplied, as grad_a may be infinite where a is 0. */
+/* grad_a where a > 0, else 0, but NaN where a is NaN. A product 0 grad_a would be NaN where grad_a is infinite. */
 static inline PN_INLINE void FN(relu_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
 {
     const FN(vec) zero = {0};
@@ -94,7 +97,7 @@ static inline PN_INLINE void FN(relu_backward)(size_t n, const real *a, const re
         grad_z[i] = a[i] > 0 ? grad_a[i] : a[i] < 0 ? 0 : a[i];
 }
 
-/* The activations by number: to add one, write it above and name it in both of these. */
+/* To add an activation, define it and its backward form above, and add a case to both switches. */
 static inline PN_INLINE void FN(activate_inline)(size_t n, pn_activation f, const real *z, real *a)
 {
     switch (f) {

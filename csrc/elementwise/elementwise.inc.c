@@ -4,3 +4,4 @@
 #include "activations.inc.c"
 #include "losses.inc.c"
 #include "block_sums.inc.c"
+#include "updates.inc.c"

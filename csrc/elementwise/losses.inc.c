@@ -1,6 +1,6 @@
-/* Losses: each output's share, and the gradient with respect to z, in one pass. */
-#define PN_LOSS_BLOCK 64 /* losses at a time */
-#define PN_LOSS_SUMS 8   /* into which they go in turn; divides PN_LOSS_BLOCK */
+/* Losses: the loss of each output, and its gradient with respect to z times `scale`, in one pass. */
+#define PN_LOSS_BLOCK 64 /* losses that are computed before they are added up */
+#define PN_LOSS_SUMS 8   /* partial sums; loss number i is added to number i % PN_LOSS_SUMS. Divides PN_LOSS_BLOCK */
 
 /* -[y ln a + (1-y) ln(1-a)] with a = sigmoid(z) is max(z,0) - y z + log1p(exp(-|z|)), and its gradient is a - y. */
 static inline PN_INLINE FN(vec) FN(log_loss_vector)(FN(vec) z, FN(vec) y, real scale, FN(vec) *grad_z)
@@ -18,16 +18,16 @@ static inline PN_INLINE void FN(log_loss)(size_t n, const real *z, const real *y
         FN(store)(grad_z, grad);
     }
     if (n > 0) {
-        real some[PN_LANES];
+        real padded[PN_LANES];
         FN(vec) losses = FN(log_loss_vector)(FN(load_some)(n, z), FN(load_some)(n, y), scale, &grad);
-        FN(store)(some, grad);
-        FN(copy_some)(n, some, grad_z);
-        FN(store)(some, losses);
-        FN(copy_some)(n, some, loss);
+        FN(store)(padded, grad);
+        FN(copy_some)(n, padded, grad_z);
+        FN(store)(padded, losses);
+        FN(copy_some)(n, padded, loss);
     }
 }
 
-/* (a - y)^2, with the gradient 2 (a - y) f'(z). Times 2 scale first: where scale is below 1/2, nothing overflows. */
+/* (a - y)^2, and its gradient 2 (a - y) f'(z). `2 * scale` comes first, so that a scale below 1/2 avoids overflow. */
 static inline PN_INLINE void FN(squares)(size_t n, pn_activation f, const real *z, const real *y, real scale,
                                          real *loss, real *grad_z)
 {
@@ -41,7 +41,7 @@ static inline PN_INLINE void FN(squares)(size_t n, pn_activation f, const real *
     FN(activate_backward_inline)(n, f, z, a, grad_a, grad_z);
 }
 
-/* n <= PN_LOSS_BLOCK outputs. The losses by number: to add one, write it above and name it here. */
+/* For n <= PN_LOSS_BLOCK outputs. To add a loss, define it above, and add a case here. */
 static inline PN_INLINE void FN(losses)(pn_loss which, size_t n, pn_activation f, const real *z, const real *y,
                                         real scale, real *loss, real *grad_z)
 {
@@ -51,7 +51,7 @@ static inline PN_INLINE void FN(losses)(pn_loss which, size_t n, pn_activation f
     }
 }
 
-/* The sum of losses of which number i has been added to sums[i % PN_LOSS_SUMS]: a single chain would be a long one. */
+/* The total of the partial sums. */
 static inline PN_INLINE double FN(sum_of_losses)(const double *sums)
 {
     double half[PN_LOSS_SUMS / 2];

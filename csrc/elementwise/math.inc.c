@@ -128,9 +128,9 @@ static inline PN_INLINE FN(vec) FN(sigmoid_vector)(FN(vec) z)
 }
 
 /*
- * The sigmoid of z, and in *exp_minus_abs e = exp(-|z|). Valid for all z. Error of the sigmoid: 2.41 ULP in float32, 2.33
- * in float64; of e: 1.02 and 1.06. The sigmoid is 1 / (1 + e) if z >= 0, else e / (1 + e). Unlike sigmoid_vector, it is
- * not monotone. Numerator and denominator are scaled by 2^100 or 2^40, as e may be subnormal.
+ * The sigmoid of z, and in *exp_minus_abs e = exp(-|z|). Valid for all z. Error of the sigmoid: 2.41 ULP in float32,
+ * 2.33 in float64; of e: 1.02 and 1.06. The sigmoid is 1 / (1 + e) if z >= 0, else e / (1 + e). Unlike sigmoid_vector,
+ * it is not monotone. Numerator and denominator are scaled by 2^100 or 2^40, as e may be subnormal.
  */
 static inline PN_INLINE FN(vec) FN(sigmoid_and_exp)(FN(vec) z, FN(vec) *exp_minus_abs)
 {
@@ -196,13 +196,13 @@ static inline PN_INLINE FN(vec) FN(tanh_vector)(FN(vec) z)
 /*
  * tanh(z). Valid for all z. Error: 1.05 ULP.
  *
- * There are two steps, so that a loop can begin the next vector before it ends this one. The first returns
- * x = min(|z|, 9.02) and the index of its interval. The second computes tanh(b + y) = base + y (c1 + c2 y + ...), where b
- * is a point of the interval, and copies the sign of z.
+ * There are two steps, so that a loop can begin the next vector before it ends this one. The first returns x = min(|z|,
+ * 9.02) and the index of its interval. The second computes tanh(b + y) = base + y (c1 + c2 y + ...), where b is a point
+ * of the interval, and copies the sign of z.
  *
- * The index is the exponent and the first bit of the mantissa of 2 + 3.325 x. So intervals widen as tanh flattens: their
- * bounds are 0, 0.3, 0.6, 1.2, 1.8, 3, 4.2, 6.6 and 9. There are 8, so that one permutation of a register looks up a
- * coefficient.
+ * The index is the exponent and the first bit of the mantissa of 2 + 3.325 x. So intervals widen as tanh flattens:
+ * their bounds are 0, 0.3, 0.6, 1.2, 1.8, 3, 4.2, 6.6 and 9. There are 8, so that one permutation of a register looks
+ * up a coefficient.
  */
 static inline PN_INLINE FN(vec) FN(tanh_interval)(FN(vec) z, FN(vec_bits) *interval)
 {

@@ -1,7 +1,7 @@
 /*
- * Helper of accuracy.py, compiled by it once for each instruction set: exp, log1p, sigmoid and tanh as the kernels
- * compute them, and errors in units of the last place against the C library in a wider type (double for float, long
- * double for double, which must be wider: on x86-64 it is).
+ * Helper of accuracy.py, which compiles it once for each instruction set. It has exp, log1p, sigmoid and tanh as the
+ * kernels compute them, and measures errors in units of the last place against the C library in a wider type: double
+ * for float, and long double for double, which must be wider, as it is on x86-64.
  */
 #include "../csrc/simd/region_begin.inc.h"
 #include "../csrc/kernels.h"
@@ -75,7 +75,7 @@ static long double reference_f64(int function, long double x)
     }
 }
 
-/* The largest error of y[n] = function(x[n]) and, in *worst, where. Infinite if NaN or an infinity is not in place. */
+/* The largest error of y[n] = function(x[n]) and, in *worst, its index. Infinite if a NaN or an infinity is wrong. */
 #define ULP(suffix, real, wide, frexp_, ldexp_, digits, least, largest)                                               \
     double ulp_##suffix(int function, size_t n, const real *x, const real *y, size_t *worst)                          \
     {                                                                                                                 \

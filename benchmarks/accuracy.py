@@ -5,10 +5,10 @@
 
 Errors are in units of the last place (ULP) of the exact result. A C helper (accuracy.c, compiled here with $CC or cc)
 finds the worst input against the C library in a wider type; mpmath then gives the error there to three decimals.
-float32 is exhaustive with --stride 1. float64 takes half of its points uniformly from all bit patterns, half from the
-range where the function is neither constant nor its own argument. Also checked: neighbours in order (monotone), odd
-tanh, special values. sigmoid and tanh come from the installed plainnet if there is one, else, like what the log loss
-alone uses, from the helper, which includes the same source: exp, log1p, and loss_sigmoid, which comes with that exp.
+float32 is exhaustive with --stride 1. For float64, half of the points are uniform over all bit patterns, half over the
+range where the function is neither constant nor its own argument. Also checked: order of neighbours (monotone), odd
+tanh, special values. sigmoid and tanh are those of the installed plainnet if there is one, else those of the helper,
+which includes the same source. exp, log1p and loss_sigmoid, which the log loss alone uses, are the helper's.
 """
 
 import argparse
@@ -25,7 +25,7 @@ import numpy as np
 
 HERE = pathlib.Path(__file__).resolve().parent
 FUNCTIONS = ("exp", "log1p", "sigmoid", "loss_sigmoid", "tanh")
-# Bit patterns of the arguments that a function is for, if not all: 0 to 1, and -0 to NaN.
+# Bit patterns of the valid arguments, if not all are: 0 to 1, and -0 to NaN.
 FLOAT32_INPUTS = {"log1p": (0, 0x3F800001), "exp": (1 << 31, 1 << 32)}
 FLAGS = {
     "baseline": ["-DPN_VECTOR_BYTES=16", "-DPN_HAVE_FMA=0"],
@@ -130,7 +130,7 @@ def exact(function, x):
 
 
 def error_in_ulp(function, x, y):
-    """|y - f(x)| in units of the last place of f(x), for one x; NaN and infinities must be where they belong."""
+    """|y - f(x)| in units of the last place of f(x), for one x; infinite if a NaN or an infinity is wrong."""
     info = np.finfo(y.dtype)
     if np.isnan(x) or np.isnan(y):
         return 0.0 if np.isnan(x) and np.isnan(y) else np.inf
@@ -147,7 +147,7 @@ def error_in_ulp(function, x, y):
 
 
 def float32_chunks(function, stride, size=1 << 24):
-    """Every stride-th float32 that the function is for, in chunks."""
+    """Every stride-th valid float32, in chunks."""
     first, last = FLOAT32_INPUTS.get(function, (0, 1 << 32))
     for start in range(first, last, size * stride):
         stop = min(start + size * stride, last)
@@ -169,7 +169,7 @@ def float64_chunks(function, points, size=1 << 20, seed=0):
 
 
 def neighbours(function, dtype, seed=1, runs=2000, length=512):
-    """Runs of consecutive numbers, at random places and around 0 and the places where formulas change."""
+    """Runs of consecutive numbers: at random, around 0, and where formulas change."""
     rng = np.random.default_rng(seed)
     low, high = RANGES[function, "f32" if dtype == np.float32 else "f64"]
     places = [0.0, 0.6875, -0.6875, 1.0, low, high]
@@ -187,7 +187,7 @@ def neighbours(function, dtype, seed=1, runs=2000, length=512):
 
 
 def decreases(call, function, dtype):
-    """How many of the steps from a number to the next one go down."""
+    """How many results are less than their predecessor."""
     runs = list(neighbours(function, dtype))
     x = np.concatenate(runs)
     y = call(function, x)

@@ -1,5 +1,5 @@
 /*
- * Speed of the three matrix products of a layer, and its share of the machine's peak measured beside it.
+ * Speed of the three matrix products of a layer, and its share of the peak, which is measured in the same run.
  *
  *     cc -O3 benchmarks/matmul.c csrc/(every .c file) -Icsrc -lm -lpthread -o matmul
  *     ./matmul [isa] [f32|f64] [threads] [m k n]
@@ -13,7 +13,7 @@
 
 static size_t threads_in_use;
 
-/* One thread: CPU time, which other processes disturb least. */
+/* For one thread the CPU time, which other processes disturb least. */
 static double now(void)
 {
     struct timespec t;
@@ -23,7 +23,7 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Chains of multiply-adds in registers, on every thread at once. */
+/* Independent chains of multiply-adds in registers, on every thread at once. */
 enum { PEAK_ROUNDS = 10000, CHAINS = 12 };
 static volatile double seed = 0.1, sink;
 
@@ -39,7 +39,7 @@ static volatile double seed = 0.1, sink;
         for (int round = 0; round < PEAK_ROUNDS; round++)                                                            \
             _Pragma("GCC unroll 16") for (int i = 0; i < CHAINS; i++)                                                \
                 c[i] = a * c[i] + b;                                                                                 \
-        for (int i = 0; i < CHAINS; i++) /* every lane, or half of them would not be computed */                     \
+        for (int i = 0; i < CHAINS; i++) /* every lane, or compilers leave out half of them */                     \
             for (size_t l = 0; l < (bytes) / sizeof(real); l++)                                                      \
                 sink += (double)c[i][l];                                                                             \
     }

@@ -1,4 +1,4 @@
-/* One dtype of matmul.c. */
+/* What matmul.c measures, for one dtype. */
 
 static double NAME(peak)(pn_task *task, int bytes, size_t threads)
 {
@@ -23,7 +23,7 @@ static void NAME(run)(int product, size_t m, size_t k, size_t n, real *const *p)
         isa->KERNELS.dense_backward_weight(&layer, p[0], p[3], (real)-1e-9, 1, product == 3 ? p[6] : p[7]);
 }
 
-/* Best GFLOP/s of a few batches of calls. */
+/* Prints a table of the best GFLOP/s of 60 batches of calls. */
 static void NAME(table)(const char *isa, pn_task *task, int bytes, size_t threads, const size_t (*shape)[3],
                         size_t n_shapes)
 {

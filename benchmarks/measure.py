@@ -1,4 +1,4 @@
-"""Races: contenders in processes of their own, taking turns."""
+"""Times contenders, each in a process of its own, in rounds of random order."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from workloads import WORKLOADS
 WORKER = Path(__file__).parent / "worker.py"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PLAINNET_NUM_THREADS")
 
-# Thread pools go on spinning for a moment after their work; the next contender starts when they sleep.
+# Thread pools spin for a moment after their work. The next contender starts when they sleep.
 PAUSE_SECONDS = 0.03
 
-# A whole run in one call is about many steps: what it does once, as packing weights or checking data, must not weigh.
+# Training steps in a call, at least, so that what a call does once (packing weights, checking data) weighs little.
 MIN_STEPS = 8
 
 
 class PeerError(RuntimeError):
-    """A contender failed or computed something else than the others."""
+    """A contender failed, or its result is wrong."""
 
 
 class Process:
     """
-    A contender, ready to be asked.
+    The process of one contender, which answers requests.
 
     Attributes
     ----------
     versions : dict
     missing : str
-        Why it cannot take part; empty if it can.
+        Why the contender cannot run; empty if it can.
     """
 
     def __init__(self, contender: Contender, n_threads: int, cores: list[int]) -> None:
@@ -82,20 +82,20 @@ class Process:
 @dataclass
 class Racer:
     """
-    One way of one contender in one race.
+    One variant of one contender in one race.
 
     Attributes
     ----------
     error : float
-        How far its result was from the right one.
+        Relative error of its result.
     n_units, n_calls : int
         Units of work in a call, and calls in a sample.
     seconds : list of float
-        Of a step (forward pass, element) in each round.
+        Time of a step (forward pass, element) in each round.
     """
 
     contender: str
-    way: str
+    variant: str
     error: float
     n_units: int
     n_calls: int
@@ -103,7 +103,7 @@ class Racer:
 
     @property
     def name(self) -> str:
-        return f"{self.contender}, {self.way}" if self.way else self.contender
+        return f"{self.contender}, {self.variant}" if self.variant else self.contender
 
     @property
     def median(self) -> float:
@@ -112,7 +112,7 @@ class Racer:
 
 @dataclass
 class Race:
-    """All racers in one workload, dtype and number of threads; every round has a time of each."""
+    """All times for one workload, dtype and number of threads. Every round times every racer once."""
 
     workload: str
     dtype: str
@@ -120,16 +120,16 @@ class Race:
     racers: list[Racer]
 
     def ours(self, contender: str = OURS) -> Racer | None:
-        """What we are measured by: `fit` where the workload allows it, else the fastest way of a contender of ours."""
+        """plainnet's `fit` where the workload allows it, else its fastest variant."""
         return self.find(contender, "fit") or self.find(contender)
 
-    def find(self, contender: str, way: str | None = None) -> Racer | None:
-        """The contender's fastest way, or the one of this name."""
-        mine = [racer for racer in self.racers if racer.contender == contender and way in (None, racer.way)]
+    def find(self, contender: str, variant: str | None = None) -> Racer | None:
+        """The contender's fastest variant, or the one of this name."""
+        mine = [racer for racer in self.racers if racer.contender == contender and variant in (None, racer.variant)]
         return min(mine, key=lambda racer: racer.median, default=None)
 
     def best_other(self) -> Racer | None:
-        """The fastest that is not ours."""
+        """The fastest racer that is not plainnet."""
         others = [racer for racer in self.racers if racer.contender not in NOT_OTHERS]
         return min(others, key=lambda racer: racer.median, default=None)
 
@@ -142,7 +142,7 @@ class Race:
 
 
 def ratio(slow: Racer, fast: Racer) -> float:
-    """How many times longer one takes than the other: the median of the rounds' ratios."""
+    """The median of the rounds' ratios of the two times."""
     return statistics.median(a / b for a, b in zip(slow.seconds, fast.seconds, strict=True))
 
 
@@ -173,9 +173,9 @@ class Effort:
     ----------
     n_rounds : int
     sample_seconds : float
-        Of work, each round and contender.
+        Duration of a sample: one racer in one round.
     clock : {"wall", "cpu"}
-        The processor's time leaves out what other programs took; with more than one thread it is meaningless.
+        Processor time leaves out what other programs took. With more than one thread it is meaningless.
     """
 
     n_rounds: int
@@ -184,13 +184,13 @@ class Effort:
 
 
 def _sample(process: Process, racer: Racer, clock: str) -> float:
-    answer = process.ask(do="time", way=racer.way, n_units=racer.n_units, n_calls=racer.n_calls, clock=clock)
+    answer = process.ask(do="time", variant=racer.variant, n_units=racer.n_units, n_calls=racer.n_calls, clock=clock)
     seconds: float = answer["seconds"]
     return seconds
 
 
 def _fill_sample(process: Process, racer: Racer, fixed: bool, effort: Effort) -> None:
-    """Chooses how much work takes about so long: more units in a call, or more calls of a fixed number of units."""
+    """Increases units in a call, or calls if a call has a fixed number of units, until a sample is long enough."""
     while (seconds := _sample(process, racer, effort.clock)) < 0.7 * effort.sample_seconds:
         factor = min(effort.sample_seconds / max(seconds, 1e-9), 20.0)
         if fixed:
@@ -200,15 +200,15 @@ def _fill_sample(process: Process, racer: Racer, fixed: bool, effort: Effort) ->
 
 
 def run_race(processes: list[Process], workload: str, dtype: str, n_threads: int, effort: Effort) -> Race:
-    """Checks everybody, finds out how much work fills a sample, then measures in rounds of random order."""
+    """Checks every result, finds how much work fills a sample, then times all in rounds of random order."""
     units = WORKLOADS[workload]
     at_least = math.ceil(MIN_STEPS / units.steps_per_unit) if units.task == "train" else 1
     fixed_units, items = units.n_units, units.items_per_unit
     pairs: list[tuple[Process, Racer]] = []
     for process in processes:
         errors = process.ask(do="prepare", workload=workload, dtype=dtype)["errors"]
-        for way, error in errors.items():
-            racer = Racer(process.contender.name, way, error, fixed_units or at_least, 1, [])
+        for variant, error in errors.items():
+            racer = Racer(process.contender.name, variant, error, fixed_units or at_least, 1, [])
             _fill_sample(process, racer, fixed_units is not None, effort)
             pairs.append((process, racer))
     order = random.Random(0)

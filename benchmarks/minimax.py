@@ -2,8 +2,7 @@
 
     python benchmarks/minimax.py
 
-prints every polynomial by the name that its comment in the C source gives, with the largest relative error that
-it adds to the function. Needs mpmath.
+prints every polynomial with its name and the largest relative error that it adds to the function. Needs mpmath.
 """
 
 import math
@@ -73,8 +72,8 @@ def tanh_powers():
     """
     TANH f64: 2^(i/8), the bits less i 2^49.
 
-    The reduction takes the double next to ln 2 for ln 2. Each power is rounded to fit that where it comes first, which
-    is where it matters most: for the n from 16 to 23 of 2^(-n/8).
+    The reduction uses the double nearest to ln 2. Each power compensates for its error at the first n where it is used,
+    which is where it matters most: n = 16 to 23 of 2^(-n/8).
     """
     powers = [float(exp(-n * mpf(math.log(2)) / 8) * 2 ** -(-n // 8)) for n in (16, 23, 22, 21, 20, 19, 18, 17)]
     return [struct.unpack("d", struct.pack("q", bits(p) - (i << 49)))[0] for i, p in enumerate(powers)]
@@ -89,7 +88,7 @@ def tanh_table(degree, edges=(2, 3, 4, 6, 8, 12, 16, 24, 32), scale=mpf("3.325")
     TANH f32: tanh(b + y) = base + y (c1 + c2 y + ...), for 2 + scale (b + y) between two of the edges.
 
     base is c0, the float tanh(b), for a float b near the middle for which that is almost exact, but so that y < c0; in
-    the first piece, b is 0 and base y. Each coefficient is rounded to float before the ones after it are fitted, by
+    the first interval, b is 0 and base y. Each coefficient is rounded to float before the ones after it are fitted, by
     least squares. Returns the rows b, c0, c1, ... and the largest error.
     """
     pieces, worst = [], mpf(0)

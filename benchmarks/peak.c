@@ -1,6 +1,6 @@
 /*
- * How many floating-point operations a core can do: fused multiply-adds in registers, independent chains of the
- * widest vectors, as many as hide the latency. benchmarks/peers/fma_peak.py compiles it with -march=native.
+ * The peak of a core: fused multiply-adds of the widest vectors in registers, in as many independent chains as hide
+ * the latency. benchmarks/peers/fma_peak.py compiles it with -march=native.
  */
 
 #if defined(__AVX512F__)
@@ -14,7 +14,7 @@ enum { VECTOR_BYTES = 16, CHAINS = 12 };
 #define DEFINE_PEAK(NAME, REAL)                                                                         \
     typedef REAL vector_##REAL __attribute__((vector_size(VECTOR_BYTES)));                              \
                                                                                                         \
-    /* Does at least n_flops operations; the result says that they were done. */                        \
+    /* Does at least n_flops operations. The result depends on all of them. */                        \
     double NAME(double n_flops)                                                                         \
     {                                                                                                   \
         enum { LANES = VECTOR_BYTES / sizeof(REAL) };                                                   \

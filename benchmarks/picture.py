@@ -40,18 +40,18 @@ BARS = [
 
 
 def contenders_of(races: list[Race]) -> list[str]:
-    """Who took part, in a fixed order; variants of one library count as that library."""
+    """The libraries of these races, in a fixed order."""
     present = {family(racer.contender) for race in races for racer in race.racers}
     return [name for name in COLOURS if name in present]
 
 
 def family(contender: str) -> str:
-    """The library (or way of using NumPy) that a contender belongs to."""
+    """The library that a contender belongs to; the two NumPy programs count as two."""
     return next((name for name in COLOURS if contender.startswith(name)), contender)
 
 
 def fastest(race: Race, name: str) -> float | None:
-    """Median seconds of the fastest way of a library."""
+    """Median seconds of the fastest variant of a library."""
     times = [
         racer.median
         for racer in race.racers
@@ -80,7 +80,7 @@ def draw_curve(axes: Axes, races: list[Race]) -> None:
 
 
 def draw_ratios(axes: Axes, races: list[Race]) -> None:
-    """How many times longer than ours everybody takes, a workload a line."""
+    """The ratio of every library's time to plainnet's, a line for each workload."""
     by_name = {race.workload: race for race in races}
     names = [name for name in reversed(BARS) if name in by_name]
     for y, name in enumerate(names):

@@ -1,4 +1,4 @@
-"""Tables of results, and how they stand against the goals."""
+"""Tables of results, and whether they reach the goals."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ BEST_OTHER = "best other"
 @dataclass(frozen=True)
 class Goal:
     """
-    How many times longer than ours someone should take; for the FMA peak, the share of it that ours reaches.
+    The ratio of a contender's time to plainnet's that is wanted; for the FMA peak, plainnet's share of it.
 
     Attributes
     ----------
     against : str
-        A contender, or `BEST_OTHER`.
-    way : str or None
-        Of that contender; None: its fastest.
+        The contender, or `BEST_OTHER`.
+    variant : str or None
+        One of its variants; None for the fastest.
     """
 
     workload: str
@@ -30,7 +30,7 @@ class Goal:
     at_least: float
     aim: float
     against: str = BEST_OTHER
-    way: str | None = None
+    variant: str | None = None
     ours: str = OURS
 
 
@@ -78,7 +78,7 @@ def pretty_time(seconds: float) -> str:
 
 
 def _table(rows: list[list[str]]) -> str:
-    """A Markdown table; the first row is the head, and numbers stand right."""
+    """A Markdown table; the first row is the head. All columns but the first are aligned right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     lines = [
@@ -89,7 +89,7 @@ def _table(rows: list[list[str]]) -> str:
 
 
 def summary(races: list[Race]) -> str:
-    """One line a race: our time, the best other, and the ratio."""
+    """A line for each race: plainnet's time, the best other, and the ratio."""
     rows = [["workload", "dtype", "threads", "plainnet", "per", "best other", "its time", "best other / plainnet"]]
     for race in races:
         ours, other = race.ours(), race.best_other()
@@ -102,7 +102,7 @@ def summary(races: list[Race]) -> str:
 
 
 def details(race: Race) -> str:
-    """Everybody in one race, the fastest first."""
+    """Every racer of one race, the fastest first."""
     workload, ours = WORKLOADS[race.workload], race.ours()
     head = f"{workload.title}, {race.dtype}, {race.n_threads} thread(s)"
     rows = [[head, f"time per {workload.unit}", "spread", "/ plainnet"]]
@@ -115,7 +115,7 @@ def details(race: Race) -> str:
 
 
 def _against(goal: Goal, race: Race) -> Racer | None:
-    return race.best_other() if goal.against == BEST_OTHER else race.find(goal.against, goal.way)
+    return race.best_other() if goal.against == BEST_OTHER else race.find(goal.against, goal.variant)
 
 
 def goals(races: list[Race]) -> str:
@@ -138,7 +138,7 @@ def goals(races: list[Race]) -> str:
 
 
 def thread_gain(races: list[Race]) -> str:
-    """What more threads bring to us, where they raced against one."""
+    """How much faster plainnet is with more threads than with one."""
     rows = [["more threads against one, plainnet", "dtype", "threads", "gain", "verdict"]]
     for race in races:
         ours, one = race.ours(), race.ours(OURS_ONE_THREAD)

@@ -5,8 +5,8 @@ Measures plainnet side by side with everything else that trains a dense network 
     python benchmarks/run.py --quick         the same with few short rounds
     python benchmarks/run.py --workloads tabular wide --peers JAX PyTorch --threads 1 --dtypes float32
 
-Every contender runs in a process of its own, is checked against the same right answer, and takes turns with the others.
-Ratios are medians of the rounds' ratios. The results go to benchmarks/results/, from where picture.py draws them.
+Every contender runs in a process of its own and is checked against the same right answer. A round times each once, in
+random order. Ratios are medians of the rounds' ratios. The results go to benchmarks/results/; picture.py draws them.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """
 The process in which one contender runs.
 
-It obeys requests, one JSON object a line on standard input, and answers each with one on its standard output:
+It reads requests from standard input, one JSON object a line, and answers each with one on standard output:
 
 ``{"do": "prepare", "workload": name, "dtype": name}``
-    Sets the workload up and checks that every way of the library computes the right thing.
-``{"do": "time", "way": name, "n_units": n, "n_calls": n, "clock": "wall" or "cpu"}``
-    The seconds that so many calls of so many units take, each from the start weights.
+    Sets the workload up and checks the result of every variant.
+``{"do": "time", "variant": name, "n_units": n, "n_calls": n, "clock": "wall" or "cpu"}``
+    The seconds that n_calls calls of n_units units take, each from the start weights.
 
 The first line that it prints holds the versions, or why the library cannot be used.
 """
@@ -23,7 +23,7 @@ import traceback
 import warnings
 from typing import Any
 
-from peers import Way
+from peers import Variant
 from workloads import CHECK_UNITS, TOLERANCES, WORKLOADS, Problem, disagreement, expected, make_problem
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -35,40 +35,41 @@ class Worker:
     def __init__(self, module: str, n_threads: int) -> None:
         self.peer = importlib.import_module(f"peers.{module}")
         self.n_threads = n_threads
-        self.ways: dict[str, Way] = {}
+        self.variants: dict[str, Variant] = {}
 
     def hello(self) -> dict[str, Any]:
         return {"versions": self.peer.versions()}
 
     def prepare(self, workload: str, dtype: str) -> dict[str, Any]:
-        self.ways = {}
+        self.variants = {}
         problem = make_problem(WORKLOADS[workload], dtype)
-        ways = self.peer.prepare(problem, self.n_threads)
+        variants = self.peer.prepare(problem, self.n_threads)
         if problem.workload.steps_from_python:
-            ways = {name: way for name, way in ways.items() if not way.whole_run}
-        errors = self.check(problem, ways)
-        self.ways = ways
+            variants = {name: variant for name, variant in variants.items() if not variant.whole_run}
+        errors = self.check(problem, variants)
+        self.variants = variants
         return {"errors": errors}
 
-    def check(self, problem: Problem, ways: dict[str, Way]) -> dict[str, float]:
-        """The disagreement of every way with the right answer."""
-        if not ways:
+    def check(self, problem: Problem, variants: dict[str, Variant]) -> dict[str, float]:
+        """The error of every variant's result."""
+        if not variants:
             return {}
         n_units = CHECK_UNITS.get(problem.workload.name, 2)
         right = expected(problem, n_units)
         errors = {}
-        for name, way in ways.items():
-            way.reset()
-            way.run(n_units)
-            error = disagreement(problem, way.result(), right)
+        for name, variant in variants.items():
+            variant.reset()
+            variant.run(n_units)
+            error = disagreement(problem, variant.result(), right)
             if not error <= TOLERANCES[problem.dtype]:
-                raise ArithmeticError(f"way {name!r} is off by {error:.2g} in {problem.workload.name}, {problem.dtype}")
+                where = f"{problem.workload.name}, {problem.dtype}"
+                raise ArithmeticError(f"variant {name!r} is off by {error:.2g} in {where}")
             errors[name] = error
         return errors
 
-    def time(self, way: str, n_units: int, n_calls: int, clock: str) -> dict[str, float]:
+    def time(self, variant: str, n_units: int, n_calls: int, clock: str) -> dict[str, float]:
         now = CLOCKS[clock]
-        run, reset = self.ways[way].run, self.ways[way].reset
+        run, reset = self.variants[variant].run, self.variants[variant].reset
         reset()
         run(n_units if n_calls > 1 else 1)  # wakes caches, clocks and thread pools
         gc.collect()

@@ -2,9 +2,9 @@
 What is measured: shapes, data, start weights, and the right answer.
 
 Every peer gets the same workload, starts from the same numbers, and is compared with `expected` before it is timed.
-All networks have tanh hidden layers. The mini-batches of a training workload are consecutive rows, taken in order, for
-every peer alike; so shuffling, which libraries do in different ways, is no part of what is measured. Whoever trains
-also delivers the loss of each epoch, unless its name says otherwise.
+All networks have tanh hidden layers. The mini-batches of a training workload are consecutive rows, in order, for every
+peer; so shuffling, which differs between libraries, is not measured. Training includes the loss of each epoch, unless
+the variant's name says otherwise.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Loss = Literal["log_loss", "mean_squared_error"]
 @dataclass(frozen=True)
 class Workload:
     """
-    One thing to do. Its unit of work is an epoch, a forward pass of all rows, or one call of the function.
+    One task. Its unit of work is an epoch, a forward pass of all rows, or one call of the function.
 
     Attributes
     ----------
@@ -39,9 +39,9 @@ class Workload:
         Rows of data, and rows a step.
     learning_rate : float
     steps_from_python : bool
-        Whether each step has to be a call of its own, so that whole-run forms are out of the race.
+        Whether each step must be a call of its own, which excludes variants that run many steps in a call.
     n_units : int or None
-        Units in one timed call, where the workload fixes them; None lets the clock decide.
+        Units in one timed call; None for as many as fill a sample.
     output : str
         Activation of the last layer, or the function of an elementwise workload.
     """
@@ -76,12 +76,12 @@ class Workload:
 
     @property
     def unit(self) -> str:
-        """What the times are given for."""
+        """What a time is the time of."""
         return {"train": "step", "forward": "call", "elementwise": "element"}[self.task]
 
     @property
     def items_per_unit(self) -> int:
-        """How many of them a unit of work holds."""
+        """How many steps, passes or elements a unit of work has."""
         return self.sizes[0] if self.task == "elementwise" else self.steps_per_unit
 
 
@@ -184,9 +184,9 @@ class Outcome:
     Attributes
     ----------
     arrays : list of ndarray
-        Weight and bias of each layer in turn; or the outputs.
+        Weight and bias of each layer, alternating; or the outputs.
     loss : float or None
-        Mean of the last epoch; None where the peer does not tell.
+        Mean of the last epoch; None if the peer does not report it.
     """
 
     arrays: list[Array]
@@ -197,7 +197,7 @@ _FUNCTIONS = {"identity": lambda z: z, "sigmoid": lambda z: 1 / (1 + np.exp(-z))
 
 
 def expected(problem: Problem, n_units: int) -> Outcome:
-    """The right answer in float64, one equation a line; of weights and biases in turn when training."""
+    """The right answer in float64, one equation a line. For training: weight and bias of each layer, alternating."""
     workload = problem.workload
     x, y = problem.x.astype("float64"), problem.y.astype("float64")
     if workload.task == "elementwise":
@@ -245,7 +245,7 @@ TOLERANCES = {"float64": 1e-9, "float32": 1e-3}
 
 
 def disagreement(problem: Problem, outcome: Outcome, right: Outcome) -> float:
-    """Largest error of any array (and of the loss), relative to what happened to that array."""
+    """Largest error of any array, relative to its largest change in training, and of the loss."""
     starts: list[Array | float] = [0.0] * len(right.arrays)
     if problem.workload.task == "train":
         starts = [array for pair in zip(problem.weights, problem.biases, strict=True) for array in pair]

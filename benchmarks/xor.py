@@ -30,7 +30,7 @@ Result = tuple[list[Array], Array]  # weights (and biases), and the loss of ever
 
 
 class TwoLayerNetwork:
-    """The second tutorial's way: one class, rows are samples, no biases, sum of squared errors, learning rate 1."""
+    """The second tutorial's network: one class, rows are samples, no biases, sum of squared errors, learning rate 1."""
 
     def __init__(self, x: Array, y: Array, weights1: Array, weights2: Array) -> None:
         self.x = x
@@ -78,13 +78,13 @@ def one_call(x: Array, y: Array, learning_rate: float, net: pn.Network) -> Resul
 
 
 def largest_difference(first: Result, second: Result) -> float:
-    """Relative to the largest entry of each array."""
+    """The largest difference, relative to the largest entry of each array."""
     pairs = zip([*first[0], first[1]], [*second[0], second[1]], strict=True)
     return max(float(np.max(np.abs(a - b)) / np.max(np.abs(b))) for a, b in pairs)
 
 
 def seconds(function: Callable[[pn.Network], Result], net: pn.Network, n_runs: int) -> float:
-    """Of one run from the parameters of `net`, which are left alone; the mean of `n_runs`."""
+    """The mean time of `n_runs` runs from the parameters of `net`, which do not change."""
     copies = [net.copy() for _ in range(n_runs)]
     start = time.perf_counter()
     for copy in copies:
@@ -95,12 +95,12 @@ def seconds(function: Callable[[pn.Network], Result], net: pn.Network, n_runs: i
 def compare(
     title: str, net: pn.Network, theirs: Callable[[pn.Network], Result], ours: Callable[[pn.Network], Result]
 ) -> bool:
-    """Checks, measures and prints one system; whether it agrees and is fast enough."""
+    """Checks, times and prints one network. Returns whether it agrees and is fast enough."""
     difference = largest_difference(ours(net.copy()), theirs(net.copy()))
     if not difference <= TOLERANCE:
         print(f"{title}: they disagree by {difference:.2g}, more than {TOLERANCE:g}")
         return False
-    # One run of theirs takes as long as a hundred of ours: each side is measured for about as long.
+    # A run of the tutorial takes as long as a hundred of plainnet's: each side is timed for about as long.
     rounds = [(seconds(theirs, net, 1), seconds(ours, net, 100)) for _ in range(N_ROUNDS)]
     slow, fast = (statistics.median(column) / EPOCHS * 1e6 for column in zip(*rounds, strict=True))
     ratio = statistics.median(a / b for a, b in rounds)

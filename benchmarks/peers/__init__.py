@@ -4,12 +4,12 @@ The libraries that are measured, one a file.
 Each module has
 
 ``versions() -> dict[str, str]``
-    Of everything that decides its speed. Raises ImportError or OSError where the library is not installed.
-``prepare(problem, n_threads) -> dict[str, Way]``
-    The library's ways to do the workload, by name; empty where it has none.
+    The versions of what its speed depends on. Raises ImportError or OSError where the library is not installed.
+``prepare(problem, n_threads) -> dict[str, Variant]``
+    The library's variants of the workload, by name; empty if it cannot do it.
 
-The libraries are imported inside those functions' modules, and each module only in a process of its own: no two thread
-pools or BLAS libraries ever share one.
+Each module imports its library, and is imported only in a process of its own, so that no two thread pools or BLAS
+libraries ever share one.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from workloads import Outcome
 
 
-class Way(ABC):
+class Variant(ABC):
     """
-    One way to do a workload with one library.
+    A program that does a workload with one library.
 
     Attributes
     ----------
@@ -38,30 +38,30 @@ class Way(ABC):
 
     @abstractmethod
     def run(self, n_units: int) -> None:
-        """Do so many units of work; nothing is left pending at return."""
+        """Do n_units units of work. Nothing is pending at return."""
 
     @abstractmethod
     def result(self) -> Outcome:
-        """What the work since `reset` has led to, in plainnet's layout."""
+        """The result of the work since `reset`, in plainnet's layout."""
 
 
 @dataclass(frozen=True)
 class Contender:
     """
-    A process that takes part: a peer module and the environment it runs in.
+    A peer module and the environment of its process.
 
     Attributes
     ----------
     name : str
         For tables and the command line.
     module : str
-        In this package.
+        The module's name in this package.
     environment : dict
-        Variables on top of those that all processes get.
+        Variables besides those that all processes get.
     needs_flag : str
-        CPU flag without which the environment makes no sense or crashes.
+        CPU flag that the environment requires.
     n_threads : int or None
-        Its own number of threads, in races that have more; None: as many as the race has.
+        Its own number of threads, for races that have more; None for that of the race.
     """
 
     name: str

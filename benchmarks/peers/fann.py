@@ -12,14 +12,14 @@ from ctypes import CFUNCTYPE, POINTER, c_double, c_float, c_int, c_uint, c_void_
 
 import numpy as np
 
-from peers import Way
+from peers import Variant
 from workloads import Outcome, Problem
 
 LIBRARIES = {"float64": ("libdoublefann.so.2", c_double), "float32": ("libfann.so.2", c_float)}
 TRAIN_BATCH, ERROR_LINEAR, SIGMOID, TANH = 1, 0, 3, 5  # of FANN's enumerations
 
 
-class Fann(Way):
+class Fann(Variant):
     """One call of `fann_train_on_data`, full batch."""
 
     whole_run = True
@@ -86,7 +86,7 @@ class Fann(Way):
                 if numbers[layer] <= source <= numbers[layer] + n_in:
                     both[source - numbers[layer], target - numbers[layer + 1]] = value
             arrays += [both[:n_in], both[n_in]]
-        return Outcome(arrays)  # it tells the loss in single precision only
+        return Outcome(arrays)  # FANN reports the loss in single precision only
 
 
 def versions() -> dict[str, str]:
@@ -95,7 +95,7 @@ def versions() -> dict[str, str]:
     return {"FANN": LIBRARIES["float64"][0]}
 
 
-def prepare(problem: Problem, n_threads: int) -> dict[str, Way]:
+def prepare(problem: Problem, n_threads: int) -> dict[str, Variant]:
     workload = problem.workload
     if workload.name != "xor-squares" or n_threads > 1:
         return {}

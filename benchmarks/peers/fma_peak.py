@@ -1,6 +1,6 @@
 """
-The most that the cores could do: as many floating-point operations as the workload's matrix products have, all in
-registers, as fused multiply-adds of the widest vectors (peak.c).
+The upper bound: as many floating-point operations as the workload's matrix products have, as fused multiply-adds of the
+widest vectors in registers (peak.c).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from peers import Way
+from peers import Variant
 from workloads import Outcome, Problem, expected
 
 SOURCE = Path(__file__).parent.parent / "peak.c"
@@ -27,8 +27,8 @@ def build() -> ctypes.CDLL:
         return ctypes.CDLL(str(library))
 
 
-class Peak(Way):
-    """The operations of so many epochs, split over threads."""
+class Peak(Variant):
+    """The operations of n_units units, divided among threads."""
 
     whole_run = True
 
@@ -53,7 +53,7 @@ class Peak(Way):
             thread.join()
 
     def result(self) -> Outcome:
-        """It has no answer of its own to check."""
+        """The right answer, as it computes none."""
         right = expected(self.problem, self.n_units)
         return Outcome([array.astype(self.problem.dtype) for array in right.arrays], right.loss)
 
@@ -63,5 +63,5 @@ def versions() -> dict[str, str]:
     return {"C compiler": compiler.splitlines()[0]}
 
 
-def prepare(problem: Problem, n_threads: int) -> dict[str, Way]:
+def prepare(problem: Problem, n_threads: int) -> dict[str, Variant]:
     return {"": Peak(problem, n_threads)} if problem.workload.name in WORKLOADS else {}

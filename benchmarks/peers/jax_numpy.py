@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import jaxlib
 import numpy as np
 
-from peers import Way
+from peers import Variant
 from workloads import Outcome, Problem, Workload
 
 jax.config.update("jax_enable_x64", True)
@@ -43,7 +43,7 @@ def update(workload: Workload, parameters: Parameters, x: jax.Array, y: jax.Arra
     return jax.tree.map(lambda p, g: p - workload.learning_rate * g, parameters, gradient), loss
 
 
-class _Training(Way):
+class _Training(Variant):
     loss: float | None = None
 
     def __init__(self, problem: Problem) -> None:
@@ -81,7 +81,7 @@ class WholeRun(_Training):
     """
     Epochs and mini-batches in loops of XLA's own: one call from Python.
 
-    Bringing the losses back costs a small network more than its training, so there is a way without as well.
+    Returning the losses costs a small network more than its training, so there is a variant without them.
     """
 
     whole_run = True
@@ -116,7 +116,7 @@ class WholeRun(_Training):
         self.loss = None if losses is None else float(losses[-1])
 
 
-class Jitted(Way):
+class Jitted(Variant):
     """A jitted function of a device array."""
 
     def __init__(self, problem: Problem) -> None:
@@ -141,7 +141,7 @@ def versions() -> dict[str, str]:
     return {"JAX": jax.__version__, "jaxlib": jaxlib.__version__}
 
 
-def prepare(problem: Problem, n_threads: int) -> dict[str, Way]:
+def prepare(problem: Problem, n_threads: int) -> dict[str, Variant]:
     jax.clear_caches()
     if problem.workload.task != "train":
         return {"jitted": Jitted(problem)}

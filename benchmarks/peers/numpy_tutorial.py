@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from peers import Way
+from peers import Variant
 from workloads import Array, Outcome, Problem
 
 
@@ -112,7 +112,7 @@ def make_layers(problem: Problem) -> list[Layer]:
     ]  # fmt: skip
 
 
-class Training(Way):
+class Training(Variant):
     """The training loop above."""
 
     def __init__(self, problem: Problem) -> None:
@@ -131,7 +131,7 @@ class Training(Way):
         return Outcome(arrays, float(self.loss))
 
 
-class Forward(Way):
+class Forward(Variant):
     """The layers' forward passes."""
 
     def __init__(self, problem: Problem) -> None:
@@ -148,7 +148,7 @@ class Forward(Way):
         return Outcome([self.a.T])
 
 
-class Function(Way):
+class Function(Variant):
     """A function of an array."""
 
     def __init__(self, problem: Problem) -> None:
@@ -166,7 +166,7 @@ def versions() -> dict[str, str]:
     return {"NumPy": np.__version__}
 
 
-def prepare(problem: Problem, n_threads: int) -> dict[str, Way]:
+def prepare(problem: Problem, n_threads: int) -> dict[str, Variant]:
     if problem.workload.task == "elementwise":
         return {"": Function(problem)}
     if problem.workload.task == "forward":

@@ -1,10 +1,10 @@
-"""NumPy written well: samples in rows, every result into an array made beforehand, no pass over memory that can go."""
+"""NumPy written well: samples in rows, results into preallocated arrays, no pass over memory that can be avoided."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from peers import Way
+from peers import Variant
 from workloads import Array, Outcome, Problem
 
 
@@ -23,7 +23,7 @@ def activate(activation: str, z: Array) -> None:
         sigmoid(z, out=z)
 
 
-class Training(Way):
+class Training(Variant):
     """Gradient descent with the learning rate and 1/m folded into the outputs' gradient."""
 
     def __init__(self, problem: Problem) -> None:
@@ -101,8 +101,8 @@ class Training(Way):
         return Outcome(arrays, float(self.loss))
 
 
-class Forward(Way):
-    """A forward pass into arrays made beforehand."""
+class Forward(Variant):
+    """A forward pass into preallocated arrays."""
 
     def __init__(self, problem: Problem) -> None:
         self.x = problem.x
@@ -122,7 +122,7 @@ class Forward(Way):
         return Outcome([self.layers[-1][-1]])
 
 
-class Function(Way):
+class Function(Variant):
     """A function of an array into another."""
 
     def __init__(self, problem: Problem) -> None:
@@ -142,7 +142,7 @@ def versions() -> dict[str, str]:
     return {"NumPy": np.__version__, "NumPy's BLAS": f"{blas['name']} {blas['version']}"}
 
 
-def prepare(problem: Problem, n_threads: int) -> dict[str, Way]:
+def prepare(problem: Problem, n_threads: int) -> dict[str, Variant]:
     if problem.workload.task == "elementwise":
         return {"": Function(problem)}
     if problem.workload.task == "forward":

@@ -6,7 +6,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from peers import Way
+from peers import Variant
 from workloads import Array, Outcome, Problem
 
 OPERATORS = {"tanh": "Tanh", "sigmoid": "Sigmoid"}
@@ -37,7 +37,7 @@ def make_session(problem: Problem, n_threads: int) -> onnxruntime.InferenceSessi
     return onnxruntime.InferenceSession(make_model(problem), options, providers=["CPUExecutionProvider"])
 
 
-class Run(Way):
+class Run(Variant):
     """`run` with a dictionary of arrays."""
 
     def __init__(self, problem: Problem, n_threads: int) -> None:
@@ -52,8 +52,8 @@ class Run(Way):
         return Outcome(self.out)
 
 
-class Bound(Way):
-    """`run_with_iobinding`, between arrays of the caller's."""
+class Bound(Variant):
+    """`run_with_iobinding`, between preallocated arrays."""
 
     def __init__(self, problem: Problem, n_threads: int) -> None:
         self.session = make_session(problem, n_threads)
@@ -78,7 +78,7 @@ def versions() -> dict[str, str]:
     return {"ONNX": onnx.__version__, "ONNX Runtime": onnxruntime.__version__}
 
 
-def prepare(problem: Problem, n_threads: int) -> dict[str, Way]:
+def prepare(problem: Problem, n_threads: int) -> dict[str, Variant]:
     if problem.workload.task != "forward":
         return {}
     return {"run": Run(problem, n_threads), "bound": Bound(problem, n_threads)}

@@ -1,11 +1,11 @@
-"""plainnet itself: one `fit` call, a step a call, `predict`, and the elementwise kernels."""
+"""plainnet itself: one `fit` call, a call for each step, `predict`, and the elementwise kernels."""
 
 from __future__ import annotations
 
 import numpy as np
 
 import plainnet as pn
-from peers import Way
+from peers import Variant
 from workloads import Outcome, Problem
 
 
@@ -24,7 +24,7 @@ def _network(problem: Problem) -> pn.Network:
     )
 
 
-class _Training(Way):
+class _Training(Variant):
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.net = _network(problem)
@@ -67,7 +67,7 @@ class Steps(_Training):
         self.loss = total / len(batches)
 
 
-class Predict(Way):
+class Predict(Variant):
     """`predict`."""
 
     def __init__(self, problem: Problem) -> None:
@@ -83,7 +83,7 @@ class Predict(Way):
 
 
 class PredictInto(Predict):
-    """`predict` into an array of the caller's."""
+    """`predict` into a preallocated array."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
@@ -95,8 +95,8 @@ class PredictInto(Predict):
             predict(x, out)
 
 
-class Kernel(Way):
-    """An elementwise kernel into an array of the caller's."""
+class Kernel(Variant):
+    """An elementwise kernel into a preallocated array."""
 
     def __init__(self, problem: Problem) -> None:
         self.function = getattr(pn.kernels, problem.workload.output)
@@ -110,7 +110,7 @@ class Kernel(Way):
         return Outcome([self.out])
 
 
-def prepare(problem: Problem, n_threads: int) -> dict[str, Way]:
+def prepare(problem: Problem, n_threads: int) -> dict[str, Variant]:
     if problem.workload.task == "elementwise":
         return {"kernels": Kernel(problem)}
     if problem.workload.task == "forward":

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from peers import Way
+from peers import Variant
 from workloads import Outcome, Problem
 
 Tensor = torch.Tensor
@@ -35,8 +35,8 @@ def loss_on_logits(problem: Problem) -> Callable[[Tensor, Tensor], Tensor]:
     return nn.functional.mse_loss
 
 
-class Autograd(Way):
-    """`nn.Sequential`, `backward` and `optim.SGD`; compiled: what computes the loss goes through `torch.compile`."""
+class Autograd(Variant):
+    """`nn.Sequential`, `backward` and `optim.SGD`; compiled: the loss goes through `torch.compile`."""
 
     def __init__(self, problem: Problem, compiled: bool) -> None:
         self.problem = problem
@@ -76,7 +76,7 @@ class Autograd(Way):
         return Outcome(arrays, self.loss)
 
 
-class ByHand(Way):
+class ByHand(Variant):
     """Forward, backward and update in tensor operations in place; compiled: the whole step through `torch.compile`."""
 
     def __init__(self, problem: Problem, compiled: bool) -> None:
@@ -129,7 +129,7 @@ class ByHand(Way):
         return Outcome([tensor.numpy().copy() for pair in pairs for tensor in pair], self.loss)
 
 
-class Forward(Way):
+class Forward(Variant):
     """A forward pass under `inference_mode`."""
 
     def __init__(self, problem: Problem, function: Callable[[Tensor], Tensor]) -> None:
@@ -163,7 +163,7 @@ def forward_by_hand(problem: Problem) -> Callable[[Tensor], Tensor]:
     return forward
 
 
-class Function(Way):
+class Function(Variant):
     """A function of a tensor into another."""
 
     def __init__(self, problem: Problem) -> None:
@@ -183,7 +183,7 @@ def versions() -> dict[str, str]:
     return {"PyTorch": torch.__version__, "PyTorch's instruction set": torch.backends.cpu.get_cpu_capability()}
 
 
-def prepare(problem: Problem, n_threads: int) -> dict[str, Way]:
+def prepare(problem: Problem, n_threads: int) -> dict[str, Variant]:
     torch.set_num_threads(n_threads)
     if problem.workload.task == "elementwise":
         return {"": Function(problem)}

@@ -9,11 +9,11 @@ import sklearn
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from peers import Way
+from peers import Variant
 from workloads import Outcome, Problem
 
 
-class _Training(Way):
+class _Training(Variant):
     """
     The estimator with our start weights.
 
@@ -87,7 +87,7 @@ class PartialFit(_Training):
         self.loss = total / len(self.batches)
 
 
-class Predict(Way):
+class Predict(Variant):
     """`predict` of a regressor, `predict_proba` of a classifier."""
 
     def __init__(self, problem: Problem) -> None:
@@ -108,7 +108,7 @@ def versions() -> dict[str, str]:
     return {"scikit-learn": sklearn.__version__}
 
 
-def prepare(problem: Problem, n_threads: int) -> dict[str, Way]:
+def prepare(problem: Problem, n_threads: int) -> dict[str, Variant]:
     workload = problem.workload
     if workload.task == "elementwise" or workload.name == "xor-squares":  # its regressor's output is the identity
         return {}

@@ -8,7 +8,6 @@
 #include "gemm/gemm.inc.c"
 #include "dense/dense.inc.c"
 #include "thin.inc.c"
-#include "tiny4.inc.c"
 #include "tiny.inc.c"
 #undef real
 #undef REAL_IS_DOUBLE

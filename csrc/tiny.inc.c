@@ -114,10 +114,6 @@ static inline PN_INLINE void FN(tiny_descend_n)(const int n, size_t m, size_t k,
 static size_t FN(tiny_train)(size_t m, const pn_network *network, size_t n_steps, real *parameters, const real *x,
                              const real *y, real rate, double denominator, double *losses)
 {
-#if PN_LANES >= 4
-    if (FN(tiny4_fits)(m, network))
-        return FN(tiny4_train)(m, network, n_steps, parameters, x, y, rate, denominator, losses);
-#endif
     _Alignas(64) real a[(FN(TINY_NEURONS) + FN(TINY_LAYERS)) * PN_LANES];
     _Alignas(64) real grad[FN(TINY_NEURONS) * PN_LANES];
     _Alignas(64) real targets[FN(TINY_WIDTH) * PN_LANES], loss[FN(TINY_WIDTH) * PN_LANES];

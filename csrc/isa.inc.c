@@ -27,8 +27,8 @@ typedef pn_dense_layer_f64 FN(dense_layer);
         .axpby = PN_JOIN(axpby, PN_ISA, suffix),                                                                     \
         .tiny_fits = PN_JOIN(tiny_fits, PN_ISA, suffix),                                                             \
         .tiny_train = PN_JOIN(tiny_train, PN_ISA, suffix),                                                           \
-        .thin_fits = PN_JOIN(thin_fits, PN_ISA, suffix),                                                             \
-        .thin_forward = PN_JOIN(thin_forward, PN_ISA, suffix),                                                       \
+        .narrow_fits = PN_JOIN(narrow_fits, PN_ISA, suffix),                                                         \
+        .narrow_forward = PN_JOIN(narrow_forward, PN_ISA, suffix),                                                   \
         .dense_workspace = PN_JOIN(dense_workspace, PN_ISA, suffix),                                                 \
         .dense_forward_workspace = PN_JOIN(dense_forward_workspace, PN_ISA, suffix),                                 \
         .dense_forward = PN_JOIN(dense_forward, PN_ISA, suffix),                                                     \

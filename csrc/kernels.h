@@ -73,8 +73,8 @@
  * tiny_train            full-batch gradient descent: n_steps steps, losses[n_steps] (or NULL) the summed losses over
  *                       denominator from before each; stops before a step whose loss is not finite and returns how
  *                       many it made. Nothing but the time it takes differs from the steps above.
- * thin_fits             whether thin_forward should take a network with m rows, as all its layers are narrow
- * thin_forward          out[m][n_out] of the last layer from x[m][n_in]: all dense_forward in one, with the same bits
+ * narrow_fits           whether narrow_forward computes this network with m rows, because all its layers are narrow
+ * narrow_forward        out[m][n_out] of the last layer from x[m][n_in]: all dense_forward in one, with the same bits
  */
 #define PN_TINY_PARAMETERS 288
 #define PN_DEFINE_KERNELS(real, suffix)                                                                              \
@@ -99,8 +99,9 @@
         int (*tiny_fits)(size_t m, const pn_network *network);                                                       \
         size_t (*tiny_train)(size_t m, const pn_network *network, size_t n_steps, real *parameters, const real *x,   \
                              const real *y, real rate, double denominator, double *losses);                          \
-        int (*thin_fits)(size_t m, const pn_network *network);                                                       \
-        void (*thin_forward)(size_t m, const pn_network *network, const real *parameters, const real *x, real *out); \
+        int (*narrow_fits)(size_t m, const pn_network *network);                                                     \
+        void (*narrow_forward)(size_t m, const pn_network *network, const real *parameters, const real *x,           \
+                               real *out);                                                                           \
         size_t (*dense_workspace)(size_t m, size_t k, size_t n);                                                     \
         size_t (*dense_forward_workspace)(size_t m, size_t k, size_t n);                                             \
         void (*dense_forward)(const pn_dense_layer_##suffix *layer, const real *x, real *z, real *a);                \

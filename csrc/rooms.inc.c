@@ -7,8 +7,7 @@
 #include "elementwise/elementwise.inc.c"
 #include "gemm/gemm.inc.c"
 #include "dense/dense.inc.c"
-#include "thin.inc.c"
-#include "tiny.inc.c"
+#include "fused/fused.inc.c"
 #undef real
 #undef REAL_IS_DOUBLE
 #undef FN

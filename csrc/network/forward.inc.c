@@ -31,7 +31,7 @@ static FN(forward_plan) FN(plan_forward)(size_t n_rows, const pn_network *networ
 {
     FN(forward_plan) plan = {.block_rows = FN(forward_block_rows)(n_rows, e)};
     plan.n_blocks = (n_rows - 1) / plan.block_rows + 1;
-    plan.narrow = kernels->thin_fits(n_rows, network);
+    plan.narrow = kernels->narrow_fits(n_rows, network);
     if (plan.narrow)
         return plan;
     plan.hidden = network->n_layers == 1 ? 0 : plan.block_rows * e->max_width;
@@ -64,7 +64,7 @@ static void FN(forward_block)(void *context, size_t block, void *scratch)
     const real *a = pass->x + row * model->e.n_in, *parameters = model->parameters;
     real *out = pass->out + row * model->e.n_out;
     if (pass->plan.narrow) {
-        model->kernels->thin_forward(m, model->network, parameters, a, out);
+        model->kernels->narrow_forward(m, model->network, parameters, a, out);
         return;
     }
     char *space = scratch;

@@ -3,9 +3,6 @@
  * lanes of one vector, so every activation is a vector operation and nothing is packed, gathered or called per layer.
  * Sums keep their order: the results are those of dense/, bit for bit.
  */
-#include "kernels.h"
-
-#ifdef PN_ISA
 
 enum { FN(TINY_LAYERS) = 4, FN(TINY_NEURONS) = 32, FN(TINY_WIDTH) = 8 };
 
@@ -181,5 +178,3 @@ static size_t FN(tiny_train)(size_t m, const pn_network *network, size_t n_steps
 }
 
 #undef PN_BY_WIDTH
-
-#endif

@@ -3,19 +3,16 @@
  * lie a neuron a row, as the next layer wants them, and are transposed at the two ends only. Sums keep their order:
  * the results are those of dense/, bit for bit.
  */
-#include "kernels.h"
-
-#ifdef PN_ISA
 
 /* Measured with networks of one to four layers of 1 to 32 neurons. */
 enum {
-    FN(THIN_WIDTH) = 32,            /* neurons of the widest layer, and inputs; */
-    FN(THIN_ANY_WIDTH) = 8,         /* so few do better even where they are whole vectors; */
-    FN(THIN_SINGLE) = 12,           /* of a single layer, which gains less from it */
-    FN(THIN_ROWS) = 8 * PN_LANES    /* rows at a time */
+    FN(NARROW_WIDTH) = 32,          /* neurons of the widest layer, and inputs; */
+    FN(NARROW_ANY_WIDTH) = 8,       /* so few do better even where they are whole vectors; */
+    FN(NARROW_SINGLE) = 12,         /* of a single layer, which gains less from it */
+    FN(NARROW_ROWS) = 8 * PN_LANES  /* rows at a time */
 };
 
-static int FN(thin_fits)(size_t m, const pn_network *network)
+static int FN(narrow_fits)(size_t m, const pn_network *network)
 {
     const size_t n_layers = network->n_layers;
     size_t widest = network->layers[0].n_in, uneven = 0;
@@ -26,15 +23,15 @@ static int FN(thin_fits)(size_t m, const pn_network *network)
         widest = n > widest ? n : widest;
         uneven += n > 1 && n % PN_LANES > 0;
     }
-    if (widest > (size_t)FN(THIN_WIDTH))
+    if (widest > (size_t)FN(NARROW_WIDTH))
         return 0;
     if (n_layers == 1)
-        return uneven > 0 && network->layers[0].n_out <= (size_t)FN(THIN_SINGLE);
-    return uneven > 0 || widest <= (size_t)FN(THIN_ANY_WIDTH);
+        return uneven > 0 && network->layers[0].n_out <= (size_t)FN(NARROW_SINGLE);
+    return uneven > 0 || widest <= (size_t)FN(NARROW_ANY_WIDTH);
 }
 
-/* next[n_out][THIN_ROWS] = f(bias + weight^T a), from a[n_in][THIN_ROWS]; of a row, as many panels as wanted. */
-static void FN(thin_layer)(const pn_layer *layer, const real *weight, size_t panels, const real *a, real *next)
+/* next[n_out][NARROW_ROWS] = f(bias + weight^T a), from a[n_in][NARROW_ROWS]; of a row, as many panels as wanted. */
+static void FN(narrow_layer)(const pn_layer *layer, const real *weight, size_t panels, const real *a, real *next)
 {
     const size_t k = layer->n_in, n = layer->n_out, mr = FN(balanced_chunk)(n, PN_MR);
     const real *bias = layer->has_bias ? weight + k * n : NULL;
@@ -44,23 +41,23 @@ static void FN(thin_layer)(const pn_layer *layer, const real *weight, size_t pan
         if (bias)
             FN(broadcast_rows)(neurons, PN_NR, bias + j, init);
         FN(microkernel_args) args = {
-            .a = weight + j, .a_stride = n, .b = a, .b_stride = FN(THIN_ROWS), .b_panel_stride = PN_NR, .tail_depth = k,
+            .a = weight + j, .a_stride = n, .b = a, .b_stride = FN(NARROW_ROWS), .b_panel_stride = PN_NR, .tail_depth = k,
             .init = bias ? init : FN(zeros), .init_stride = bias ? PN_NR : 0,
-            .c = next + j * FN(THIN_ROWS), .c_stride = FN(THIN_ROWS), .c_panel_stride = PN_NR,
+            .c = next + j * FN(NARROW_ROWS), .c_stride = FN(NARROW_ROWS), .c_panel_stride = PN_NR,
         };
         FN(run_microkernels)(&args, neurons, panels, 1, 1);
     }
-    if (panels * PN_NR == (size_t)FN(THIN_ROWS))
-        FN(activate)(n * FN(THIN_ROWS), layer->activation, next, next);
+    if (panels * PN_NR == (size_t)FN(NARROW_ROWS))
+        FN(activate)(n * FN(NARROW_ROWS), layer->activation, next, next);
     else
-        for (size_t j = 0; j < n; j++, next += FN(THIN_ROWS))
+        for (size_t j = 0; j < n; j++, next += FN(NARROW_ROWS))
             FN(activate)(panels * PN_NR, layer->activation, next, next);
 }
 
-static void FN(thin_forward)(size_t m, const pn_network *network, const real *parameters, const real *x, real *out)
+static void FN(narrow_forward)(size_t m, const pn_network *network, const real *parameters, const real *x, real *out)
 {
-    enum { ROWS = FN(THIN_ROWS) };
-    _Alignas(64) real activations[2][FN(THIN_WIDTH) * FN(THIN_ROWS)];
+    enum { ROWS = FN(NARROW_ROWS) };
+    _Alignas(64) real activations[2][FN(NARROW_WIDTH) * FN(NARROW_ROWS)];
     const pn_layer *layers = network->layers;
     const size_t n_layers = network->n_layers, n_in = layers[0].n_in, n_out = layers[n_layers - 1].n_out;
     for (size_t row = 0; row < m; row += ROWS) {
@@ -72,7 +69,7 @@ static void FN(thin_forward)(size_t m, const pn_network *network, const real *pa
             for (size_t p = 0; p < n_in; p++)
                 FN(store)(a + p * ROWS + r, (FN(vec)){0});
         for (size_t l = 0; l < n_layers; l++) {
-            FN(thin_layer)(&layers[l], weight, FN(ceil_div)(rows, PN_NR), a, next);
+            FN(narrow_layer)(&layers[l], weight, FN(ceil_div)(rows, PN_NR), a, next);
             weight += layers[l].n_in * layers[l].n_out + (layers[l].has_bias ? layers[l].n_out : 0);
             real *used = a;
             a = next;
@@ -86,5 +83,3 @@ static void FN(thin_forward)(size_t m, const pn_network *network, const real *pa
         }
     }
 }
-
-#endif

@@ -69,7 +69,8 @@
  *                       nor written
  * pack, unpack          packed[packed_size] from weight[k][n], and back
  *
- * tiny_fits             whether tiny_train can take a network with m rows; it has at most PN_TINY_PARAMETERS parameters
+ * tiny_fits             whether tiny_train trains this network with m rows in the way described; if so, it has at most
+ *                       PN_TINY_PARAMETERS parameters
  * tiny_train            full-batch gradient descent: n_steps steps, losses[n_steps] (or NULL) the summed losses over
  *                       denominator from before each; stops before a step whose loss is not finite and returns how
  *                       many it made. Nothing but the time it takes differs from the steps above.
@@ -96,7 +97,7 @@
         void (*add_block)(size_t n, const real *block, real *total, real *error);                                    \
         void (*settle)(size_t n, const real *total, const real *error, real *sum);                                   \
         void (*axpby)(size_t n, real alpha, const real *x, real beta, real *y);                                      \
-        int (*tiny_fits)(size_t m, const pn_network *network);                                                       \
+        int (*tiny_fits)(size_t m, const pn_network *network, const pn_training *training);                          \
         size_t (*tiny_train)(size_t m, const pn_network *network, size_t n_steps, real *parameters, const real *x,   \
                              const real *y, real rate, double denominator, double *losses);                          \
         int (*narrow_fits)(size_t m, const pn_network *network);                                                     \

@@ -97,7 +97,8 @@ static void NAME(check_run)(const pn_case *c, int fuses, const real *parameters,
                             real rate)
 {
     enum { EPOCHS = 3 };
-    size_t m = c->n_rows, batch = 1 + random_bits() % m, n_batches = (m + batch - 1) / batch;
+    size_t m = c->n_rows, batch = random_bits() % 3 == 0 ? m : 1 + random_bits() % m;
+    size_t n_batches = (m + batch - 1) / batch;
     if (n_batches > 12) {
         batch = (m + 11) / 12;
         n_batches = (m + batch - 1) / batch;
@@ -147,7 +148,8 @@ static void NAME(check_run)(const pn_case *c, int fuses, const real *parameters,
 
 static void NAME(check)(const pn_case *c, int fuses)
 {
-    real limit = (real)0.5, rate = (real)(c->network.loss == PN_SUM_OF_SQUARES ? 1e-6 : 1e-3);
+    real limit = (real)0.5, rate = (real)(c->n_parameters < 300 ? 0.1 : 1e-3);
+    rate = c->network.loss == PN_SUM_OF_SQUARES ? (real)1e-6 : rate;
     real *parameters = NAME(numbers)(c->n_parameters, -limit, limit), *x = NAME(numbers)(c->n_rows * c->n_in, -1, 1);
     real *y = NAME(numbers)(c->n_rows * c->n_out, 0, 1);
     NAME(check_forward)(c, parameters, x);

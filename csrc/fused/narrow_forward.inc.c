@@ -1,22 +1,21 @@
 /*
- * Forward pass of many rows through narrow layers. Rows run along the lanes through all of them: a layer's activations
- * lie a neuron a row, as the next layer wants them, and are transposed at the two ends only. Sums keep their order:
- * the results are those of dense/, bit for bit.
+ * The forward pass of many rows through narrow layers. Rows run along the lanes through all layers: between two of them
+ * activations lie transposed, as the next layer reads them. Only x and the output are transposed.
  */
 
 /* Measured with networks of one to four layers of 1 to 32 neurons. */
 enum {
-    FN(NARROW_WIDTH) = 32,          /* neurons of the widest layer, and inputs; */
-    FN(NARROW_ANY_WIDTH) = 8,       /* so few do better even where they are whole vectors; */
-    FN(NARROW_SINGLE) = 12,         /* of a single layer, which gains less from it */
-    FN(NARROW_ROWS) = 8 * PN_LANES  /* rows at a time */
+    FN(NARROW_WIDTH) = 32,            /* the widest layer or input at most */
+    FN(NARROW_FULL_VECTORS) = 8,      /* the same where layers are whole vectors, which dense/ computes fast */
+    FN(NARROW_SINGLE) = 12,           /* the same of the output of a single layer */
+    FN(NARROW_ROWS) = 8 * PN_LANES    /* rows that are computed together */
 };
 
 static int FN(narrow_fits)(size_t m, const pn_network *network)
 {
     const size_t n_layers = network->n_layers;
     size_t widest = network->layers[0].n_in, uneven = 0;
-    if (m < PN_NR)
+    if (m < PN_NR || !FN(has_known_activations)(network))
         return 0;
     for (size_t l = 0; l < n_layers; l++) {
         size_t n = network->layers[l].n_out;
@@ -27,10 +26,10 @@ static int FN(narrow_fits)(size_t m, const pn_network *network)
         return 0;
     if (n_layers == 1)
         return uneven > 0 && network->layers[0].n_out <= (size_t)FN(NARROW_SINGLE);
-    return uneven > 0 || widest <= (size_t)FN(NARROW_ANY_WIDTH);
+    return uneven > 0 || widest <= (size_t)FN(NARROW_FULL_VECTORS);
 }
 
-/* next[n_out][NARROW_ROWS] = f(bias + weight^T a), from a[n_in][NARROW_ROWS]; of a row, as many panels as wanted. */
+/* next[n_out][NARROW_ROWS] = f(bias + weight^T a), from a[n_in][NARROW_ROWS], for the first `panels` panels of rows. */
 static void FN(narrow_layer)(const pn_layer *layer, const real *weight, size_t panels, const real *a, real *next)
 {
     const size_t k = layer->n_in, n = layer->n_out, mr = FN(balanced_chunk)(n, PN_MR);
@@ -41,7 +40,8 @@ static void FN(narrow_layer)(const pn_layer *layer, const real *weight, size_t p
         if (bias)
             FN(broadcast_rows)(neurons, PN_NR, bias + j, init);
         FN(microkernel_args) args = {
-            .a = weight + j, .a_stride = n, .b = a, .b_stride = FN(NARROW_ROWS), .b_panel_stride = PN_NR, .tail_depth = k,
+            .a = weight + j, .a_stride = n, .tail_depth = k,
+            .b = a, .b_stride = FN(NARROW_ROWS), .b_panel_stride = PN_NR,
             .init = bias ? init : FN(zeros), .init_stride = bias ? PN_NR : 0,
             .c = next + j * FN(NARROW_ROWS), .c_stride = FN(NARROW_ROWS), .c_panel_stride = PN_NR,
         };

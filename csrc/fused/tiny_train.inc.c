@@ -1,25 +1,33 @@
 /*
- * Full-batch training of a whole network that fits into a few cache lines (XOR and the like). Samples run along the
- * lanes of one vector, so every activation is a vector operation and nothing is packed, gathered or called per layer.
- * Sums keep their order: the results are those of dense/, bit for bit.
+ * Full-batch training of a network that fits into a few cache lines (XOR and the like). The rows of the batch run along
+ * the lanes of one vector: every activation is a vector operation, and nothing is packed or gathered.
  */
 
 enum { FN(TINY_LAYERS) = 4, FN(TINY_NEURONS) = 32, FN(TINY_WIDTH) = 8 };
 
-static int FN(tiny_fits)(size_t m, const pn_network *network)
+static int FN(tiny_fits)(size_t m, const pn_network *network, const pn_training *training)
 {
-    size_t neurons = network->layers[0].n_in;
-    if (m > (size_t)PN_LANES || network->n_layers > (size_t)FN(TINY_LAYERS) || neurons > (size_t)FN(TINY_WIDTH))
+    int full_batch = training->batch_size == 0 || training->batch_size >= m;
+    size_t widest = network->layers[0].n_in, neurons = widest;
+    if (!full_batch || training->shuffle || m > PN_LANES || network->n_layers > (size_t)FN(TINY_LAYERS) ||
+        !FN(has_known_activations)(network))
         return 0;
-    for (size_t l = 0; l < network->n_layers; l++) {
-        neurons += network->layers[l].n_out;
-        if (network->layers[l].n_out > (size_t)FN(TINY_WIDTH) || neurons > (size_t)FN(TINY_NEURONS))
-            return 0;
+    switch (network->loss) {
+    case PN_LOG_LOSS:
+    case PN_SUM_OF_SQUARES:
+    case PN_MEAN_SQUARED_ERROR: break;
+    default: return 0;
     }
-    return 1; /* and so there are at most 4 (8 * 8 + 8) = PN_TINY_PARAMETERS parameters */
+    for (size_t l = 0; l < network->n_layers; l++) {
+        size_t n = network->layers[l].n_out;
+        widest = n > widest ? n : widest;
+        neurons += n;
+    }
+    /* and so there are at most 4 (8 * 8 + 8) = PN_TINY_PARAMETERS parameters */
+    return widest <= (size_t)FN(TINY_WIDTH) && neurons <= (size_t)FN(TINY_NEURONS);
 }
 
-/* rows[m][n] to columns[n][PN_LANES], the lanes from m on zero */
+/* columns[n][PN_LANES] = rows[m][n] transposed; the lanes from m on are zero. */
 static inline PN_INLINE void FN(tiny_columns)(size_t m, size_t n, const real *rows, real *columns)
 {
     memset(columns, 0, n * PN_LANES * sizeof *columns);
@@ -28,9 +36,9 @@ static inline PN_INLINE void FN(tiny_columns)(size_t m, size_t n, const real *ro
             columns[j * PN_LANES + i] = rows[i * n + j];
 }
 
-/* The three products of a layer, for a number of neurons n that is known when compiling: everything unrolls over it. */
+/* The three products of a layer. The number of neurons n is a constant, and all loops over it are unrolled. */
 
-/* z[n][PN_LANES] = bias + x @ weight, from x[k][PN_LANES]. */
+/* z[n][PN_LANES] = bias + x weight, from x[k][PN_LANES]. */
 static inline PN_INLINE void FN(tiny_forward_n)(const int n, size_t k, const real *x, const real *weight,
                                                 const real *bias, real *z)
 {
@@ -49,7 +57,7 @@ static inline PN_INLINE void FN(tiny_forward_n)(const int n, size_t k, const rea
         FN(store)(z + j * PN_LANES, sum[j]);
 }
 
-/* grad_x[k][PN_LANES] = grad_z[n][PN_LANES] @ weight^T */
+/* grad_x[k][PN_LANES] = grad_z[n][PN_LANES] weight^T */
 static inline PN_INLINE void FN(tiny_backward_n)(const int n, size_t k, const real *grad_z, const real *weight,
                                                  real *grad_x)
 {
@@ -66,7 +74,7 @@ static inline PN_INLINE void FN(tiny_backward_n)(const int n, size_t k, const re
     }
 }
 
-/* weight -= rate * x^T @ grad_z; the bias is one more row of weight, with a column of ones in x */
+/* weight -= rate x^T grad_z. The bias is one more row of the weight, and belongs to a column of ones in x. */
 static inline PN_INLINE void FN(tiny_descend_n)(const int n, size_t m, size_t k, const real *x, const real *grad_z,
                                                 real rate, real *weight)
 {
@@ -104,77 +112,97 @@ static inline PN_INLINE void FN(tiny_descend_n)(const int n, size_t m, size_t k,
     default: call(8, __VA_ARGS__); break;                                                                            \
     }
 
-/*
- * n_steps steps; losses[n_steps] (or NULL) from before each. Stops before a step whose loss is not finite and returns
- * how many it made.
- */
+typedef struct FN(tiny_layer) {
+    size_t k, n;
+    pn_activation f;
+    real *weight, *bias;        /* in the caller's parameters; bias is NULL if there is none */
+    real *x, *a;                /* x[k + 1][PN_LANES], the last row ones; a[n][PN_LANES], z in the last layer */
+    real *grad_z;               /* grad_z[n][PN_LANES] */
+} FN(tiny_layer);
+
+/* A network with its batch. The arrays have a row of PN_LANES for each neuron. */
+typedef struct FN(tiny_network) {
+    size_t m, n_layers, n_out;
+    pn_loss loss;
+    FN(tiny_layer) layers[FN(TINY_LAYERS)];
+    _Alignas(64) real a[(FN(TINY_NEURONS) + FN(TINY_LAYERS)) * PN_LANES];
+    _Alignas(64) real grad_z[FN(TINY_NEURONS) * PN_LANES];
+    _Alignas(64) real y[FN(TINY_WIDTH) * PN_LANES];
+} FN(tiny_network);
+
+static void FN(tiny_set_up)(FN(tiny_network) *tiny, size_t m, const pn_network *network, real *parameters,
+                            const real *x, const real *y)
+{
+    real *a = tiny->a, *grad_z = tiny->grad_z;
+    tiny->m = m;
+    tiny->n_layers = network->n_layers;
+    tiny->n_out = network->layers[network->n_layers - 1].n_out;
+    tiny->loss = network->loss;
+    for (size_t l = 0; l < network->n_layers; l++) {
+        const size_t k = network->layers[l].n_in, n = network->layers[l].n_out;
+        const int has_bias = network->layers[l].has_bias;
+        real *bias = parameters + k * n, *ones = a + k * PN_LANES, *next = ones + PN_LANES;
+        tiny->layers[l] = (FN(tiny_layer)){k, n, network->layers[l].activation, parameters, has_bias ? bias : NULL,
+                                           a, next, grad_z};
+        for (size_t i = 0; i < PN_LANES; i++)
+            ones[i] = 1;
+        a = next;
+        grad_z += n * PN_LANES;
+        parameters = bias + (has_bias ? n : 0);
+    }
+    FN(tiny_columns)(m, network->layers[0].n_in, x, tiny->a);
+    FN(tiny_columns)(m, tiny->n_out, y, tiny->y);
+}
+
+/* The sum of the losses, after a forward pass. The last layer's grad_z is that of the losses times scale. */
+static inline PN_INLINE double FN(tiny_loss)(const FN(tiny_network) *tiny, real scale)
+{
+    const FN(tiny_layer) *layer = tiny->layers;
+    real loss[FN(TINY_WIDTH) * PN_LANES];
+    double sums[PN_LOSS_SUMS] = {0};
+    for (size_t l = 0; l < tiny->n_layers; l++) {
+        layer = &tiny->layers[l];
+        PN_BY_WIDTH(layer->n, FN(tiny_forward_n), layer->k, layer->x, layer->weight, layer->bias, layer->a);
+        if (l + 1 < tiny->n_layers)
+            FN(activate)(layer->n * PN_LANES, layer->f, layer->a, layer->a);
+    }
+    for (size_t j = 0; j < tiny->n_out * PN_LANES; j += PN_LANES)
+        FN(losses)(tiny->loss, PN_LANES, layer->f, layer->a + j, tiny->y + j, scale, loss + j, layer->grad_z + j);
+    for (size_t i = 0; i < tiny->m; i++)
+        for (size_t j = 0; j < tiny->n_out; j++)
+            sums[(i * tiny->n_out + j) % PN_LOSS_SUMS] += (double)loss[j * PN_LANES + i];
+    return FN(sum_of_losses)(sums);
+}
+
+/* The backward pass and the update, layer by layer, from grad_z of the last layer. */
+static inline PN_INLINE void FN(tiny_descend)(const FN(tiny_network) *tiny, real rate)
+{
+    for (size_t l = tiny->n_layers; l-- > 0;) {
+        const FN(tiny_layer) *layer = &tiny->layers[l];
+        if (l > 0) {
+            real *grad_x = layer[-1].grad_z;
+            PN_BY_WIDTH(layer->n, FN(tiny_backward_n), layer->k, layer->grad_z, layer->weight, grad_x);
+            FN(activate_backward)(layer->k * PN_LANES, layer[-1].f, NULL, layer->x, grad_x, grad_x);
+        }
+        PN_BY_WIDTH(layer->n, FN(tiny_descend_n), tiny->m, layer->k + (layer->bias != NULL), layer->x, layer->grad_z,
+                    rate, layer->weight);
+    }
+}
+
+#undef PN_BY_WIDTH
+
 static size_t FN(tiny_train)(size_t m, const pn_network *network, size_t n_steps, real *parameters, const real *x,
                              const real *y, real rate, double denominator, double *losses)
 {
-    _Alignas(64) real a[(FN(TINY_NEURONS) + FN(TINY_LAYERS)) * PN_LANES];
-    _Alignas(64) real grad[FN(TINY_NEURONS) * PN_LANES];
-    _Alignas(64) real targets[FN(TINY_WIDTH) * PN_LANES], loss[FN(TINY_WIDTH) * PN_LANES];
-    const size_t n_layers = network->n_layers, n_out = network->layers[n_layers - 1].n_out;
-    const pn_activation f_out = network->layers[n_layers - 1].activation;
-    const real scale = (real)(1 / denominator);
-    struct {
-        size_t k, n;
-        pn_activation f;
-        real *a, *a_next, *grad_z, *weight, *bias;
-    } layers[FN(TINY_LAYERS)];
-
-    real *weight = parameters, *next = a, *next_grad = grad;
-    for (size_t l = 0; l < n_layers; l++) {
-        size_t k = network->layers[l].n_in, n = network->layers[l].n_out;
-        real *bias = weight + k * n;
-        layers[l].k = k;
-        layers[l].n = n;
-        layers[l].f = network->layers[l].activation;
-        layers[l].a = next;
-        for (size_t i = 0; i < (size_t)PN_LANES; i++)
-            next[k * PN_LANES + i] = 1;
-        layers[l].a_next = next += (k + 1) * PN_LANES;
-        layers[l].grad_z = next_grad;
-        layers[l].weight = weight;
-        layers[l].bias = network->layers[l].has_bias ? bias : NULL;
-        next_grad += n * PN_LANES;
-        weight = bias + (network->layers[l].has_bias ? n : 0);
-    }
-    real *z_out = layers[n_layers - 1].a_next, *grad_out = layers[n_layers - 1].grad_z;
-    FN(tiny_columns)(m, layers[0].k, x, a);
-    FN(tiny_columns)(m, n_out, y, targets);
-
+    FN(tiny_network) tiny;
+    FN(tiny_set_up)(&tiny, m, network, parameters, x, y);
     for (size_t step = 0; step < n_steps; step++) {
-        double sums[PN_LOSS_SUMS] = {0};
-        for (size_t l = 0; l < n_layers; l++) {
-            PN_BY_WIDTH(layers[l].n, FN(tiny_forward_n), layers[l].k, layers[l].a, layers[l].weight, layers[l].bias,
-                        layers[l].a_next);
-            if (l + 1 < n_layers)
-                FN(activate)(layers[l].n * PN_LANES, layers[l].f, layers[l].a_next, layers[l].a_next);
-        }
-        for (size_t j = 0; j < n_out; j++)
-            FN(losses)(network->loss, PN_LANES, f_out, z_out + j * PN_LANES, targets + j * PN_LANES, scale,
-                       loss + j * PN_LANES, grad_out + j * PN_LANES);
-        for (size_t i = 0; i < m; i++)
-            for (size_t j = 0; j < n_out; j++)
-                sums[(i * n_out + j) % PN_LOSS_SUMS] += (double)loss[j * PN_LANES + i];
-        double sum = FN(sum_of_losses)(sums);
+        double sum = FN(tiny_loss)(&tiny, (real)(1 / denominator));
         if (!isfinite(sum))
             return step;
         if (losses != NULL)
             losses[step] = sum / denominator;
-        for (size_t l = n_layers; l-- > 0;) {
-            if (l > 0) {
-                PN_BY_WIDTH(layers[l].n, FN(tiny_backward_n), layers[l].k, layers[l].grad_z, layers[l].weight,
-                            layers[l - 1].grad_z);
-                FN(activate_backward)(layers[l].k * PN_LANES, layers[l - 1].f, NULL, layers[l].a, layers[l - 1].grad_z,
-                                      layers[l - 1].grad_z);
-            }
-            PN_BY_WIDTH(layers[l].n, FN(tiny_descend_n), m, layers[l].k + (layers[l].bias != NULL), layers[l].a,
-                        layers[l].grad_z, rate, layers[l].weight);
-        }
+        FN(tiny_descend)(&tiny, rate);
     }
     return n_steps;
 }
-
-#undef PN_BY_WIDTH

@@ -4,7 +4,7 @@
 static int FN(make_steps)(const FN(run) *run, size_t max_steps)
 {
     const pn_progress *progress = run->now.progress;
-    int tiny = run->batch_size == run->rows.n && run->model.kernels->tiny_fits(run->rows.n, run->model.network);
+    int tiny = run->model.kernels->tiny_fits(run->rows.n, run->model.network, run->training);
     for (size_t done = 0, before; progress->epoch < run->training->epochs && (max_steps == 0 || done < max_steps);
          done += progress->steps - before) {
         before = progress->steps;

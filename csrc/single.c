@@ -6,7 +6,7 @@
 #define real float
 #define MEMBER f32
 #define FN(name) name##_f32
-#include "single.inc.c"
+#include "single/single.inc.c"
 #undef real
 #undef MEMBER
 #undef FN
@@ -14,4 +14,4 @@
 #define real double
 #define MEMBER f64
 #define FN(name) name##_f64
-#include "single.inc.c"
+#include "single/single.inc.c"

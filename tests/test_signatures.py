@@ -5,7 +5,9 @@ import inspect
 import pytest
 
 import plainnet as pn
+from plainnet.activations import ACTIVATIONS
 from plainnet.backend import SmallCalls
+from plainnet.losses import LOSSES
 
 
 def public_functions(module):
@@ -54,7 +56,7 @@ def test_small_calls_agree(name):
 
 def test_backends_know_the_same_activations_and_losses():
     """In the order of plainnet.h's numbers, so that error messages list them alike."""
-    assert list(pn.native.ACTIVATIONS) == list(pn.reference.ACTIVATIONS)
-    assert list(pn.native.LOSSES) == list(pn.reference.LOSSES)
+    assert list(pn.native.ACTIVATIONS) == list(pn.reference.ACTIVATIONS) == list(ACTIVATIONS)
+    assert list(pn.native.LOSSES) == list(pn.reference.LOSSES) == list(LOSSES)
     assert list(pn.native.ACTIVATIONS.values()) == list(range(len(pn.native.ACTIVATIONS)))
     assert list(pn.native.LOSSES.values()) == list(range(len(pn.native.LOSSES)))

@@ -10,8 +10,10 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from .activations import ACTIVATIONS
 from .conversion import Array as Array
 from .conversion import as_numbers, place, shown
+from .losses import Loss
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -157,18 +159,19 @@ def _share_memory(a: Array, b: Array) -> bool:
         return True
 
 
-def check_training_data(x: Array, y: Array, loss: str) -> None:
-    """Finite numbers, and targets within [0, 1] for the log loss; shapes are right already."""
+def check_training_data(x: Array, y: Array, loss: Loss) -> None:
+    """Finite numbers, and targets that `loss` allows; shapes are right already."""
     for name, array in (("x", x), ("y", y)):
         finite = np.isfinite(array)
         if not finite.all():
             index = tuple(np.argwhere(~finite)[0])
             raise ValueError(f"{name} holds {array[index]} ({place(index)}); training needs finite data")
-    if loss == "log_loss":
-        outside = (y < 0) | (y > 1)
+    if loss.targets is not None:
+        low, high = loss.targets
+        outside = (y < low) | (y > high)
         if outside.any():
             index = tuple(np.argwhere(outside)[0])
-            raise ValueError(f"y holds {y[index]} ({place(index)}); log_loss needs targets in [0, 1]")
+            raise ValueError(f"y holds {y[index]} ({place(index)}); {loss.name} needs targets in [{low:g}, {high:g}]")
 
 
 # ---- The arguments of single kernels: converted, checked against each other, and the array for the result ------------
@@ -205,8 +208,9 @@ def _check_layer(x: Array, weight: Array) -> None:
 
 
 def dense_forward_arguments(
-    x: npt.ArrayLike, weight: npt.ArrayLike, bias: npt.ArrayLike | None, out: Array | None
+    x: npt.ArrayLike, weight: npt.ArrayLike, bias: npt.ArrayLike | None, activation: str, out: Array | None
 ) -> tuple[Array, Array, Array | None, Array]:
+    check_name("activation", activation, ACTIVATIONS)
     dtype = common_dtype(x=x, weight=weight, bias=bias)
     native_x, native_weight = as_native("x", x, dtype), as_native("weight", weight, dtype)
     _check_layer(native_x, native_weight)
@@ -224,8 +228,10 @@ def dense_backward_arguments(
     weight: npt.ArrayLike,
     a: npt.ArrayLike,
     grad_a: npt.ArrayLike,
+    activation: str,
     out: tuple[Array, Array, Array] | None,
 ) -> tuple[tuple[Array, Array, Array, Array], tuple[Array, Array, Array]]:
+    check_name("activation", activation, ACTIVATIONS)
     dtype = common_dtype(x=x, weight=weight, a=a, grad_a=grad_a)
     inputs = (
         as_native("x", x, dtype), as_native("weight", weight, dtype),

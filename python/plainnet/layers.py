@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .activations import ACTIVATIONS
 from .arrays import Array, as_native, check_name, check_shape, empty_on_cache_line, no_memory
 from .conversion import place, shown
-from .reference import ACTIVATIONS
 
 #: More parameters than this cannot be indexed in C.
 MAX_PARAMETERS = sys.maxsize // 128

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from . import activations, losses
 from ._plainnet import ffi, lib
 from ._small import SmallCalls, end_runs_of_other_threads
 from ._small import TrainingState as TrainingState
@@ -26,27 +27,18 @@ from .arrays import (
     activation_arguments,
     activation_backward_arguments,
     allocate,
-    check_name,
     check_training_data,
     dense_backward_arguments,
     dense_forward_arguments,
 )
 from .backend import Layer
 from .conversion import shown
+from .losses import Loss
 from .training import DivergedError, Progress, Training, operations_a_row
 
-#: name: number in plainnet.h
-ACTIVATIONS: dict[str, int] = {
-    "identity": lib.PN_IDENTITY,
-    "sigmoid": lib.PN_SIGMOID,
-    "tanh": lib.PN_TANH,
-    "relu": lib.PN_RELU,
-}
-LOSSES: dict[str, int] = {
-    "log_loss": lib.PN_LOG_LOSS,
-    "sum_of_squares": lib.PN_SUM_OF_SQUARES,
-    "mean_squared_error": lib.PN_MEAN_SQUARED_ERROR,
-}
+#: Their numbers in plainnet.h, by name.
+ACTIVATIONS: dict[str, int] = {name: getattr(lib, f"PN_{name.upper()}") for name in activations.ACTIVATIONS}
+LOSSES: dict[str, int] = {name: getattr(lib, f"PN_{name.upper()}") for name in losses.LOSSES}
 
 _SUFFIX = {np.dtype(np.float64): "f64", np.dtype(np.float32): "f32"}
 # Types by name would be looked up at every call.
@@ -145,7 +137,7 @@ _check(lib.pn_library_status())  # so are kernels that are compiled with -ffast-
 class Model:
     """A network's layers and loss over its flat `parameters`; see :class:`plainnet.backend.Backend`."""
 
-    def __init__(self, layers: Sequence[Layer], loss: str, parameters: Array) -> None:
+    def __init__(self, layers: Sequence[Layer], loss: Loss, parameters: Array) -> None:
         self.layers = layers
         self.loss = loss
         self.parameters = parameters
@@ -155,7 +147,7 @@ class Model:
             "pn_layer[]",
             [(*layer.weight.shape, ACTIVATIONS[layer.activation], layer.bias is not None) for layer in layers],
         )
-        self._network = ffi.new("pn_network *", (len(layers), self._c_layers, LOSSES[loss]))
+        self._network = ffi.new("pn_network *", (len(layers), self._c_layers, LOSSES[loss.name]))
         suffix = _SUFFIX[parameters.dtype]
         for name in ("forward", "forward_workspace", "loss_and_gradient", "gradient_workspace", "train_on_batch",
                      "train", "train_workspace"):  # fmt: skip
@@ -346,8 +338,7 @@ def activate_backward(name: str, a: npt.ArrayLike, grad_a: npt.ArrayLike, out: A
 def dense_forward(
     x: npt.ArrayLike, weight: npt.ArrayLike, bias: npt.ArrayLike | None, activation: str, out: Array | None
 ) -> Array:
-    check_name("activation", activation, ACTIVATIONS)
-    x, weight, bias, out = dense_forward_arguments(x, weight, bias, out)
+    x, weight, bias, out = dense_forward_arguments(x, weight, bias, activation, out)
     suffix, sizes = _SUFFIX[x.dtype], (*x.shape, weight.shape[1])
     workspace, n_bytes = _new_workspace(getattr(lib, f"pn_dense_workspace_{suffix}"), *sizes)
     target = _Output(out)
@@ -366,8 +357,7 @@ def dense_backward(
     activation: str,
     out: tuple[Array, Array, Array] | None,
 ) -> tuple[Array, Array, Array]:
-    check_name("activation", activation, ACTIVATIONS)
-    inputs, out = dense_backward_arguments(x, weight, a, grad_a, out)
+    inputs, out = dense_backward_arguments(x, weight, a, grad_a, activation, out)
     suffix, sizes = _SUFFIX[inputs[0].dtype], (*inputs[0].shape, inputs[1].shape[1])
     workspace, n_bytes = _new_workspace(getattr(lib, f"pn_dense_workspace_{suffix}"), *sizes)
     targets = [_Output(array) for array in out]

@@ -31,9 +31,10 @@ from .conversion import REFUSALS, shown
 from .initializers import Seed, as_generator, initialize
 from .interrupt import DeferredInterrupt
 from .layers import MAX_PARAMETERS, Dense, allocate_parameters, as_count, as_parameters, bind, check_chain
+from .losses import LOSSES, Loss
 from .training import DivergedError, Interrupted, Progress, Training, operations_a_row
 
-BACKENDS: dict[str, Callable[[Sequence[Dense], str, Array], Backend]] = {"c": native.Model, "numpy": reference.Model}
+BACKENDS: dict[str, Callable[[Sequence[Dense], Loss, Array], Backend]] = {"c": native.Model, "numpy": reference.Model}
 
 #: A run comes back from the backend about this often, in seconds: for Ctrl-C.
 SLICE_SECONDS = 0.08
@@ -137,7 +138,7 @@ class Network:
         views = (view for layer in self.layers for view in (layer.weight, layer.bias) if view is not None)
         self._state = native.TrainingState((self._parameters, *views))
         self._n_in, self._n_out = self.layers[0].n_in, self.layers[-1].n_out
-        self._model = BACKENDS[self.backend](self.layers, self.loss, self._parameters)
+        self._model = BACKENDS[self.backend](self.layers, LOSSES[self.loss], self._parameters)
         self._small = self._model.small_calls(self._state)
 
     @property
@@ -573,9 +574,10 @@ def _as_layers(value: Any) -> list[Dense]:
 
 
 def _as_loss(value: Any, layers: Sequence[Dense]) -> str:
-    check_name("loss", value, reference.LOSSES)
-    if value == "log_loss" and layers[-1].activation != "sigmoid":
-        raise ValueError(f'log_loss needs "sigmoid" as the last layer\'s activation, not "{layers[-1].activation}"')
+    check_name("loss", value, LOSSES)
+    needed, given = LOSSES[value].last_activation, layers[-1].activation
+    if needed is not None and needed != given:
+        raise ValueError(f'{value} needs "{needed}" as the last layer\'s activation, not "{given}"')
     return str(value)
 
 

@@ -8,7 +8,7 @@ Rows are samples. A dense layer computes ``z = x @ weight + bias`` and ``a = f(z
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +17,13 @@ from .arrays import (
     Array,
     activation_arguments,
     activation_backward_arguments,
-    check_name,
     check_training_data,
     dense_backward_arguments,
     dense_forward_arguments,
     names_fewer_rows,
 )
 from .backend import Layer, SmallCalls
+from .losses import Loss
 from .training import DivergedError, Progress, Training
 
 # ---- Activations: a = f(z), and grad_z = grad_a * f'(z) with the derivative written in a -----------------------------
@@ -65,15 +65,21 @@ def _relu_backward(a: Array, grad_a: Array) -> Array:
     return np.where(a > 0, grad_a, _relu(a))  # chosen, not multiplied: 0 whatever grad_a is; NaN where a is NaN
 
 
-#: name: (f, grad_z from a and grad_a). A new activation is a line here.
-ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]] = {
-    "identity": (_identity, _identity_backward),
-    "sigmoid": (_sigmoid, _sigmoid_backward),
-    "tanh": (_tanh, _tanh_backward),
-    "relu": (_relu, _relu_backward),
+class ActivationEquations(NamedTuple):
+    """``forward(z)`` is `a`; ``backward(a, grad_a)`` is `grad_z`."""
+
+    forward: Callable[[Array], Array]
+    backward: Callable[[Array, Array], Array]
+
+
+ACTIVATIONS: dict[str, ActivationEquations] = {
+    "identity": ActivationEquations(_identity, _identity_backward),
+    "sigmoid": ActivationEquations(_sigmoid, _sigmoid_backward),
+    "tanh": ActivationEquations(_tanh, _tanh_backward),
+    "relu": ActivationEquations(_relu, _relu_backward),
 }
 
-# ---- Losses: value, and grad_z of the last layer ---------------------------------------------------------------------
+# ---- Losses over rows: value, and grad_z of the last layer -----------------------------------------------------------
 
 
 def _log_loss(z: Array, a: Array, y: Array) -> Array:
@@ -95,11 +101,22 @@ def _squares_grad_z(a: Array, y: Array, scale: Array, f_backward: Callable[[Arra
     return f_backward(a, 2 * scale * (a - y))  # in this order, so that a mean overflows no sooner than it must
 
 
-#: name: (each output's loss, its grad_z times a scale, what the sum is divided by). A new loss is a line here.
-LOSSES: dict[str, tuple[Callable[..., Array], Callable[..., Array], Callable[[int, int], int]]] = {
-    "log_loss": (_log_loss, _log_loss_grad_z, lambda n_rows, n_out: n_rows),
-    "sum_of_squares": (_squares, _squares_grad_z, lambda n_rows, n_out: 1),
-    "mean_squared_error": (_squares, _squares_grad_z, lambda n_rows, n_out: n_rows * n_out),
+class LossEquations(NamedTuple):
+    """
+    A loss over rows: all arrays are (m, n_out).
+
+    ``value(z, a, y)`` has the terms of the sum; ``grad_z(a, y, scale, f_backward)`` is `scale` times its derivative with
+    respect to `z`, `f_backward` being that of the last layer's activation.
+    """
+
+    value: Callable[[Array, Array, Array], Array]
+    grad_z: Callable[[Array, Array, Array, Callable[[Array, Array], Array]], Array]
+
+
+LOSSES: dict[str, LossEquations] = {
+    "log_loss": LossEquations(_log_loss, _log_loss_grad_z),
+    "sum_of_squares": LossEquations(_squares, _squares_grad_z),
+    "mean_squared_error": LossEquations(_squares, _squares_grad_z),
 }
 
 # ---- Sums over many rows ---------------------------------------------------------------------------------------------
@@ -142,7 +159,7 @@ class RowSum:
 class Model:
     """A network's layers and loss over its flat `parameters`; see :class:`plainnet.backend.Backend`."""
 
-    def __init__(self, layers: Sequence[Layer], loss: str, parameters: Array) -> None:
+    def __init__(self, layers: Sequence[Layer], loss: Loss, parameters: Array) -> None:
         self.layers = layers
         self.loss = loss
         self.parameters = parameters
@@ -159,8 +176,7 @@ class Model:
         a = x
         with np.errstate(all="ignore"):
             for layer in self.layers:
-                f, _ = ACTIVATIONS[layer.activation]
-                a = f(_affine(a, layer.weight, layer.bias))
+                a = ACTIVATIONS[layer.activation].forward(_affine(a, layer.weight, layer.bias))
         out[...] = a
 
     @names_fewer_rows
@@ -240,14 +256,12 @@ class Model:
         a = [x]
         z = x
         for layer in self.layers:
-            f, _ = ACTIVATIONS[layer.activation]
             z = _affine(a[-1], layer.weight, layer.bias)
-            a.append(f(z))
+            a.append(ACTIVATIONS[layer.activation].forward(z))
 
-        value, last_grad_z, _ = LOSSES[self.loss]
-        _, f_backward = ACTIVATIONS[self.layers[-1].activation]
-        loss_sum = float(np.sum(value(z, a[-1], y), dtype=np.float64))
-        grad_z = last_grad_z(a[-1], y, scale, f_backward)
+        loss = LOSSES[self.loss.name]
+        loss_sum = float(np.sum(loss.value(z, a[-1], y), dtype=np.float64))
+        grad_z = loss.grad_z(a[-1], y, scale, ACTIVATIONS[self.layers[-1].activation].backward)
 
         end = len(gradient)
         for k in reversed(range(len(self.layers))):
@@ -258,13 +272,11 @@ class Model:
             gradient[end - layer.weight.size : end] = (a[k].T @ grad_z).ravel()
             end -= layer.weight.size
             if k > 0:
-                _, f_backward = ACTIVATIONS[self.layers[k - 1].activation]
-                grad_z = f_backward(a[k], grad_z @ layer.weight.T)
+                grad_z = ACTIVATIONS[self.layers[k - 1].activation].backward(a[k], grad_z @ layer.weight.T)
         return loss_sum
 
     def _denominator(self, n_rows: int) -> int:
-        _, _, denominator = LOSSES[self.loss]
-        return denominator(n_rows, self.layers[-1].weight.shape[1])
+        return self.loss.denominator(n_rows, self.layers[-1].weight.shape[1])
 
     def _order_of_rows(self, training: Training, epoch: int, n_rows: int) -> Array:
         """The same until the epoch ends, so it is kept."""
@@ -318,14 +330,14 @@ def shuffled(seed: int, epoch: int, n_rows: int) -> Array:
 def _activate(name: str, z: npt.ArrayLike, out: Array | None) -> Array:
     z, out = activation_arguments(z, out)
     with np.errstate(all="ignore"):
-        out[...] = ACTIVATIONS[name][0](z)
+        out[...] = ACTIVATIONS[name].forward(z)
     return out
 
 
 def _activate_backward(name: str, a: npt.ArrayLike, grad_a: npt.ArrayLike, out: Array | None) -> Array:
     a, grad_a, out = activation_backward_arguments(a, grad_a, out)
     with np.errstate(all="ignore"):
-        out[...] = ACTIVATIONS[name][1](a, grad_a)
+        out[...] = ACTIVATIONS[name].backward(a, grad_a)
     return out
 
 
@@ -367,10 +379,9 @@ def dense_forward(
     out: Array | None = None,
 ) -> Array:
     """``f(x @ weight + bias)``; see :func:`plainnet.kernels.dense_forward`."""
-    check_name("activation", activation, ACTIVATIONS)
-    x, weight, bias, out = dense_forward_arguments(x, weight, bias, out)
+    x, weight, bias, out = dense_forward_arguments(x, weight, bias, activation, out)
     with np.errstate(all="ignore"):
-        out[...] = ACTIVATIONS[activation][0](_affine(x, weight, bias))
+        out[...] = ACTIVATIONS[activation].forward(_affine(x, weight, bias))
     return out
 
 
@@ -383,13 +394,12 @@ def dense_backward(
     out: tuple[Array, Array, Array] | None = None,
 ) -> tuple[Array, Array, Array]:
     """``(grad_x, grad_weight, grad_bias)``; see :func:`plainnet.kernels.dense_backward`."""
-    check_name("activation", activation, ACTIVATIONS)
-    (x, weight, a, grad_a), out = dense_backward_arguments(x, weight, a, grad_a, out)
+    (x, weight, a, grad_a), out = dense_backward_arguments(x, weight, a, grad_a, activation, out)
     grad_x, grad_weight, grad_bias = out
     with np.errstate(all="ignore"):
         weight_sum, bias_sum = RowSum(weight), RowSum(weight[0])
         for rows in blocks_of_rows(len(x)):
-            grad_z = ACTIVATIONS[activation][1](a[rows], grad_a[rows])
+            grad_z = ACTIVATIONS[activation].backward(a[rows], grad_a[rows])
             grad_x[rows] = grad_z @ weight.T
             weight_sum.add(x[rows].T @ grad_z)
             bias_sum.add(grad_z.sum(axis=0))

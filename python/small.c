@@ -44,6 +44,7 @@ DEFINE_FUNCTION_TYPES(float, f32)
 typedef struct TrainingState {
     PyObject_HEAD
     npy_intp epochs_trained;
+    PyObject *begun;           /* what is known of an epoch that was begun and not finished; NULL or None: there is none */
     unsigned long thread;      /* the one that is inside of run; 0: none */
     void *parameters;
     size_t parameters_bytes;
@@ -232,6 +233,7 @@ static PyObject *new_training_state(PyTypeObject *type, PyObject *arguments, PyO
     for (Py_ssize_t i = 0; i < n_arrays; i++)
         arrays[i] = (PyArrayObject *)PyTuple_GetItem(tuple, i);
     self->epochs_trained = 0;
+    self->begun = NULL;
     self->thread = 0;
     self->parameters = PyArray_DATA(parameters);
     self->parameters_bytes = (size_t)PyArray_NBYTES(parameters);
@@ -251,6 +253,7 @@ static void dealloc_training_state(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
     PyMem_Free(self->before);
     PyMem_Free(self->arrays);
+    Py_XDECREF(self->begun);
     Py_DECREF(self->owner);
     PyObject_Free(object);
     Py_DECREF(type);
@@ -336,20 +339,27 @@ static PyObject *train_on_batch(PyObject *object, PyObject *const *arguments, Py
     Py_RETURN_NONE; /* on error nothing has changed: the call may be repeated */
 }
 
+/* The value of a plain integer; -1 if it is something else, or does not fit. */
+static npy_intp plain_integer(PyObject *object)
+{
+    npy_intp value = PyLong_CheckExact(object) ? PyLong_AsSsize_t(object) : -1;
+    PyErr_Clear();
+    return value;
+}
+
 static PyObject *fit(PyObject *object, PyObject *const *arguments, Py_ssize_t n_arguments)
 {
     SmallCalls *self = (SmallCalls *)object;
-    if (n_arguments != 4)
-        return PyErr_Format(PyExc_TypeError, "fit takes 4 arguments, not %zd", n_arguments);
+    if (n_arguments != 6)
+        return PyErr_Format(PyExc_TypeError, "fit takes 6 arguments, not %zd", n_arguments);
     double learning_rate;
     size_t n_rows = rows_to_train(self, arguments[0], arguments[1], arguments[3], &learning_rate);
-    if (n_rows == 0 || !PyLong_CheckExact(arguments[2]))
+    npy_intp epochs = plain_integer(arguments[2]);
+    int has_begun = self->state->begun != NULL && self->state->begun != Py_None;
+    int is_full_batch = arguments[4] == Py_None || plain_integer(arguments[4]) == (npy_intp)n_rows;
+    if (n_rows == 0 || has_begun || !is_full_batch || !PyBool_Check(arguments[5]) || epochs < 1 ||
+        epochs > self->max_row_steps / (npy_intp)n_rows)
         Py_RETURN_NONE;
-    npy_intp epochs = PyLong_AsSsize_t(arguments[2]);
-    if (epochs < 1 || epochs > self->max_row_steps / (npy_intp)n_rows) {
-        PyErr_Clear(); /* of a number too large for the type */
-        Py_RETURN_NONE;
-    }
     PyObject *losses_object = PyArray_SimpleNew(1, &epochs, NPY_DOUBLE);
     void *before = losses_object == NULL ? NULL : PyMem_Malloc(self->state->parameters_bytes);
     if (before == NULL) {
@@ -503,6 +513,8 @@ static PyMethodDef training_state_methods[] = {
 static PyMemberDef training_state_members[] = {
     {"epochs_trained", T_PYSSIZET, offsetof(TrainingState, epochs_trained), 0,
      "Epochs that the network has finished."},
+    {"begun", T_OBJECT, offsetof(TrainingState, begun), 0,
+     "An epoch that was begun and not finished (plainnet.training.Interrupted), or None."},
     {"thread", T_ULONG, offsetof(TrainingState, thread), READONLY,
      "The identifier of the thread that is inside of `run`; 0: none."},
     {NULL, 0, 0, 0, NULL},
@@ -535,8 +547,8 @@ static PyMethodDef small_calls_methods[] = {
      "train_on_batch($self, x, y, learning_rate, /)\n--\n\n"
      "One step of gradient descent, the loss from before it; or None, and no step."},
     {"fit", (PyCFunction)(function)fit, METH_FASTCALL,
-     "fit($self, x, y, epochs, learning_rate, /)\n--\n\n"
-     "So many steps with all rows, each of which is an epoch, the losses from before them; or None, and no step."},
+     "fit($self, x, y, epochs, learning_rate, batch_size, shuffle, /)\n--\n\n"
+     "Full-batch training, the loss from before each epoch's step; or None, and no step."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -11,7 +11,7 @@ import pytest
 
 import plainnet as pn
 from plainnet import xor
-from plainnet.training import Progress, Training
+from plainnet.backend import Progress, Training
 
 import textbook
 
@@ -333,7 +333,7 @@ def interrupted(backend, x, y):
     with pytest.raises(KeyboardInterrupt):
         net.fit(x, y, 3, batch_size=4)
     net._model.train = train
-    assert net._begun is not None
+    assert net._state.begun is not None
     return net
 
 
@@ -342,7 +342,7 @@ def test_an_interrupted_epoch_is_dropped_for_data_that_differ_in_one_row(backend
     arrays = dict(zip("xy", data(13), strict=True))
     for row in (0, 7, 12):
         net, other = interrupted(backend, **arrays), interrupted(backend, **arrays)
-        other._begun = None
+        other._state.begun = None
         different = {name: array.copy() for name, array in arrays.items()}
         different[changed][row, 1] *= 0.5
         for each in (net, other):
@@ -355,10 +355,10 @@ def test_a_full_batch_drops_an_interrupted_epoch(backend, arguments):
     x, y = data(13)
     net = interrupted(backend, x, y)
     twin = net.copy()
-    twin._begun = None
+    twin._state.begun = None
     net.fit(x, y, 2, **arguments)
     twin.fit(x.tolist(), y.tolist(), 2, **arguments)
-    assert net._begun is None
+    assert net._state.begun is None
     np.testing.assert_array_equal(net.parameters, twin.parameters)
     net.fit(x, y, 1, batch_size=4)
     twin.fit(x, y, 1, batch_size=4)

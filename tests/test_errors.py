@@ -343,11 +343,11 @@ def test_failed_fit_keeps_the_place_in_an_interrupted_epoch(backend):
     """An epoch that Ctrl-C cut short can still be finished after a call that was refused."""
     world = World(backend)
     cut_short = pn.training.Interrupted(7, 2, True, 1, 2, 0.5)
-    world.net._begun = cut_short
+    world.net._state.begun = cut_short
     for bad in (changed(world.x, np.nan), world.x[:3]):
         with pytest.raises(ValueError, match=r"finite|rows"):
             world.net.fit(bad, world.y)
-    assert world.net._begun == cut_short
+    assert world.net._state.begun == cut_short
 
 
 def test_unknown_isa_names_those_of_this_machine():

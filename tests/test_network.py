@@ -337,7 +337,7 @@ def test_good_states_are_taken(backend, dtype):
     np.testing.assert_array_equal(twin.parameters, net.parameters)
     assert twin.parameters.dtype == dtype
     assert twin.parameters.dtype.isnative
-    assert tuple(twin._begun) == (9, 2, True, 5, 4, 1.0)
+    assert tuple(twin._state.begun) == (9, 2, True, 5, 4, 1.0)
     assert twin.note == 1
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(twin)).parameters, net.parameters)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import plainnet as pn
-from plainnet.training import Progress, Training
+from plainnet.backend import Progress, Training
 
 import textbook
 

@@ -9,8 +9,8 @@ import pytest
 
 import plainnet as pn
 from plainnet import native
+from plainnet.backend import Training
 from plainnet.reference import BLOCK_ROWS, blocks_of_rows
-from plainnet.training import Training
 
 import textbook
 import toolchain

@@ -134,7 +134,7 @@ def test_small_plain_arrays_take_the_quick_way(c_backend, dtype, n_rows):
     for array in (x, read_only(x), x.view(), pickle.loads(pickle.dumps(x)), np.vstack([x, x])[:n_rows]):
         assert net._small.predict(array) is not None
         assert net._small.train_on_batch(array, read_only(y), 0.1) is not None
-        assert net._small.fit(array, read_only(y), 3, 0.1) is not None
+        assert net._small.fit(array, read_only(y), 3, 0.1, None, True) is not None
         train, net._model.train = net._model.train, None  # not to be called
         net.fit(array, y, 10)
         net.fit(array, y, 10, batch_size=n_rows, shuffle=False)
@@ -159,7 +159,7 @@ def test_what_would_keep_the_gil_for_long_goes_the_general_way(c_backend, dtype,
     x, y = data(n_rows, dtype, 3, layers[-1][1])
     assert net._small.predict(x) is None
     assert net._small.train_on_batch(x, y, 0.1) is None
-    assert net._small.fit(x, y, 1, 0.1) is None
+    assert net._small.fit(x, y, 1, 0.1, None, True) is None
     np.testing.assert_array_equal(net.predict(x), general_predict(net, x))
     assert net.copy().train_on_batch(x.tolist(), y.tolist()) == net.train_on_batch(x, y)
 
@@ -168,12 +168,26 @@ def test_what_would_keep_the_gil_for_long_goes_the_general_way(c_backend, dtype,
 def test_other_numbers_of_epochs_are_left_to_the_general_way(c_backend, dtype, epochs):
     net, (x, y) = network(dtype, c_backend), data(3, dtype)
     before = net.parameters.copy()
-    assert net._small.fit(x, y, epochs, 0.1) is None
+    assert net._small.fit(x, y, epochs, 0.1, None, True) is None
     np.testing.assert_array_equal(net.parameters, before)
     if epochs != 10**6 and epochs not in (2**63, 10**30):  # which would take their time
         twin = net.copy()
         assert outcome(net.fit, x, y, epochs) == outcome(twin.fit, x.tolist(), y.tolist(), epochs)
         np.testing.assert_array_equal(net.parameters, twin.parameters)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "shuffle"), [(2, True), (4, True), (0, True), (-1, True), (10**30, True), (3.0, True), (True, True),
+                                (np.int64(3), True), (None, 1), (3, None)],
+)  # fmt: skip
+def test_other_batches_are_left_to_the_general_way(c_backend, dtype, batch_size, shuffle):
+    net, (x, y) = network(dtype, c_backend), data(3, dtype)
+    assert net._small.fit(x, y, 2, 0.1, batch_size, shuffle) is None
+    assert net._small.fit(x, y, 2, 0.1, 3, False) is not None
+    twin = net.copy()
+    arguments = 2, 0.1, batch_size, shuffle
+    assert outcome(net.fit, x, y, *arguments) == outcome(twin.fit, x.tolist(), y.tolist(), *arguments)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
 
 
 OTHER = {
@@ -219,7 +233,7 @@ def test_other_arguments_are_left_to_the_general_way(c_backend, dtype, kind):
     assert net._small.predict(other_x) is None
     for arguments in ((other_x, y), (x, other_y), (other_x, other_y)):
         assert net._small.train_on_batch(*arguments, 0.1) is None
-        assert net._small.fit(*arguments, 2, 0.1) is None
+        assert net._small.fit(*arguments, 2, 0.1, None, True) is None
     np.testing.assert_array_equal(net.parameters, before)
 
     twin = net.copy()  # without quick calls
@@ -239,7 +253,7 @@ def test_other_learning_rates_are_left_to_the_general_way(c_backend, dtype, rate
     x, y = data(3, dtype)
     before = net.parameters.copy()
     assert net._small.train_on_batch(x, y, rate) is None
-    assert net._small.fit(x, y, 2, rate) is None
+    assert net._small.fit(x, y, 2, rate, None, True) is None
     np.testing.assert_array_equal(net.parameters, before)
     twin = net.copy()
     assert outcome(net.fit, x, y, 2, rate) == outcome(twin.fit, x.tolist(), y.tolist(), 2, rate)
@@ -330,7 +344,7 @@ def test_calls_outlive_the_network(c_backend, dtype):
     del net
     gc.collect()
     assert small.train_on_batch(x, y, 0.1) == twin.train_on_batch(x, y, 0.1)
-    assert small.fit(x, y, 4, 0.1).tolist() == twin.fit(x, y, 4, 0.1).loss.tolist()
+    assert small.fit(x, y, 4, 0.1, None, True).tolist() == twin.fit(x, y, 4, 0.1).loss.tolist()
     np.testing.assert_array_equal(small.predict(x), twin.predict(x))
 
 
@@ -359,10 +373,9 @@ def test_calls_leave_nothing_behind(c_backend, dtype):
             net.train_on_batch(x, y, 0.1)
             net.fit(x, y, 2)
             net._small.predict(wrong)
-            for rest in ((0.1,), (2, 0.1)):
-                call = net._small.fit if len(rest) == 2 else net._small.train_on_batch
-                call(bad, y, *rest)
-                call(x, y, *rest[:-1], 1)
+            for inputs, rate in ((bad, 0.1), (x, 1)):
+                net._small.train_on_batch(inputs, y, rate)
+                net._small.fit(inputs, y, 2, rate, None, True)
 
     def references():
         return [sys.getrefcount(value) for value in (x, y, wrong, bad, net._small, net.parameters, x.dtype, None)]
@@ -440,7 +453,7 @@ def test_small_batches_keep_out_of_the_way_of_a_run(c_backend, dtype):
     train = net._model.train
 
     def train_while_others_try(*arguments):
-        seen.extend([net._small.train_on_batch(x, y, 0.1), net._small.fit(x, y, 3, 0.1)])
+        seen.extend([net._small.train_on_batch(x, y, 0.1), net._small.fit(x, y, 3, 0.1, None, True)])
         train(*arguments)
 
     net._model.train = train_while_others_try
@@ -496,11 +509,11 @@ def test_wrong_arguments_of_the_type_are_refused():
         with pytest.raises(TypeError):
             net._small.train_on_batch(*arguments)
         with pytest.raises(TypeError):
-            net._small.fit(0, *arguments)
+            net._small.fit(0, 0, 0, *arguments)
 
 
 def test_wrong_arguments_of_the_state_are_refused():
-    state, parameters = pn.native.TrainingState, network().parameters
+    state, parameters = pn.training.TrainingState, network().parameters
     for arrays in (
         parameters, [parameters], (), (None,), (parameters, None), (parameters.astype(int),), (parameters[::2],),
         (read_only(parameters),), (misaligned(parameters),),
@@ -524,7 +537,7 @@ def test_wrong_arguments_of_the_state_are_refused():
 
 
 def test_state_runs_one_function_at_a_time_and_finishes_whatever_happens():
-    state, calls = pn.native.TrainingState((network().parameters,)), []
+    state, calls = pn.training.TrainingState((network().parameters,)), []
 
     def finish(*errors):
         errors = list(errors)
@@ -563,14 +576,14 @@ def test_state_runs_one_function_at_a_time_and_finishes_whatever_happens():
 
 def test_states_leave_nothing_behind():
     parameters = network().parameters
-    kinds = pn.native.TrainingState, ZeroDivisionError
+    kinds = pn.training.TrainingState, ZeroDivisionError
 
     def fail():
         raise ZeroDivisionError
 
     def runs(n):
         for _ in range(n):
-            state = pn.native.TrainingState((parameters, parameters))
+            state = pn.training.TrainingState((parameters, parameters))
             state.run(len, ((),), None, True)
             tries = [fail, fail]
             for function, finish in ((fail, list), (fail, lambda: tries.pop()() if tries else None)):

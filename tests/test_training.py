@@ -15,7 +15,8 @@ import pytest
 
 import plainnet as pn
 from plainnet import native
-from plainnet.training import Progress, Training
+from plainnet.backend import Progress, Training
+from plainnet.training import checksum
 
 import textbook
 
@@ -187,12 +188,17 @@ def test_slices_give_the_bits_of_the_whole_run(backend, dtype, batch_size, n_ste
         np.testing.assert_array_equal(actual, expected)
 
 
+def cost_of_first_slices(monkeypatch, operations):
+    for model in (pn.native.Model, pn.reference.Model):
+        monkeypatch.setattr(model, "first_slice_operations", operations)
+
+
 def test_short_slices_within_fit_change_nothing(backend, monkeypatch):
     x, y = data(13)
     expected = make(backend)
     loss = expected.fit(x, y, epochs=20, batch_size=4).loss
-    monkeypatch.setattr("plainnet.network.SLICE_SECONDS", 0)
-    monkeypatch.setattr("plainnet.network.FIRST_SLICE_OPERATIONS", {"c": 0, "numpy": 0})
+    monkeypatch.setattr("plainnet.training.SLICE_SECONDS", 0)
+    cost_of_first_slices(monkeypatch, 0)
     net = make(backend)
     np.testing.assert_array_equal(net.fit(x, y, epochs=20, batch_size=4).loss, loss)
     np.testing.assert_array_equal(net.parameters, expected.parameters)
@@ -335,7 +341,8 @@ def test_divergence_is_the_same_in_both_backends(backend, batch_size):
         net = textbook.network([(5, 4, "relu", True), (4, 3, "identity", True)], "sum_of_squares", seed=1, backend=name)
         with pytest.raises(pn.DivergedError) as caught:
             net.fit(x, y, epochs=500, learning_rate=3.0, batch_size=batch_size)
-        results.append((caught.value.epoch, net.epochs_trained, net._begun and net._begun.row, net.parameters))
+        begun = net._state.begun
+        results.append((caught.value.epoch, net.epochs_trained, begun and begun.row, net.parameters))
     assert results[0][:3] == results[1][:3]
     assert np.isfinite(results[0][3]).all()
     # Rounding grows as everything overflows: only the size is the same.
@@ -344,8 +351,8 @@ def test_divergence_is_the_same_in_both_backends(backend, batch_size):
 
 def test_divergence_does_not_depend_on_slices(backend, monkeypatch):
     expected, error = reach_overflow(backend, np.dtype(float), 1000)
-    monkeypatch.setattr("plainnet.network.SLICE_SECONDS", 0)
-    monkeypatch.setattr("plainnet.network.FIRST_SLICE_OPERATIONS", {"c": 0, "numpy": 0})
+    monkeypatch.setattr("plainnet.training.SLICE_SECONDS", 0)
+    cost_of_first_slices(monkeypatch, 0)
     net, sliced_error = reach_overflow(backend, np.dtype(float), 1000)
     assert sliced_error.epoch == error.epoch
     assert net.epochs_trained == expected.epochs_trained
@@ -469,9 +476,9 @@ def test_ctrl_c_stops_at_a_step_and_continuing_gives_the_same_bits(backend, dtyp
         thread.join()
         assert delay < 0.2
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        if net._begun:  # and not between two epochs, by chance
+        if net._state.begun:  # and not between two epochs, by chance
             break
-    assert net._begun.row % 16 == 0
+    assert net._state.begun.row % 16 == 0
     net._model.train = train
     n_epochs = net.epochs_trained + 2
     expected = whole.fit(x, y, epochs=n_epochs, batch_size=16).loss
@@ -483,7 +490,7 @@ def test_ctrl_c_stops_at_a_step_and_continuing_gives_the_same_bits(backend, dtyp
 @pytest.mark.usefixtures("sigint_raises")
 def test_ctrl_c_in_a_slice_that_diverges_is_delivered(backend, monkeypatch):
     """Else a loop of runs that diverge could not be stopped. The error is its context, and the books are right."""
-    monkeypatch.setattr("plainnet.network.FIRST_SLICE_OPERATIONS", {"c": 1e9, "numpy": 1e9})
+    cost_of_first_slices(monkeypatch, 1e9)
     net = textbook.network([(1, 1, "identity", False)], "sum_of_squares", init=[1], backend=backend)
     train = net._model.train
 
@@ -543,8 +550,8 @@ def instructions(call, n=None, arithmetic=True):
 
 @pytest.fixture
 def one_step_a_slice(monkeypatch):
-    monkeypatch.setattr("plainnet.network.SLICE_SECONDS", 0)
-    monkeypatch.setattr("plainnet.network.FIRST_SLICE_OPERATIONS", {"c": 0, "numpy": 0})
+    monkeypatch.setattr("plainnet.training.SLICE_SECONDS", 0)
+    cost_of_first_slices(monkeypatch, 0)
 
 
 def some_or_all(stride):
@@ -573,7 +580,7 @@ def test_exception_at_any_instruction_of_fit_leaves_the_books_right(backend_name
         net = start.copy()
         with pytest.raises(AlarmError):
             instructions(lambda: net.fit(x, y, epochs=2, batch_size=2), n, stride == 1)
-        seen.add((net.epochs_trained, net._begun and net._begun.row))
+        seen.add((net.epochs_trained, net._state.begun and net._state.begun.row))
         if n % 2:  # the run that takes up what was interrupted is interrupted as well
             rest = 2 - net.epochs_trained
             with contextlib.suppress(AlarmError):
@@ -595,7 +602,7 @@ def test_exception_while_the_books_are_kept_leaves_them_right(backend_name, monk
     x, y = data(5)
     start, whole = make(backend_name), make(backend_name)
     whole.fit(x, y, epochs=2, batch_size=2)
-    finish = pn.network._Run.finish
+    finish = pn.training.Run.finish
     for n in itertools.count(1):
         net, tries = start.copy(), []
         train = net._model.train
@@ -614,11 +621,11 @@ def test_exception_while_the_books_are_kept_leaves_them_right(backend_name, monk
 
         net._model.train = train_four_steps
         with monkeypatch.context() as patch:
-            patch.setattr(pn.network._Run, "finish", finish_amid_an_alarm)
+            patch.setattr(pn.training.Run, "finish", finish_amid_an_alarm)
             with pytest.raises((KeyboardInterrupt, AlarmError)) as caught:
                 net.fit(x, y, epochs=2, batch_size=2)
         net._model.train = train
-        assert (net.epochs_trained, net._begun.row, net._state.thread) == (1, 2, 0)
+        assert (net.epochs_trained, net._state.begun.row, net._state.thread) == (1, 2, 0)
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         net.fit(x, y, epochs=1, batch_size=2)
         np.testing.assert_array_equal(net.parameters, whole.parameters, err_msg=f"instruction {n}")
@@ -660,7 +667,7 @@ def test_training_that_never_comes_to_its_books_gives_up(backend, monkeypatch):
         tries.append(run)
         raise AlarmError(len(tries))
 
-    monkeypatch.setattr(pn.network._Run, "finish", finish)
+    monkeypatch.setattr(pn.training.Run, "finish", finish)
     with pytest.raises(AlarmError) as caught:
         net.fit(x, y, epochs=2, batch_size=2)
     assert 1 < len(tries) < 100
@@ -783,7 +790,7 @@ def test_interrupted_epoch_is_dropped_for_other_data(backend):
         with pytest.raises(KeyboardInterrupt):
             net.fit(x, y, epochs=3, batch_size=4)
         net._model.train = original
-        assert net._begun.row == 8
+        assert net._state.begun.row == 8
         copied = net.copy()
         arguments = {"x": x, "y": y, "batch_size": 4, **other}
         parameters = arguments.pop("parameters", net.parameters.copy())
@@ -801,7 +808,7 @@ def test_interrupted_epoch_is_dropped_for_other_data(backend):
         else:
             twin.fit(x, y, epochs=1, batch_size=4)
             np.testing.assert_array_equal(net.parameters, twin.parameters)
-        assert net._begun is None
+        assert net._state.begun is None
 
 
 @pytest.mark.parametrize("name", ["x", "y"])
@@ -819,10 +826,10 @@ def test_interrupted_epoch_is_dropped_if_a_single_number_differs(backend, dtype,
     net._model.train = train_one_step
     with pytest.raises(KeyboardInterrupt):
         net.fit(x, y, batch_size=5000)
-    interrupted = net._begun
+    interrupted = net._state.begun
     assert interrupted.row == 5000
     fresh, given = net.copy(), {"x": x, "y": y}
-    fresh._begun = None
+    fresh._state.begun = None
     other = {name: given[name].copy() for name in given}
 
     def is_taken_up():
@@ -853,24 +860,24 @@ def test_checksum_tells_arrays_apart():
     seen = set()
     for n in (0, 1, 2, 7, 31, 32, 33, 64, 100):
         array = np.zeros(n, np.uint8)
-        seen.add(native.checksum(array))
+        seen.add(checksum(array))
         for k in range(n):
             for value in (1, 128):
                 array[k] = value
-                seen.add(native.checksum(array))
+                seen.add(checksum(array))
             array[k] = 0
-        assert native.checksum(array) in seen
+        assert checksum(array) in seen
     assert len(seen) == 9 + 2 * (1 + 2 + 7 + 31 + 32 + 33 + 64 + 100) == 549
     words = np.arange(64.0)
-    assert native.checksum(words[:5], words[5:]) != native.checksum(words[:6], words[6:]) != native.checksum(words)
+    assert checksum(words[:5], words[5:]) != checksum(words[:6], words[6:]) != checksum(words)
     for step in (1, 2, 4, 8):
         flipped = words.copy()
         flipped[::step] *= -1
-        seen.add(native.checksum(flipped))
+        seen.add(checksum(flipped))
         flipped = words.copy()
         flipped[[1, 1 + step]] = flipped[[1 + step, 1]]
-        seen.add(native.checksum(flipped))
+        seen.add(checksum(flipped))
     assert len(seen) == 549 + 8
     for wrong in ([1.0], words[::2]):
         with pytest.raises(TypeError, match="contiguous"):
-            native.checksum(wrong)
+            checksum(wrong)

@@ -12,11 +12,11 @@ except (ValueError, KeyboardInterrupt) as error:  # an unusable environment vari
     if not startup.is_command():
         raise
     startup.give_up(error)
+from .backend import DivergedError
 from .checks import CrossCheck, GradientCheck, check_gradient, cross_check
 from .layers import Dense
 from .native import num_threads, set_num_threads
 from .network import History, Network
-from .training import DivergedError
 
 __version__ = "0.1.0"
 

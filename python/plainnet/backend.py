@@ -6,10 +6,71 @@ It is made of whole-network calls, because a loop over layers in Python costs mo
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .arrays import Array
-from .training import Progress, Training
+
+
+@dataclass(frozen=True)
+class Training:
+    """Gradient descent in mini-batches; see ``pn_training`` in plainnet.h."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    shuffle: bool = False
+    shuffle_seed: int = 0
+    first_epoch: int = 0
+
+
+@dataclass
+class Progress:
+    """
+    Where a run stands; see ``pn_progress`` in plainnet.h. All zero begins one.
+
+    Attributes
+    ----------
+    journal : object
+        The backend's; None until it begins the run. An exception from a signal handler may come when a step has been
+        done, and keep the numbers above from saying so. The journal then knows better: the next call begins with it.
+    """
+
+    epoch: int = 0
+    row: int = 0
+    loss_sum: float = 0.0
+    steps: int = 0
+    journal: Any = field(default=None, repr=False, compare=False)
+
+
+class DivergedError(FloatingPointError, ValueError):
+    """
+    The loss, or a parameter, became NaN or infinite, or was from the beginning.
+
+    The network keeps the parameters of the last step at which everything was finite; if there is none, it is unchanged.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch whose loss is not finite, counted from 0 within the call.
+    """
+
+    def __init__(self, epoch: int, from_the_start: str = "") -> None:
+        """`from_the_start` says what was not finite before the first step, if that is where it began."""
+        outcome = (
+            f"{from_the_start}. No step was made, and the network is unchanged."
+            if from_the_start
+            else "the network keeps its last finite parameters, those from before the step that led there. "
+            "Try a smaller learning_rate."
+        )
+        super().__init__(
+            f"training diverged: the loss is not finite in epoch {epoch} (counted from 0); {outcome}"
+        )
+        self.epoch = epoch
+        self._from_the_start = from_the_start
+
+    def __reduce__(self) -> tuple[type[DivergedError], tuple[int, str]]:
+        return type(self), (self.epoch, self._from_the_start)
 
 
 class Layer(Protocol):
@@ -27,10 +88,10 @@ class SmallCalls:
     """
     Calls for arrays so small that checks in Python take longer than the arithmetic.
 
-    They check for themselves. Where an argument is not an array of the network's dtype, contiguous and of few rows, or
-    something is wrong, the result is None and nothing has happened: the general way is for all of that. This class
-    always says so; a backend that has quick calls puts its own in its place. They count the epochs that they finish,
-    and say None while another call trains the network.
+    They check for themselves. None requests the general path: an argument is not a contiguous array of the network's
+    dtype with few rows, or something is wrong, and nothing has happened. This class always returns None; a backend with
+    small calls has a class of its own. They count the epochs that they finish, and return None while another call
+    trains the network.
     """
 
     def predict(self, x: object, /) -> Array | None:
@@ -41,8 +102,10 @@ class SmallCalls:
         """One step of gradient descent, the loss from before it; or None, and no step."""
         return None
 
-    def fit(self, x: object, y: object, epochs: object, learning_rate: object, /) -> Array | None:
-        """So many steps with all rows, each of which is an epoch, the losses from before them; or None, and no step."""
+    def fit(
+        self, x: object, y: object, epochs: object, learning_rate: object, batch_size: object, shuffle: object, /
+    ) -> Array | None:
+        """Full-batch training, the loss from before each epoch's step; or None, and no step."""
         return None
 
 
@@ -51,10 +114,19 @@ class Backend(Protocol):
     A network's layers and loss over its flat parameters; implemented by ``reference.Model`` and ``native.Model``.
 
     Arrays are contiguous, aligned, of the parameters' dtype, and of shapes that fit.
+
+    Attributes
+    ----------
+    parameters : ndarray (n_parameters,)
+    first_slice_operations : float
+        What the first slice of a run may cost, before its speed is known; see :mod:`plainnet.training`.
     """
 
+    parameters: Array
+    first_slice_operations: float
+
     def small_calls(self, state: Any) -> SmallCalls:
-        """The calls for small arrays of the network whose ``native.TrainingState`` is `state`."""
+        """The calls for small arrays of the network whose ``TrainingState`` is `state`."""
 
     def forward(self, x: Array, out: Array) -> None:
         """`out` (n_samples, n_out) = the network's output for `x` (n_samples, n_in)."""

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import __version__, native, xor
-from .training import DivergedError
+from .backend import DivergedError
 
 DEFAULT_PICTURE = Path("plainnet-xor.png")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import operator
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,26 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .activations import ACTIVATIONS
+from .arguments import MAX_PARAMETERS, as_count
 from .arrays import Array, as_native, check_name, check_shape, empty_on_cache_line, no_memory
 from .conversion import place, shown
-
-#: More parameters than this cannot be indexed in C.
-MAX_PARAMETERS = sys.maxsize // 128
-
-
-def as_count(name: str, value: Any, least: int) -> int:
-    """`value` as an int of at least `least`."""
-    if isinstance(value, bool):
-        raise TypeError(f"{name} must be an integer, not {value!r}")
-    try:
-        count = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, not {shown(value)}") from None
-    if count < least:
-        raise ValueError(f"{name} must be at least {least}, not {shown(count)}")
-    if count > MAX_PARAMETERS:
-        raise ValueError(f"{name} must be a number that fits into this machine's memory, not {shown(count)}")
-    return count
 
 
 def as_parameters(name: str, value: npt.ArrayLike, like: Array, because: str) -> Array:

@@ -1,6 +1,6 @@
 """
-The C backend: the only module that touches the compiled extensions. `_plainnet` is the library, bound by cffi; `_small`
-calls the same library without cffi where arrays are small, and has what both backends need that Python cannot do.
+The C backend: the only module that touches `_plainnet`, which is the library, bound by cffi. `_small` calls the same
+library without cffi where arrays are small.
 
 Arrays reach `_plainnet` through ``ffi.from_buffer``, which checks contiguity but neither dtype, byte order nor
 alignment: those are settled in :mod:`plainnet.arrays` before. A ``from_buffer`` object keeps its array alive, so it is
@@ -18,9 +18,7 @@ import numpy.typing as npt
 
 from . import activations, losses
 from ._plainnet import ffi, lib
-from ._small import SmallCalls, end_runs_of_other_threads
-from ._small import TrainingState as TrainingState
-from ._small import checksum as checksum
+from ._small import SmallCalls
 from .arrays import (
     FEWER_ROWS,
     Array,
@@ -31,10 +29,10 @@ from .arrays import (
     dense_backward_arguments,
     dense_forward_arguments,
 )
-from .backend import Layer
+from .backend import DivergedError, Layer, Progress, Training
 from .conversion import shown
 from .losses import Loss
-from .training import DivergedError, Progress, Training, operations_a_row
+from .training import operations_a_row
 
 #: Their numbers in plainnet.h, by name.
 ACTIVATIONS: dict[str, int] = {name: getattr(lib, f"PN_{name.upper()}") for name in activations.ACTIVATIONS}
@@ -125,9 +123,6 @@ def set_num_threads(n: int) -> None:
     _check(lib.pn_set_num_threads(int(n)))
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=end_runs_of_other_threads)
-
 isa(), num_threads()  # an unusable PLAINNET_ISA or PLAINNET_NUM_THREADS is reported at import
 _check(lib.pn_library_status())  # so are kernels that are compiled with -ffast-math
 
@@ -136,6 +131,8 @@ _check(lib.pn_library_status())  # so are kernels that are compiled with -ffast-
 
 class Model:
     """A network's layers and loss over its flat `parameters`; see :class:`plainnet.backend.Backend`."""
+
+    first_slice_operations = 2e7  # about 10 ms
 
     def __init__(self, layers: Sequence[Layer], loss: Loss, parameters: Array) -> None:
         self.layers = layers
@@ -166,7 +163,7 @@ class Model:
     _train_workspace: Any
 
     def small_calls(self, state: Any) -> SmallCalls:
-        """The calls for small arrays of the network whose ``native.TrainingState`` is `state`."""
+        """The calls for small arrays of the network whose ``TrainingState`` is `state`."""
         suffix = _SUFFIX[self.parameters.dtype]
         sizes = (layer.weight.shape for layer in self.layers)
         operations = sum(n_out * (n_in + _ACTIVATION_OPERATIONS) for n_in, n_out in sizes)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import copyreg
-import math
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard, TypeVar
@@ -15,32 +12,17 @@ import numpy.typing as npt
 from numpy import ndarray
 
 from . import native, reference
-from .arrays import (
-    FLOAT32,
-    FLOAT64,
-    Array,
-    allocate,
-    as_native,
-    as_output,
-    check_name,
-    check_rows,
-    empty_on_cache_line,
-)
-from .backend import Backend
-from .conversion import REFUSALS, shown
+from .arguments import as_count, as_dtype, as_learning_rate, as_loss, as_switch
+from .arrays import Array, allocate, as_native, as_output, check_name, check_rows
+from .backend import Backend, Training
+from .conversion import shown
 from .initializers import Seed, as_generator, initialize
-from .interrupt import DeferredInterrupt
-from .layers import MAX_PARAMETERS, Dense, allocate_parameters, as_count, as_parameters, bind, check_chain
+from .layers import Dense, allocate_parameters, as_parameters, bind, check_chain
 from .losses import LOSSES, Loss
-from .training import DivergedError, Interrupted, Progress, Training, operations_a_row
+from .state import as_state, slots
+from .training import Run, TrainingState, train_on_batch
 
 BACKENDS: dict[str, Callable[[Sequence[Dense], Loss, Array], Backend]] = {"c": native.Model, "numpy": reference.Model}
-
-#: A run comes back from the backend about this often, in seconds: for Ctrl-C.
-SLICE_SECONDS = 0.08
-
-#: The first slice of a run, before its speed is known: about 10 ms of arithmetic, and for NumPy some steps.
-FIRST_SLICE_OPERATIONS = {"c": 2e7, "numpy": 1e5}
 
 Same = TypeVar("Same", bound="Network")
 
@@ -120,25 +102,22 @@ class Network:
         except TypeError:
             raise TypeError(f"layers must be a sequence of Dense, not {shown(layers)}") from None
         check_chain(layers)
-        _as_loss(loss, layers)
-        _as_backend(backend)
-        self._dtype = _as_dtype(dtype)
-        self._parameters = allocate_parameters(layers, self._dtype)
-        self._loss = loss
-        self._backend = backend
-        self._layers = bind(layers, self._parameters)
-
+        self._build(layers, as_loss(loss, layers[-1].activation), _as_backend(backend), as_dtype(dtype))
         rng = as_generator(seed)
         initialize(self.layers, self._parameters, init, rng)
         self._shuffle_seed = int(rng.integers(2**64, dtype=np.uint64))
-        self._begun: Interrupted | None = None
-        self._attach()
 
-    def _attach(self) -> None:
+    def _build(self, layers: Sequence[Dense], loss: str, backend: str, dtype: np.dtype[Any]) -> None:
+        """All but the values of parameters and seed; the arguments are checked."""
+        self._dtype = dtype
+        self._parameters = allocate_parameters(layers, dtype)
+        self._layers = bind(layers, self._parameters)
+        self._loss = loss
+        self._backend = backend
         views = (view for layer in self.layers for view in (layer.weight, layer.bias) if view is not None)
-        self._state = native.TrainingState((self._parameters, *views))
+        self._state = TrainingState((self._parameters, *views))
         self._n_in, self._n_out = self.layers[0].n_in, self.layers[-1].n_out
-        self._model = BACKENDS[self.backend](self.layers, LOSSES[self.loss], self._parameters)
+        self._model = BACKENDS[backend](self.layers, LOSSES[loss], self._parameters)
         self._small = self._model.small_calls(self._state)
 
     @property
@@ -200,10 +179,10 @@ class Network:
             "layers": [(layer.n_in, layer.n_out, layer.activation, layer.has_bias) for layer in self.layers],
             "loss": self.loss, "dtype": self._dtype.name, "backend": self.backend,
             "parameters": self._parameters.copy(), "shuffle_seed": self._shuffle_seed,
-            "epochs_trained": self.epochs_trained, "begun": self._begun and tuple(self._begun),
+            "epochs_trained": self.epochs_trained, "begun": self._state.begun and tuple(self._state.begun),
             "attributes": {
                 **{name: value for name, value in vars(self).items() if name not in _OWN},
-                **{name: getattr(self, name) for name in _slots(type(self)) if hasattr(self, name)},
+                **{name: getattr(self, name) for name in slots(type(self)) if hasattr(self, name)},
             },
         }  # fmt: skip
 
@@ -214,14 +193,19 @@ class Network:
         ValueError
             Naming the entry of `state` that is missing, unknown or wrong; the network is unchanged.
         """
-        new = _restored(state)
-        slots = _slots(type(self))
+        new = as_state(state, BACKENDS, _OWN)
+        twin = object.__new__(Network)
+        twin._build(new.layers, new.loss, new.backend, new.dtype)
+        twin._parameters[:] = new.parameters
+        twin._shuffle_seed = new.shuffle_seed
+        twin._state.epochs_trained, twin._state.begun = new.epochs_trained, new.begun
+        in_slots = slots(type(self))
         self.__dict__ = {
-            **{name: value for name, value in state["attributes"].items() if name not in slots},
-            **vars(new),
+            **{name: value for name, value in new.attributes.items() if name not in in_slots},
+            **vars(twin),
         }
-        for name in slots & state["attributes"].keys():
-            setattr(self, name, state["attributes"][name])
+        for name in in_slots & new.attributes.keys():
+            setattr(self, name, new.attributes[name])
 
     # ---- Use -------------------------------------------------------------------------------------------------------
 
@@ -282,18 +266,11 @@ class Network:
         loss = self._small.train_on_batch(x, y, learning_rate)
         if loss is not None:
             return loss
-        learning_rate = _as_learning_rate(learning_rate, self._dtype)
-        native_x, native_y = self._pair(x, y)
+        learning_rate = as_learning_rate(learning_rate, self._dtype)
+        arguments = self._model, *self._pair(x, y), learning_rate
         self._check_writeable()
         is_shared = threading.active_count() > 1  # else nobody can fork amid the step
-        step: float = self._state.run(self._step, (native_x, native_y, learning_rate), None, is_shared)
-        return step
-
-    def _step(self, x: Array, y: Array, learning_rate: float) -> float:
-        try:
-            return self._model.train_on_batch(x, y, learning_rate)
-        except DivergedError as error:
-            raise self._explained(error, x, y) from None
+        return float(self._state.run(train_on_batch, arguments, None, is_shared))
 
     def loss_and_gradient(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[float, Array]:
         """
@@ -358,37 +335,19 @@ class Network:
         RuntimeError
             If the network is being trained already, by another thread, or by this one when a signal handler calls.
         """
-        full_batch = batch_size is None or (
-            type(batch_size) is int and type(x) is ndarray and x.ndim > 0 and batch_size == len(x)
-        )
-        if full_batch and type(shuffle) is bool and self._begun is None:
-            losses = self._small.fit(x, y, epochs, learning_rate)
-            if losses is not None:
-                return History(losses)
+        losses = self._small.fit(x, y, epochs, learning_rate, batch_size, shuffle)
+        if losses is not None:
+            return History(losses)
         native_x, native_y = self._pair(x, y)
-        epochs = as_count("epochs", epochs, 0)
-        learning_rate = _as_learning_rate(learning_rate, self._dtype)
         n_rows = len(native_x)
+        epochs = as_count("epochs", epochs, 0)
+        learning_rate = as_learning_rate(learning_rate, self._dtype)
         batch_size = n_rows if batch_size is None else min(as_count("batch_size", batch_size, 1), n_rows)
-        if not isinstance(shuffle, bool | np.bool_):
-            raise TypeError(f"shuffle must be True or False, not {shown(shuffle)}")
-        shuffle = bool(shuffle) and batch_size < n_rows
-
+        shuffle = as_switch("shuffle", shuffle) and batch_size < n_rows
+        how = Training(epochs, batch_size, learning_rate, shuffle, self._shuffle_seed)
         self._check_writeable()
-        run = _Run(self, native_x, native_y, epochs, batch_size, learning_rate, shuffle)
+        run = Run(self._model, self._state, native_x, native_y, how)
         return History(self._state.run(run.train, (), run.finish, True))
-
-    def _explained(self, error: DivergedError, x: Array, y: Array) -> DivergedError:
-        """`error`, or a clearer one if it came before the first step, which would have used the rows `x`, `y`."""
-        finite = np.isfinite(self._parameters)
-        if not finite.all():
-            k = int(finite.argmin())
-            return DivergedError(error.epoch, f"it began with parameters[{k}] = {self._parameters[k]}")
-        loss = self._model.loss_and_gradient(x, y, np.empty_like(self._parameters))
-        if math.isfinite(loss):
-            return error
-        why = f"it is {loss} for the parameters that it began with: they, or the data, are too large for {self._dtype}"
-        return DivergedError(error.epoch, why)
 
     # ---- Arguments -------------------------------------------------------------------------------------------------
 
@@ -430,222 +389,13 @@ class Network:
                     raise ValueError(f"layers[{k}].{name} is read-only: its flags.writeable is False")
 
 
-class _Run:
-    """One call of :meth:`Network.fit`: :meth:`train` does it, and :meth:`finish` makes the books right afterwards."""
-
-    def __init__(
-        self, network: Network, x: Array, y: Array, epochs: int, batch_size: int, learning_rate: float, shuffle: bool
-    ) -> None:
-        self.network = network
-        self.x, self.y = (
-            array.copy() if np.may_share_memory(array, network.parameters) else array for array in (x, y)
-        )
-        self.arguments = epochs, batch_size, learning_rate, shuffle, network._shuffle_seed
-        self.losses = allocate(f"the losses of {epochs} epochs", epochs, np.float64, "take fewer epochs at once")
-        self.progress = Progress()
-        self.interrupt = DeferredInterrupt()
-        self.is_complete = False
-
-    def train(self) -> npt.NDArray[np.float64]:
-        """Trains in slices; the losses."""
-        network = self.network
-        training = self.training = Training(*self.arguments, network.epochs_trained)
-        begun = network._begun
-        if begun is not None and begun[:4] == self._fingerprint():
-            self.progress = Progress(0, begun.row, begun.loss_sum)
-        progress, model, epochs = self.progress, network._model, training.epochs
-        operations = training.batch_size * operations_a_row(network.parameters.size, network._n_out)
-        max_steps = max(1, int(FIRST_SLICE_OPERATIONS[network.backend] / operations))
-        self.interrupt.begin()
-        while progress.epoch < epochs or progress.steps == 0:
-            started = time.perf_counter()
-            try:
-                model.train(self.x, self.y, training, progress, self.losses, max_steps)
-            except DivergedError as error:
-                raise self._explained(error) from None
-            if progress.epoch >= epochs:
-                break
-            self.interrupt.deliver()
-            elapsed = max(time.perf_counter() - started, 1e-9)
-            max_steps = max(1, int(max_steps * min(8.0, SLICE_SECONDS / elapsed)))
-        self.is_complete = True
-        return self.losses
-
-    def finish(self) -> DivergedError | None:
-        """
-        To be called until it comes to its end, wherever exceptions have stopped it, and :meth:`train`.
-
-        Returns
-        -------
-        DivergedError or None
-            What only comes to light when the parameters are brought up to date.
-        """
-        network, progress, diverged = self.network, self.progress, None
-        if progress.journal is not None:
-            try:
-                if not self.is_complete:
-                    network._model.train(self.x, self.y, self.training, progress, self.losses, 0)
-            except DivergedError as error:
-                diverged = error
-            if progress.steps > 0:
-                network.epochs_trained = self.training.first_epoch + progress.epoch
-                network._begun = None
-                if progress.row > 0:
-                    network._begun = Interrupted(*self._fingerprint(), progress.row, progress.loss_sum)
-        self.interrupt.end()
-        return diverged
-
-    def _fingerprint(self) -> tuple[int, int, bool, int]:
-        """Tells data sets, ways to go through them, and parameters apart."""
-        checksum = native.checksum(self.x, self.y, self.network.parameters)
-        return len(self.x), self.training.batch_size, self.training.shuffle, checksum
-
-    def _explained(self, error: DivergedError) -> DivergedError:
-        if self.progress.steps > 0:
-            return error
-        training, n_rows = self.training, len(self.x)
-        order = np.arange(n_rows)
-        if training.shuffle:
-            order = reference.shuffled(training.shuffle_seed, training.first_epoch, n_rows)
-        rows = order[self.progress.row :][: training.batch_size]
-        return self.network._explained(error, self.x[rows], self.y[rows])
-
-
-# ---- States ----------------------------------------------------------------------------------------------------------
-
-
-def _slots(kind: type) -> set[str]:
-    """The names of a subclass's attributes that are not in its objects' dictionaries."""
-    return set(copyreg._slotnames(kind))  # type: ignore[attr-defined]
-
-
-def _restored(state: Any) -> Network:
-    """The network that `state`, from Network.__getstate__, describes; ValueError if it describes none."""
-    if not isinstance(state, dict):
-        raise ValueError(f"the state of a network must be a dict, not {type(state).__name__}")
-    if state.keys() != _ENTRIES:
-        missing, unknown = _ENTRIES - state.keys(), state.keys() - _ENTRIES
-        raise ValueError(
-            f"the state of a network has the entries {sorted(_ENTRIES)}; "
-            f"missing are {sorted(missing)}, unknown are {sorted(map(repr, unknown))}"
-        )
-    new = object.__new__(Network)
-
-    def entry(name: str, check: Callable[[Any], Any]) -> Any:
-        try:
-            return check(state[name])
-        except (*REFUSALS, MemoryError) as error:
-            raise ValueError(f"in the state of a network, {name!r} is wrong: {error}") from None
-
-    layers = entry("layers", _as_layers)
-    n_parameters = sum(layer.n_parameters for layer in layers)
-    new._dtype = entry("dtype", _as_dtype)
-    new._loss = entry("loss", lambda value: _as_loss(value, layers))
-    new._backend = entry("backend", _as_backend)
-    parameters = entry("parameters", lambda value: _as_stored(value, n_parameters, new._dtype))
-    new._shuffle_seed = entry("shuffle_seed", lambda value: _as_number(value, 0, 2**64 - 1))
-    epochs_trained = entry("epochs_trained", lambda value: _as_number(value, 0, MAX_PARAMETERS))
-    new._begun = entry("begun", _as_interrupted)
-    entry("attributes", _check_attributes)
-    new._parameters = empty_on_cache_line(n_parameters, new._dtype)
-    new._parameters[:] = parameters
-    new._layers = bind(layers, new._parameters)
-    new._attach()
-    new.epochs_trained = epochs_trained
-    return new
-
-
-_ENTRIES = {
-    "layers", "loss", "dtype", "backend", "parameters", "shuffle_seed", "epochs_trained", "begun", "attributes",
-}  # fmt: skip
-
-
 #: The attributes that a network is made of.
 _OWN = {
-    "_dtype", "_parameters", "_loss", "_backend", "_layers", "_shuffle_seed", "_begun", "_state", "_n_in", "_n_out",
-    "_model", "_small",
+    "_dtype", "_parameters", "_loss", "_backend", "_layers", "_shuffle_seed", "_state", "_n_in", "_n_out", "_model",
+    "_small",
 }  # fmt: skip
-
-
-def _as_layers(value: Any) -> list[Dense]:
-    layers = [Dense(*layer) for layer in value]
-    check_chain(layers)
-    return layers
-
-
-def _as_loss(value: Any, layers: Sequence[Dense]) -> str:
-    check_name("loss", value, LOSSES)
-    needed, given = LOSSES[value].last_activation, layers[-1].activation
-    if needed is not None and needed != given:
-        raise ValueError(f'{value} needs "{needed}" as the last layer\'s activation, not "{given}"')
-    return str(value)
 
 
 def _as_backend(value: Any) -> str:
     check_name("backend", value, BACKENDS)
     return str(value)
-
-
-def _as_stored(value: Any, n_parameters: int, dtype: np.dtype[Any]) -> Array:
-    """Parameters as a network has them, be they finite or not; those of another machine in another byte order."""
-    if not isinstance(value, np.ndarray) or value.dtype.newbyteorder("=") != dtype or value.shape != (n_parameters,):
-        what = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
-        raise ValueError(f"it is {what}, not an array of {dtype} with shape ({n_parameters},), as the layers have it")
-    return value
-
-
-def _as_number(value: Any, least: int, most: int) -> int:
-    if type(value) is not int or not least <= value <= most:
-        raise ValueError(f"it is {value!r}, not an integer from {least} to {most}")
-    return value
-
-
-def _as_interrupted(value: Any) -> Interrupted | None:
-    if value is None:
-        return None
-    kinds = int, int, bool, int, int, float
-    if not isinstance(value, tuple) or tuple(map(type, value)) != kinds:
-        raise ValueError(f"it is {value!r}, not None or a tuple of {', '.join(kind.__name__ for kind in kinds)}")
-    begun = Interrupted(*value)
-    if not (0 < begun.row < begun.rows and begun.batch_size > 0 and begun.row % begun.batch_size == 0):
-        raise ValueError(f"no epoch can be interrupted as in {begun}")
-    if not (0 <= begun.checksum < 2**64 and math.isfinite(begun.loss_sum)):
-        raise ValueError(f"checksum or loss_sum is out of range in {begun}")
-    return begun
-
-
-def _check_attributes(value: Any) -> None:
-    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-        raise ValueError("it is not a dict whose keys are strings")
-    if clash := sorted(value.keys() & _OWN):
-        raise ValueError(f"{clash} are the network's own")
-
-
-# ---- Arguments -------------------------------------------------------------------------------------------------------
-
-
-def _as_dtype(value: npt.DTypeLike) -> np.dtype[Any]:
-    try:
-        dtype = None if value is None else np.dtype(value)
-    except REFUSALS:
-        dtype = None
-    if dtype is None or dtype not in (FLOAT32, FLOAT64):  # NumPy takes None for float64, in comparisons too
-        raise ValueError(f"unknown dtype {shown(value)}; allowed are 'float64' and 'float32'")
-    return FLOAT32 if dtype == FLOAT32 else FLOAT64
-
-
-def _as_learning_rate(value: Any, dtype: np.dtype[Any]) -> float:
-    if type(value) is float and 1e-30 < value < 1e30:
-        return value  # the usual case, well within float32
-    if isinstance(value, bool | np.bool_ | str | bytes | np.ndarray | complex | np.complexfloating):
-        raise TypeError(f"learning_rate must be a number, not {shown(value)}")
-    try:
-        rate = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"learning_rate must be a number, not {shown(value)}") from None
-    except OverflowError:
-        rate = np.inf
-    with np.errstate(over="ignore", under="ignore"):
-        if not 0 < dtype.type(rate) < np.inf:
-            raise ValueError(f"learning_rate must be finite and above 0 in {dtype.name}, not {shown(value)}")
-    return rate

@@ -22,9 +22,8 @@ from .arrays import (
     dense_forward_arguments,
     names_fewer_rows,
 )
-from .backend import Layer, SmallCalls
+from .backend import DivergedError, Layer, Progress, SmallCalls, Training
 from .losses import Loss
-from .training import DivergedError, Progress, Training
 
 # ---- Activations: a = f(z), and grad_z = grad_a * f'(z) with the derivative written in a -----------------------------
 
@@ -105,8 +104,8 @@ class LossEquations(NamedTuple):
     """
     A loss over rows: all arrays are (m, n_out).
 
-    ``value(z, a, y)`` has the terms of the sum; ``grad_z(a, y, scale, f_backward)`` is `scale` times its derivative with
-    respect to `z`, `f_backward` being that of the last layer's activation.
+    ``value(z, a, y)`` has the terms of the sum. ``grad_z(a, y, scale, f_backward)`` is its gradient times `scale`;
+    ``f_backward`` is the backward function of the last layer's activation.
     """
 
     value: Callable[[Array, Array, Array], Array]
@@ -159,6 +158,8 @@ class RowSum:
 class Model:
     """A network's layers and loss over its flat `parameters`; see :class:`plainnet.backend.Backend`."""
 
+    first_slice_operations = 1e5  # some steps
+
     def __init__(self, layers: Sequence[Layer], loss: Loss, parameters: Array) -> None:
         self.layers = layers
         self.loss = loss
@@ -167,7 +168,7 @@ class Model:
         self._order: tuple[tuple[int, ...], Array] | None = None
 
     def small_calls(self, state: Any) -> SmallCalls:
-        """The calls for small arrays of the network whose ``native.TrainingState`` is `state`."""
+        """The calls for small arrays of the network whose ``TrainingState`` is `state`."""
         return SmallCalls()  # none
 
     @names_fewer_rows

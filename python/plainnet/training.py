@@ -1,45 +1,42 @@
-"""How a network is trained, and where a run stands: what the front and both backends tell each other."""
+"""
+One call of :meth:`plainnet.Network.fit`.
+
+A run trains in slices, between which Ctrl-C is delivered; and it takes up an epoch that an exception has cut short.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+import dataclasses
+import math
+import os
+import time
+from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 
-@dataclass(frozen=True)
-class Training:
-    """Gradient descent in mini-batches; see ``pn_training`` in plainnet.h."""
+from . import reference
+from ._small import TrainingState as TrainingState
+from ._small import checksum, end_runs_of_other_threads
+from .arrays import Array, allocate
+from .backend import Backend, DivergedError, Progress, Training
+from .interrupt import DeferredInterrupt
 
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    shuffle: bool = False
-    shuffle_seed: int = 0
-    first_epoch: int = 0
+#: A slice takes about so many seconds: Ctrl-C waits for its end.
+SLICE_SECONDS = 0.08
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=end_runs_of_other_threads)
 
 
 def operations_a_row(n_parameters: int, n_out: int) -> int:
-    """What a row costs in a step, roughly: as ``pn_train`` counts."""
+    """
+    The cost model: what a row takes in a step, in floating-point operations, roughly; as in ``pn_train``.
+
+    A parameter takes part in three products, each a multiplication and an addition; an output has an activation.
+    It decides how long the first slice is, never a result.
+    """
     return 6 * n_parameters + 50 * n_out
-
-
-@dataclass
-class Progress:
-    """
-    Where a run stands; see ``pn_progress`` in plainnet.h. All zero begins one.
-
-    Attributes
-    ----------
-    journal : object
-        The backend's; None until it begins the run. An exception from a signal handler may come when a step has been
-        done, and keep the numbers above from saying so. The journal then knows better: the next call begins with it.
-    """
-
-    epoch: int = 0
-    row: int = 0
-    loss_sum: float = 0.0
-    steps: int = 0
-    journal: Any = field(default=None, repr=False, compare=False)
 
 
 class Interrupted(NamedTuple):
@@ -64,31 +61,117 @@ class Interrupted(NamedTuple):
     loss_sum: float
 
 
-class DivergedError(FloatingPointError, ValueError):
+class Run:
     """
-    The loss, or a parameter, became NaN or infinite, or was from the beginning.
+    One call of :meth:`plainnet.Network.fit`, to be made by :meth:`TrainingState.run`.
 
-    The network keeps the parameters of the last step at which everything was finite; if there is none, it is unchanged.
+    :meth:`train` trains the network, and :meth:`finish` brings its parameters and its state up to date afterwards.
 
-    Attributes
+    Parameters
     ----------
-    epoch : int
-        The epoch whose loss is not finite, counted from 0 within the call.
+    model : Backend
+    state : TrainingState
+        The network's; it gets the epochs that are finished, and the one that is not.
+    x, y : ndarray
+    training : Training
+        Without the number of its first epoch, which follows from `state` when the run begins.
     """
 
-    def __init__(self, epoch: int, from_the_start: str = "") -> None:
-        """`from_the_start` says what was not finite before the first step, if that is where it began."""
-        outcome = (
-            f"{from_the_start}. No step was made, and the network is unchanged."
-            if from_the_start
-            else "the network keeps its last finite parameters, those from before the step that led there. "
-            "Try a smaller learning_rate."
+    def __init__(self, model: Backend, state: TrainingState, x: Array, y: Array, training: Training) -> None:
+        self.model = model
+        self.state = state
+        self.x, self.y = (array.copy() if np.may_share_memory(array, model.parameters) else array for array in (x, y))
+        self.training = training
+        self.losses = allocate(
+            f"the losses of {training.epochs} epochs", training.epochs, np.float64, "take fewer epochs at once"
         )
-        super().__init__(
-            f"training diverged: the loss is not finite in epoch {epoch} (counted from 0); {outcome}"
-        )
-        self.epoch = epoch
-        self._from_the_start = from_the_start
+        self.progress = Progress()
+        self.interrupt = DeferredInterrupt()
+        self.is_complete = False
 
-    def __reduce__(self) -> tuple[type[DivergedError], tuple[int, str]]:
-        return type(self), (self.epoch, self._from_the_start)
+    def train(self) -> npt.NDArray[np.float64]:
+        """Trains in slices; the losses."""
+        training = self.training = dataclasses.replace(self.training, first_epoch=self.state.epochs_trained)
+        begun = self.state.begun
+        if begun is not None and begun[:4] == self._fingerprint():
+            self.progress = Progress(0, begun.row, begun.loss_sum)
+        model, progress = self.model, self.progress
+        operations = training.batch_size * operations_a_row(model.parameters.size, self.y.shape[1])
+        max_steps = max(1, int(model.first_slice_operations / operations))
+        self.interrupt.begin()
+        while progress.epoch < training.epochs or progress.steps == 0:
+            started = time.perf_counter()
+            try:
+                model.train(self.x, self.y, training, progress, self.losses, max_steps)
+            except DivergedError as error:
+                raise self._explained(error) from None
+            if progress.epoch >= training.epochs:
+                break
+            self.interrupt.deliver()
+            elapsed = max(time.perf_counter() - started, 1e-9)
+            max_steps = max(1, int(max_steps * min(8.0, SLICE_SECONDS / elapsed)))
+        self.is_complete = True
+        return self.losses
+
+    def finish(self) -> DivergedError | None:
+        """
+        To be called until it comes to its end, wherever exceptions have stopped it, and :meth:`train`.
+
+        Returns
+        -------
+        DivergedError or None
+            What only comes to light when the parameters are brought up to date.
+        """
+        state, progress, diverged = self.state, self.progress, None
+        if progress.journal is not None:
+            try:
+                if not self.is_complete:
+                    self.model.train(self.x, self.y, self.training, progress, self.losses, 0)
+            except DivergedError as error:
+                diverged = error
+            if progress.steps > 0:
+                state.epochs_trained = self.training.first_epoch + progress.epoch
+                state.begun = None
+                if progress.row > 0:
+                    state.begun = Interrupted(*self._fingerprint(), progress.row, progress.loss_sum)
+        self.interrupt.end()
+        return diverged
+
+    def _fingerprint(self) -> tuple[int, int, bool, int]:
+        """Tells data sets, ways to go through them, and parameters apart."""
+        number = checksum(self.x, self.y, self.model.parameters)
+        return len(self.x), self.training.batch_size, self.training.shuffle, number
+
+    def _explained(self, error: DivergedError) -> DivergedError:
+        if self.progress.steps > 0:
+            return error
+        training, n_rows = self.training, len(self.x)
+        order = np.arange(n_rows)
+        if training.shuffle:
+            order = reference.shuffled(training.shuffle_seed, training.first_epoch, n_rows)
+        rows = order[self.progress.row :][: training.batch_size]
+        return explained(error, self.model, self.x[rows], self.y[rows])
+
+
+def train_on_batch(model: Backend, x: Array, y: Array, learning_rate: float) -> float:
+    """One step of gradient descent; the loss from before it."""
+    try:
+        return model.train_on_batch(x, y, learning_rate)
+    except DivergedError as error:
+        raise explained(error, model, x, y) from None
+
+
+def explained(error: DivergedError, model: Backend, x: Array, y: Array) -> DivergedError:
+    """`error`, or a clearer one if it came before the first step, which would have used the rows `x`, `y`."""
+    finite = np.isfinite(model.parameters)
+    if not finite.all():
+        k = int(finite.argmin())
+        return DivergedError(error.epoch, f"it began with parameters[{k}] = {model.parameters[k]}")
+    loss = model.loss_and_gradient(x, y, np.empty_like(model.parameters))
+    if math.isfinite(loss):
+        return error
+    why = (
+        f"it is {loss} for the parameters that it began with: they, or the data, are too large for "
+        f"{model.parameters.dtype}"
+    )
+    return DivergedError(error.epoch, why)

@@ -18,12 +18,13 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from .arguments import as_count
 from .arrays import Array
+from .backend import DivergedError
 from .checks import AGREEMENT, CrossCheck, relative_difference
 from .initializers import Seed
-from .layers import Dense, as_count
+from .layers import Dense
 from .network import Network
-from .training import DivergedError
 
 #: How the backends are called in tables.
 BACKEND_TITLES = {"c": "C", "numpy": "NumPy"}

@@ -1,0 +1,82 @@
+"""The checks of arguments that are no arrays: counts, switches, dtypes, learning rates, names of losses."""
+
+from __future__ import annotations
+
+import operator
+import sys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .arrays import FLOAT32, FLOAT64, check_name
+from .conversion import REFUSALS, shown
+from .losses import LOSSES
+
+#: More parameters than this cannot be indexed in C.
+MAX_PARAMETERS = sys.maxsize // 128
+
+
+def as_count(name: str, value: Any, least: int) -> int:
+    """`value` as an int of at least `least`."""
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, not {value!r}")
+    try:
+        count = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, not {shown(value)}") from None
+    if count < least:
+        raise ValueError(f"{name} must be at least {least}, not {shown(count)}")
+    if count > MAX_PARAMETERS:
+        raise ValueError(f"{name} must be a number that fits into this machine's memory, not {shown(count)}")
+    return count
+
+
+def as_switch(name: str, value: Any) -> bool:
+    """`value` as a bool, which it must be, of Python or NumPy."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, not {shown(value)}")
+    return bool(value)
+
+
+def as_dtype(value: npt.DTypeLike) -> np.dtype[Any]:
+    """`value` as the dtype of a network."""
+    try:
+        dtype = None if value is None else np.dtype(value)
+    except REFUSALS:
+        dtype = None
+    if dtype is None or dtype not in (FLOAT32, FLOAT64):  # NumPy takes None for float64, in comparisons too
+        raise ValueError(f"unknown dtype {shown(value)}; allowed are 'float64' and 'float32'")
+    return FLOAT32 if dtype == FLOAT32 else FLOAT64
+
+
+def as_loss(value: Any, last_activation: str) -> str:
+    """`value` as the name of a loss that goes with the activation of the last layer."""
+    check_name("loss", value, LOSSES)
+    needed = LOSSES[value].last_activation
+    if needed is not None and needed != last_activation:
+        raise ValueError(f'{value} needs "{needed}" as the last layer\'s activation, not "{last_activation}"')
+    return str(value)
+
+
+def is_learning_rate(rate: float, dtype: np.dtype[Any]) -> bool:
+    """Whether `rate` is finite and above 0 as a number of `dtype`."""
+    with np.errstate(over="ignore", under="ignore"):
+        return bool(0 < dtype.type(rate) < np.inf)
+
+
+def as_learning_rate(value: Any, dtype: np.dtype[Any]) -> float:
+    """`value` as a learning rate of a network of `dtype`."""
+    if type(value) is float and 1e-30 < value < 1e30:
+        return value  # the usual case, well within float32
+    if isinstance(value, bool | np.bool_ | str | bytes | np.ndarray | complex | np.complexfloating):
+        raise TypeError(f"learning_rate must be a number, not {shown(value)}")
+    try:
+        rate = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"learning_rate must be a number, not {shown(value)}") from None
+    except OverflowError:
+        rate = np.inf
+    if not is_learning_rate(rate, dtype):
+        raise ValueError(f"learning_rate must be finite and above 0 in {dtype.name}, not {shown(value)}")
+    return rate

@@ -1,0 +1,147 @@
+"""What a network's copies and pickles are made of, checked when it comes back."""
+
+from __future__ import annotations
+
+import copyreg
+import math
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from .arguments import MAX_PARAMETERS, as_dtype, as_loss
+from .arrays import Array, check_name
+from .conversion import REFUSALS
+from .layers import Dense, check_chain
+from .training import Interrupted
+
+
+@dataclass(frozen=True)
+class State:
+    """
+    A network without its backend's memory.
+
+    Attributes
+    ----------
+    layers : list of Dense
+    loss, backend : str
+    dtype : numpy.dtype
+    parameters : ndarray (n_parameters,)
+        Of that dtype, in either byte order.
+    shuffle_seed, epochs_trained : int
+    begun : Interrupted, optional
+    attributes : dict
+        What has been set on the network, and on an object of a class derived from it.
+    """
+
+    layers: list[Dense]
+    loss: str
+    dtype: np.dtype[Any]
+    backend: str
+    parameters: Array
+    shuffle_seed: int
+    epochs_trained: int
+    begun: Interrupted | None
+    attributes: dict[str, Any]
+
+
+def as_state(value: Any, backends: Iterable[str], own: Container[str]) -> State:
+    """
+    The state that `value`, from ``Network.__getstate__``, describes.
+
+    Parameters
+    ----------
+    value : dict
+    backends : iterable of str
+        The names that are allowed.
+    own : container of str
+        The names of the network's own attributes, none of which may be among those that have been set on it.
+
+    Raises
+    ------
+    ValueError
+        Naming the entry that is missing, unknown or wrong.
+    """
+    if not isinstance(value, dict):
+        raise ValueError(f"the state of a network must be a dict, not {type(value).__name__}")
+    names = {field.name for field in fields(State)}
+    if value.keys() != names:
+        missing, unknown = names - value.keys(), value.keys() - names
+        raise ValueError(
+            f"the state of a network has the entries {sorted(names)}; "
+            f"missing are {sorted(missing)}, unknown are {sorted(map(repr, unknown))}"
+        )
+
+    def entry(name: str, check: Callable[[Any], Any]) -> Any:
+        try:
+            return check(value[name])
+        except (*REFUSALS, MemoryError) as error:
+            raise ValueError(f"in the state of a network, {name!r} is wrong: {error}") from None
+
+    layers = entry("layers", _as_layers)
+    n_parameters = sum(layer.n_parameters for layer in layers)
+    dtype = entry("dtype", as_dtype)
+    return State(
+        layers,
+        entry("loss", lambda value: as_loss(value, layers[-1].activation)),
+        dtype,
+        entry("backend", lambda value: _as_backend(value, backends)),
+        entry("parameters", lambda value: _as_stored(value, n_parameters, dtype)),
+        entry("shuffle_seed", lambda value: _as_number(value, 0, 2**64 - 1)),
+        entry("epochs_trained", lambda value: _as_number(value, 0, MAX_PARAMETERS)),
+        entry("begun", _as_interrupted),
+        entry("attributes", lambda value: _as_attributes(value, own)),
+    )
+
+
+def slots(kind: type) -> set[str]:
+    """The names of a subclass's attributes that are not in its objects' dictionaries."""
+    return set(copyreg._slotnames(kind))  # type: ignore[attr-defined]
+
+
+def _as_layers(value: Any) -> list[Dense]:
+    layers = [Dense(*layer) for layer in value]
+    check_chain(layers)
+    return layers
+
+
+def _as_backend(value: Any, backends: Iterable[str]) -> str:
+    check_name("backend", value, backends)
+    return str(value)
+
+
+def _as_stored(value: Any, n_parameters: int, dtype: np.dtype[Any]) -> Array:
+    """Parameters as a network has them, be they finite or not; those of another machine in another byte order."""
+    if not isinstance(value, np.ndarray) or value.dtype.newbyteorder("=") != dtype or value.shape != (n_parameters,):
+        what = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+        raise ValueError(f"it is {what}, not an array of {dtype} with shape ({n_parameters},), as the layers have it")
+    return value
+
+
+def _as_number(value: Any, least: int, most: int) -> int:
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"it is {value!r}, not an integer from {least} to {most}")
+    return value
+
+
+def _as_interrupted(value: Any) -> Interrupted | None:
+    if value is None:
+        return None
+    kinds = int, int, bool, int, int, float
+    if not isinstance(value, tuple) or tuple(map(type, value)) != kinds:
+        raise ValueError(f"it is {value!r}, not None or a tuple of {', '.join(kind.__name__ for kind in kinds)}")
+    begun = Interrupted(*value)
+    if not (0 < begun.row < begun.rows and begun.batch_size > 0 and begun.row % begun.batch_size == 0):
+        raise ValueError(f"no epoch can be interrupted as in {begun}")
+    if not (0 <= begun.checksum < 2**64 and math.isfinite(begun.loss_sum)):
+        raise ValueError(f"checksum or loss_sum is out of range in {begun}")
+    return begun
+
+
+def _as_attributes(value: Any, own: Container[str]) -> dict[str, Any]:
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        raise ValueError("it is not a dict whose keys are strings")
+    if clash := sorted(name for name in value if name in own):
+        raise ValueError(f"{clash} are the network's own")
+    return value

@@ -461,7 +461,7 @@ def test_values_in_between_beyond_memory_name_the_batch_size(monkeypatch):
         raise MemoryError("Unable to allocate 3. TiB")
 
     world = World("numpy")
-    monkeypatch.setattr(pn.reference, "_affine", fail)
+    monkeypatch.setattr("plainnet.reference.model.affine", fail)
     for call in (
         lambda: world.net.predict(world.x), lambda: world.net.fit(world.x, world.y),
         lambda: world.net.loss_and_gradient(world.x, world.y), lambda: world.net.train_on_batch(world.x, world.y),

@@ -1,0 +1,155 @@
+"""A network: its forward pass, back-propagation and gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array, check_training_data, names_fewer_rows
+from ..backend import DivergedError, Layer, Progress, SmallCalls, Training
+from ..losses import Loss
+from .equations import ACTIVATIONS, LOSSES, affine
+from .rows import RowSum, blocks_of_rows, shuffled
+
+
+class Model:
+    """A network's layers and loss over its flat `parameters`; see :class:`plainnet.backend.Backend`."""
+
+    first_slice_operations = 1e5  # some steps
+
+    def __init__(self, layers: Sequence[Layer], loss: Loss, parameters: Array) -> None:
+        self.layers = layers
+        self.loss = loss
+        self.parameters = parameters
+        self._kept: tuple[Array, Progress] | None = None
+        self._order: tuple[tuple[int, ...], Array] | None = None
+
+    def small_calls(self, state: Any) -> SmallCalls:
+        """The calls for small arrays of the network whose ``TrainingState`` is `state`."""
+        return SmallCalls()  # none
+
+    @names_fewer_rows
+    def forward(self, x: Array, out: Array) -> None:
+        """`out` (n_samples, n_out) = the network's output for `x` (n_samples, n_in)."""
+        a = x
+        with np.errstate(all="ignore"):
+            for layer in self.layers:
+                a = ACTIVATIONS[layer.activation].forward(affine(a, layer.weight, layer.bias))
+        out[...] = a
+
+    @names_fewer_rows
+    def loss_and_gradient(self, x: Array, y: Array, gradient: Array) -> float:
+        """The loss of `x`, `y`; `gradient` is laid out as the parameters."""
+        check_training_data(x, y, self.loss)
+        loss_sum = self._backpropagate(x, y, gradient)
+        return loss_sum / self._denominator(len(x))
+
+    def train_on_batch(self, x: Array, y: Array, learning_rate: float) -> float:
+        """One step of gradient descent; the loss from before it."""
+        losses = np.empty(1)
+        try:
+            self.train(x, y, Training(1, len(x), learning_rate), Progress(), losses, 1)
+        except DivergedError:
+            raise DivergedError(0) from None
+        return float(losses[0])
+
+    @names_fewer_rows
+    def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
+        """Goes on from `progress` for `max_steps` steps, or to the end."""
+        if progress.journal is None:
+            check_training_data(x, y, self.loss)
+            if training.epochs > 0 and not np.isfinite(self.parameters).all():
+                raise DivergedError(progress.epoch)
+            self._kept = None
+            progress.journal = ()
+        self._write(progress)
+        gradient = np.empty_like(self.parameters)
+        learning_rate = self.parameters.dtype.type(training.learning_rate)
+        for _ in range(max_steps):
+            if progress.epoch >= training.epochs:
+                break
+            rows: Any = slice(progress.row, min(progress.row + training.batch_size, len(x)))
+            n_rows = rows.stop - rows.start
+            if training.shuffle:
+                rows = self._order_of_rows(training, progress.epoch, len(x))[rows]
+
+            loss_sum = self._backpropagate(x[rows], y[rows], gradient)
+            after = Progress(progress.epoch, progress.row + n_rows, progress.loss_sum + loss_sum, progress.steps + 1)
+            if not np.isfinite(after.loss_sum):
+                raise self._diverged(progress, training, len(x))
+            with np.errstate(all="ignore"):
+                parameters = self.parameters - learning_rate * gradient
+            now = Progress(progress.epoch, progress.row, progress.loss_sum, progress.steps)
+            self._kept = self.parameters.copy(), now
+            if not np.isfinite(parameters).all():
+                raise self._diverged(progress, training, len(x))
+
+            if after.row == len(x):
+                losses[progress.epoch] = after.loss_sum / self._denominator(len(x))
+                after.epoch, after.row, after.loss_sum = progress.epoch + 1, 0, 0.0
+            progress.journal = parameters, after
+            self._write(progress)
+
+    def _write(self, progress: Progress) -> None:
+        """Makes true what the journal says, if that has not been done; to do it twice does no harm."""
+        if progress.journal:
+            parameters, now = progress.journal
+            self.parameters[:] = parameters
+            progress.epoch, progress.row = now.epoch, now.row
+            progress.loss_sum, progress.steps = now.loss_sum, now.steps
+            progress.journal = ()
+
+    def _backpropagate(self, x: Array, y: Array, gradient: Array) -> float:
+        """The summed loss; fills `gradient` with dloss/dparameters."""
+        scale = x.dtype.type(1 / self._denominator(len(x)))
+        loss_sum, total = 0.0, RowSum(gradient)
+        with np.errstate(all="ignore"):  # the caller looks at the result
+            for rows in blocks_of_rows(len(x)):
+                loss_sum += self._backpropagate_block(x[rows], y[rows], scale, gradient)
+                total.add(gradient)
+            gradient[:] = total.value()
+        return loss_sum
+
+    def _backpropagate_block(self, x: Array, y: Array, scale: Array, gradient: Array) -> float:
+        a = [x]
+        z = x
+        for layer in self.layers:
+            z = affine(a[-1], layer.weight, layer.bias)
+            a.append(ACTIVATIONS[layer.activation].forward(z))
+
+        loss = LOSSES[self.loss.name]
+        loss_sum = float(np.sum(loss.value(z, a[-1], y), dtype=np.float64))
+        grad_z = loss.grad_z(a[-1], y, scale, ACTIVATIONS[self.layers[-1].activation].backward)
+
+        end = len(gradient)
+        for k in reversed(range(len(self.layers))):
+            layer = self.layers[k]
+            if layer.bias is not None:
+                gradient[end - layer.bias.size : end] = grad_z.sum(axis=0)
+                end -= layer.bias.size
+            gradient[end - layer.weight.size : end] = (a[k].T @ grad_z).ravel()
+            end -= layer.weight.size
+            if k > 0:
+                grad_z = ACTIVATIONS[self.layers[k - 1].activation].backward(a[k], grad_z @ layer.weight.T)
+        return loss_sum
+
+    def _denominator(self, n_rows: int) -> int:
+        return self.loss.denominator(n_rows, self.layers[-1].weight.shape[1])
+
+    def _order_of_rows(self, training: Training, epoch: int, n_rows: int) -> Array:
+        """The same until the epoch ends, so it is kept."""
+        key = training.shuffle_seed, training.first_epoch + epoch, n_rows
+        if self._order is None or self._order[0] != key:
+            self._order = key, shuffled(*key)
+        return self._order[1]
+
+    def _diverged(self, progress: Progress, training: Training, n_rows: int) -> DivergedError:
+        """Back to the last step whose parameters and loss were finite."""
+        if self._kept is None:
+            return DivergedError(progress.epoch)
+        progress.journal = self._kept
+        self._write(progress)
+        ends_epoch = progress.row + training.batch_size >= n_rows
+        return DivergedError(progress.epoch + ends_epoch)

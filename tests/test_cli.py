@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 
 import plainnet as pn
-from plainnet import DivergedError, checks, cli, startup, xor
+from plainnet import DivergedError, checks, cli, startup
+from plainnet.cli import output
+from plainnet.tutorials import xor, xor_tables
 
 
 @pytest.fixture
 def plainnet(capsys, monkeypatch, tmp_path):
     """Runs the command line in a directory of its own: (exit status, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "_IN_LOG", (np.inf, np.inf))  # on a slow machine as well
+    monkeypatch.setattr(output, "_IN_LOG", (np.inf, np.inf))  # on a slow machine as well
 
     def run(*arguments):
         try:
@@ -50,7 +52,7 @@ def test_xor_shows_that_the_backends_agree(plainnet):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", sorted(xor.SYSTEMS))
 def test_default_seed_solves_xor(name, dtype):
-    assert xor.train(xor.SYSTEMS[name], cli.DEFAULT_SEED, dtype=dtype).solved
+    assert xor.train(xor.SYSTEMS[name], cli.xor.DEFAULT_SEED, dtype=dtype).solved
 
 
 def test_xor_prints_the_losses_and_predictions_of_the_networks(plainnet):
@@ -153,7 +155,7 @@ def test_starts_count_divergence_as_unsolved(monkeypatch):
     monkeypatch.setattr(xor, "train", diverge)
     starts = xor.train_starts(xor.SYSTEMS["layered"], 2, 0)
     assert starts.solved == (False, False)
-    assert "diverged        2" in xor.report_starts(starts)
+    assert "diverged        2" in xor_tables.report_starts(starts)
 
 
 # ---- Options and failures --------------------------------------------------------------------------------------------
@@ -249,12 +251,12 @@ def test_missing_matplotlib_is_said_in_a_line(plainnet, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(("arguments", "expected"), [([], 0), (["--picture", "plainnet-xor.png"], 1)])
 def test_unwritable_picture_fails_only_if_asked_for(plainnet, monkeypatch, arguments, expected):
-    from plainnet import plot
+    from plainnet.tutorials import xor_plot
 
     def refuse(results, path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(plot, "write_picture", refuse)
+    monkeypatch.setattr(xor_plot, "write_picture", refuse)
     status, out, err = plainnet("xor", "--epochs", "20", *arguments)
     assert status == expected
     assert "Permission denied" in err
@@ -283,7 +285,7 @@ def test_matplotlib_that_cannot_be_imported_is_said_in_a_line(tmp_path):
 def test_path_that_the_output_cannot_spell_is_escaped(monkeypatch):
     out = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, "ascii"))
-    cli._say("Picture: /tmp/\u00fc\udcff.png")
+    output.say("Picture: /tmp/\u00fc\udcff.png")
     assert out.getvalue() == b"Picture: /tmp/\\xfc\\udcff.png\n"
 
 
@@ -303,7 +305,7 @@ def test_progress_goes_to_stderr_and_leaves_the_output_as_it_is(plainnet, monkey
     monkeypatch.setattr(xor, "_EPOCHS_A_PART", 7)
     status, out, err = plainnet("xor", *arguments)
     assert (status, err) == (0, "")
-    monkeypatch.setattr(cli, "_IN_LOG", (0.0, 0.0))
+    monkeypatch.setattr(output, "_IN_LOG", (0.0, 0.0))
     status, again, err = plainnet("xor", *arguments)
     assert status == 0
     timeless = [re.sub(r"time of .*\n.*|[\d.]+ m?s .*", "", text) for text in (out, again)]
@@ -330,8 +332,8 @@ def test_progress_on_a_terminal_is_one_line_that_disappears(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     monkeypatch.setenv("COLUMNS", "60")
     seconds = iter([0.0, 0.5, 1.0, 1.1, 4000.0, 4000.3])
-    monkeypatch.setattr(cli.time, "monotonic", lambda: next(seconds))
-    with cli._Progress("Network") as progress:
+    monkeypatch.setattr(output.time, "monotonic", lambda: next(seconds))
+    with output.ProgressLine("Network") as progress:
         progress("starting points", 1, 8000)
         progress("starting points", 2, 8000)
         progress("starting points", 3, 8000)  # too soon after the last
@@ -348,8 +350,8 @@ def test_progress_on_a_terminal_is_one_line_that_disappears(monkeypatch):
 
 def test_progress_is_cleared_before_an_error_is_said(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
-    monkeypatch.setattr(cli, "_ON_TERMINAL", (0.0, 0.0))
-    with pytest.raises(KeyboardInterrupt), cli._Progress("Network") as progress:  # noqa: PT012
+    monkeypatch.setattr(output, "_ON_TERMINAL", (0.0, 0.0))
+    with pytest.raises(KeyboardInterrupt), output.ProgressLine("Network") as progress:  # noqa: PT012
         progress("epochs", 1, 2)
         raise KeyboardInterrupt
     assert re.fullmatch(r"\rNetwork: 1 of 2 epochs\r +\r", sys.stderr.getvalue())
@@ -361,8 +363,8 @@ def test_progress_that_cannot_be_written_is_no_error(monkeypatch):
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(sys, "stderr", Full())
-    monkeypatch.setattr(cli, "_ON_TERMINAL", (0.0, 0.0))
-    with cli._Progress("Network") as progress:
+    monkeypatch.setattr(output, "_ON_TERMINAL", (0.0, 0.0))
+    with output.ProgressLine("Network") as progress:
         progress("epochs", 1, 2)
 
 
@@ -495,9 +497,9 @@ def test_ctrl_c_while_the_package_is_imported_ends_with_a_line_and_130(capsys):
 
 
 def test_core_and_tables_never_import_matplotlib(tmp_path):
-    code = "import sys, plainnet, plainnet.cli, plainnet.xor; assert 'matplotlib' not in sys.modules"
+    code = "import sys, plainnet, plainnet.cli, plainnet.tutorials.xor; assert 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, timeout=600)
-    code = "import sys, plainnet; assert not {'plainnet.cli', 'plainnet.xor', 'plainnet.plot'} & set(sys.modules)"
+    code = "import sys, plainnet; assert not {'plainnet.cli', 'plainnet.tutorials'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, timeout=600)
 
 
@@ -510,14 +512,14 @@ def test_core_and_tables_never_import_matplotlib(tmp_path):
      (10**7, [0, 1000, 10**4, 10**5, 10**6, 10**7 - 1])],
 )  # fmt: skip
 def test_table_epochs_are_few_and_end_with_the_last(epochs, expected):
-    assert xor.table_epochs(epochs) == expected
+    assert xor_tables.table_epochs(epochs) == expected
 
 
 def test_histogram_counts_every_start_once():
     rng = np.random.default_rng(0)
     losses = np.exp(rng.normal(-3, 3, 500)).tolist()
     solved = [loss < 0.1 for loss in losses]
-    lines = xor.histogram(losses, solved)[1:]
+    lines = xor_tables.histogram(losses, solved)[1:]
     assert sum(int(re.search(r"to +\S+ +(\d+)", line).group(1)) for line in lines) == 500
     assert max(line.count("#") + line.count(". ") for line in lines) <= 41
     assert "#" in lines[0]
@@ -526,7 +528,7 @@ def test_histogram_counts_every_start_once():
 
 @pytest.mark.parametrize("losses", [[0.5], [1.0, 1.0], [0.0, 1.0], [1e-300, 1e299], [0.001, float("inf")], [1e-3, 1e3]])
 def test_histogram_takes_any_losses(losses):
-    lines = xor.histogram(losses, [False] * len(losses))
+    lines = xor_tables.histogram(losses, [False] * len(losses))
     assert sum(int(re.search(r"(?:to +\S+|diverged) +(\d+)", line).group(1)) for line in lines[1:]) == len(losses)
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 80

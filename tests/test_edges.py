@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import plainnet as pn
-from plainnet import xor
 from plainnet.backend import Progress, Training
+from plainnet.tutorials import xor
 
 import textbook
 

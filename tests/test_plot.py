@@ -6,10 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from plainnet import xor
+from plainnet.tutorials import xor
 
 image = pytest.importorskip("matplotlib.image")
-plot = pytest.importorskip("plainnet.plot")
+plot = pytest.importorskip("plainnet.tutorials.xor_plot")
 
 
 def results(backends=("c", "numpy"), seed=0, epochs=200):
@@ -105,8 +105,8 @@ def test_impossible_path_is_refused(name, message, tmp_path):
 
 def test_pyplot_stays_out(tmp_path):
     code = (
-        "import sys, pathlib; from plainnet import plot, xor; "
-        "plot.write_picture([xor.train(s, 0, epochs=5) for s in xor.SYSTEMS.values()], pathlib.Path('a.png')); "
+        "import sys, pathlib; from plainnet.tutorials import xor, xor_plot; "
+        "xor_plot.write_picture([xor.train(s, 0, epochs=5) for s in xor.SYSTEMS.values()], pathlib.Path('a.png')); "
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, timeout=600)

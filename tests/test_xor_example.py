@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from plainnet import native, xor
+from plainnet import native
+from plainnet.tutorials import xor
 
 import toolchain
 

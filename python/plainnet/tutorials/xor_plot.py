@@ -61,7 +61,7 @@ def figure(results: list[Result]) -> Figure:
     Parameters
     ----------
     results : list of two Results
-        What :func:`plainnet.xor.train` returned for each system.
+        What :func:`plainnet.tutorials.xor.train` returned for each system.
 
     Returns
     -------

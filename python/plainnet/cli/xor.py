@@ -1,24 +1,22 @@
-"""The command line: ``plainnet xor``."""
+"""``plainnet xor``: the XOR networks of two tutorials, trained by both backends and compared."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
+import functools
 import importlib.util
 import math
-import os
-import shutil
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from . import __version__, native, xor
-from .backend import DivergedError
+from .. import native
+from ..arguments import is_learning_rate
+from ..tutorials import xor, xor_tables
+from .output import ProgressLine, complain, say
 
 DEFAULT_PICTURE = Path("plainnet-xor.png")
 
@@ -43,54 +41,11 @@ exit status: 0; 1 if the backends disagree, training diverges or the output
 cannot be written; 2 for bad options; 130 after Ctrl-C."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """
-    Runs the command line.
-
-    Parameters
-    ----------
-    argv : sequence of str, optional
-        Default: ``sys.argv[1:]``.
-
-    Returns
-    -------
-    int
-        0; 1 if the backends disagree, training diverges or the output cannot be written; 130 after Ctrl-C.
-
-    Raises
-    ------
-    SystemExit
-        With code 2 for bad options, and 0 for ``--help`` and ``--version``.
-    """
-    try:
-        try:
-            options = _parse(argv)
-            return _starts(options) if options.starts else _compare(options)
-        finally:
-            if sys.stdout is not None:  # after --help as well, as at exit a full disk would print a traceback
-                sys.stdout.flush()
-    except (DivergedError, MemoryError) as error:
-        _complain(str(error) or "out of memory")
-        return 1
-    except KeyboardInterrupt:
-        _complain("interrupted")
-        return 130
-    except OSError as error:
-        if not isinstance(error, BrokenPipeError):  # of which the reader, `head` say, is the cause
-            _complain(f"cannot write the output: {error.strerror or error}")
-        with contextlib.suppress(OSError, AttributeError):  # of an output that is no file
-            output = sys.stdout.fileno()
-            os.dup2(os.open(os.devnull, os.O_WRONLY), output)  # for what is still in the buffer
-        return 1
-
-
 # ---- Options ---------------------------------------------------------------------------------------------------------
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = _Parser("plainnet", description="Small and medium dense neural networks on a CPU.")
-    parser.add_argument("--version", action="version", version=f"plainnet {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+def add_to(commands: Any) -> None:
+    """Adds the command to argparse's `commands`; the options that it parses have a function ``run`` for themselves."""
     command = commands.add_parser(
         "xor", help="train two networks on XOR with both backends and compare them",
         description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -108,12 +63,19 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     picture = command.add_mutually_exclusive_group()
     picture.add_argument("--picture", type=Path, metavar="PATH", help=f"where to (default {DEFAULT_PICTURE})")
     picture.add_argument("--no-picture", action="store_true", help="do not draw one")
-    options = parser.parse_args(argv)
+    command.set_defaults(run=functools.partial(_run, command))
 
-    with np.errstate(over="ignore", under="ignore"):
-        rate = options.learning_rate
-        if rate is not None and not 0 < np.dtype(options.dtype).type(rate) < np.inf:
-            command.error(f"argument --learning-rate: {rate:g} is 0 or infinite in {options.dtype}")
+
+def _run(command: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    _check(command, options)
+    return _starts(options) if options.starts else _compare(options)
+
+
+def _check(command: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """What argparse cannot check; `command` reports what is wrong and exits."""
+    rate = options.learning_rate
+    if rate is not None and not is_learning_rate(rate, np.dtype(options.dtype)):
+        command.error(f"argument --learning-rate: {rate:g} is 0 or infinite in {options.dtype}")
     if options.picture is not None:
         if options.starts:
             command.error("argument --picture: not allowed with argument --starts")
@@ -123,17 +85,6 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
             command.error(f"argument --picture: {error}")
     chosen = options.backend or ("c" if options.starts else "both")
     options.backends = ("c", "numpy") if chosen == "both" else (chosen,)
-    return options
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse passes over every error of writing; here a lost ``--help`` is one."""
-
-    def _print_message(self, message: str, file: Any = None) -> None:
-        if file is not None and file is sys.stdout:
-            file.write(message)
-        else:
-            super()._print_message(message, file)
 
 
 class _integer:
@@ -167,50 +118,39 @@ def _rate(text: str) -> float:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    _say(f"Two networks on XOR, trained by {_names(options.backends)}; {_settings(options)}")
+    say(f"Two networks on XOR, trained by {_names(options.backends)}; {_settings(options)}")
     results = []
     for number, system in enumerate(xor.SYSTEMS.values(), 1):
-        with _Progress(system.name) as progress:
+        with ProgressLine(system.name) as progress:
             result = xor.train(
                 system, options.seed, options.backends, options.epochs, options.learning_rate, options.dtype, repeats=5,
                 progress=progress,
             )  # fmt: skip
-        _say(f"\n{number}. {xor.report(result)}")
+        say(f"\n{number}. {xor_tables.report(result)}")
         results.append(result)
     checks = [result.check for result in results if result.check is not None]
     agree = all(check.agree for check in checks)
-    _say("")
+    say("")
     _explain(options, agree)
     status = _picture(options, results)
     return status if agree else 1
 
 
 def _starts(options: argparse.Namespace) -> int:
-    _say(f"Two networks on XOR, trained by {_names(options.backends)}; {_settings(options)}")
+    say(f"Two networks on XOR, trained by {_names(options.backends)}; {_settings(options)}")
     agree = True
     for number, system in enumerate(xor.SYSTEMS.values(), 1):
         rate = system.learning_rate if options.learning_rate is None else options.learning_rate
-        _say("\n".join(["", f"{number}. " + xor.describe(system, rate)[0], *xor.describe(system, rate)[1:], ""]))
-        with _Progress(system.name) as progress:
+        say("\n".join(["", f"{number}. {xor_tables.describe(system, rate)}", ""]))
+        with ProgressLine(system.name) as progress:
             starts = xor.train_starts(
                 system, options.starts, options.seed, options.backends, options.epochs, options.learning_rate,
                 options.dtype, progress,
             )  # fmt: skip
-        _say(xor.report_starts(starts))
+        say(xor_tables.report_starts(starts))
         agree = agree and starts.agree
     _explain(options, agree)
     return 0 if agree else 1
-
-
-def _say(text: str) -> None:
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # which need not know every letter of a path
-    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
-
-
-def _complain(text: str) -> None:
-    """A line on standard error, if that can be written."""
-    with contextlib.suppress(OSError):
-        print(f"plainnet xor: {text}", file=sys.stderr, flush=True)
 
 
 def _names(backends: Sequence[str]) -> str:
@@ -228,7 +168,7 @@ def _explain(options: argparse.Namespace, agree: bool) -> None:
     """What a reader should know of large learning rates."""
     if len(options.backends) > 1 and options.learning_rate is not None and options.learning_rate > 1:
         verdict = "Agreement is luck." if agree else "Disagreement need not be the fault of either."
-        _say(
+        say(
             "Note: with a learning rate above 1 training is chaotic: differences in the last\n"
             f"digit grow until the runs part. {verdict}"
         )
@@ -240,15 +180,15 @@ def _picture(options: argparse.Namespace, results: list[xor.Result]) -> int:
     try:
         plot = _plot()
     except ValueError as error:
-        _say(f"No picture: {error}")
+        say(f"No picture: {error}")
         return 0
     path = options.picture or DEFAULT_PICTURE
     try:
         plot.write_picture(results, path)
     except OSError as error:
-        _complain(f"no picture: {error}; --picture PATH puts it elsewhere")
+        complain(f"no picture: {error}; --picture PATH puts it elsewhere")
         return 0 if options.picture is None else 1
-    _say(f"Picture: {path.resolve()}")
+    say(f"Picture: {path.resolve()}")
     return 0
 
 
@@ -257,71 +197,7 @@ def _plot() -> ModuleType:
     if importlib.util.find_spec("matplotlib") is None:
         raise ValueError(_NO_MATPLOTLIB)
     try:
-        from . import plot
+        from ..tutorials import xor_plot
     except Exception as error:  # an installation that does not fit the others, or its own settings
         raise ValueError(f"matplotlib cannot be imported: {' '.join(str(error).split())}") from error
-    return plot
-
-
-# ---- How far a long job is -------------------------------------------------------------------------------------------
-
-# Seconds before the first word and between words, on a terminal and elsewhere.
-_ON_TERMINAL = 1.0, 0.2
-_IN_LOG = 10.0, 10.0
-
-
-class _Progress:
-    """
-    Says on standard error how far a job is, if it takes long.
-
-    On a terminal that is one line, which is written over and disappears at the end; elsewhere a line now and then.
-    """
-
-    def __init__(self, title: str) -> None:
-        self._title = title
-        self._is_terminal = sys.stderr is not None and sys.stderr.isatty()
-        first, self._interval = _ON_TERMINAL if self._is_terminal else _IN_LOG
-        self._due = time.monotonic() + first
-        self._stage, self._done = "", math.inf
-        self._shown = ""
-
-    def __call__(self, stage: str, done: float, total: int) -> None:
-        """`done` of `total` things, which `stage` names."""
-        now = time.monotonic()
-        if stage != self._stage or done < self._done:
-            self._stage, self._stage_began, self._done_before = stage, now, done
-        self._done = done
-        if now >= self._due:
-            self._due = now + self._interval
-            text = f"{self._title}: {int(done)} of {total} {stage}"
-            if done > self._done_before:
-                left = (now - self._stage_began) * (total - done) / (done - self._done_before)
-                text += f", {_rough_duration(left)} left"
-            self._show(text)
-
-    def _show(self, text: str) -> None:
-        if self._is_terminal:
-            text = text[: shutil.get_terminal_size().columns - 1]
-            line = f"\r{text:{len(self._shown)}}" if text else f"\r{'':{len(self._shown)}}\r"
-            self._shown = text
-        else:
-            line = f"plainnet xor: {text}\n"
-        with contextlib.suppress(OSError):  # results matter more
-            sys.stderr.write(line)
-            sys.stderr.flush()
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._shown:
-            self._show("")
-
-
-def _rough_duration(seconds: float) -> str:
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= 1.5 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    return xor_plot

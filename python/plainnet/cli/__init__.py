@@ -1,0 +1,74 @@
+"""The command line. Each command has a file of its own, with the same name."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from .. import __version__
+from ..backend import DivergedError
+from . import xor
+from .output import complain
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Runs the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Default: ``sys.argv[1:]``.
+
+    Returns
+    -------
+    int
+        0; 1 if the backends disagree, training diverges or the output cannot be written; 130 after Ctrl-C.
+
+    Raises
+    ------
+    SystemExit
+        With code 2 for bad options, and 0 for ``--help`` and ``--version``.
+    """
+    try:
+        try:
+            options = _parser().parse_args(argv)
+            return int(options.run(options))
+        finally:
+            if sys.stdout is not None:  # after --help as well, as at exit a full disk would print a traceback
+                sys.stdout.flush()
+    except (DivergedError, MemoryError) as error:
+        complain(str(error) or "out of memory")
+        return 1
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return 130
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # of which the reader, `head` say, is the cause
+            complain(f"cannot write the output: {error.strerror or error}")
+        with contextlib.suppress(OSError, AttributeError):  # of an output that is no file
+            output = sys.stdout.fileno()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), output)  # for what is still in the buffer
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser("plainnet", description="Small and medium dense neural networks on a CPU.")
+    parser.add_argument("--version", action="version", version=f"plainnet {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    xor.add_to(commands)
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse passes over every error of writing; here a lost ``--help`` is one."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if file is not None and file is sys.stdout:
+            file.write(message)
+        else:
+            super()._print_message(message, file)

@@ -1,0 +1,83 @@
+"""What commands write: results on standard output, and on standard error what went wrong and how far a long job is."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shutil
+import sys
+import time
+from types import TracebackType
+
+# Seconds before the first word and between words, on a terminal and elsewhere.
+_ON_TERMINAL = 1.0, 0.2
+_IN_LOG = 10.0, 10.0
+
+
+def say(text: str) -> None:
+    """Lines on standard output."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # which need not know every letter of a path
+    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+
+
+def complain(text: str) -> None:
+    """A line on standard error, if that can be written."""
+    with contextlib.suppress(OSError):
+        print(f"plainnet xor: {text}", file=sys.stderr, flush=True)
+
+
+class ProgressLine:
+    """
+    Says on standard error how far a job is, if it takes long.
+
+    On a terminal that is one line, which is written over and disappears at the end; elsewhere a line now and then.
+    """
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._is_terminal = sys.stderr is not None and sys.stderr.isatty()
+        first, self._interval = _ON_TERMINAL if self._is_terminal else _IN_LOG
+        self._due = time.monotonic() + first
+        self._stage, self._done = "", math.inf
+        self._shown = ""
+
+    def __call__(self, stage: str, done: float, total: int) -> None:
+        """`done` of `total` things, which `stage` names."""
+        now = time.monotonic()
+        if stage != self._stage or done < self._done:
+            self._stage, self._stage_began, self._done_before = stage, now, done
+        self._done = done
+        if now >= self._due:
+            self._due = now + self._interval
+            text = f"{self._title}: {int(done)} of {total} {stage}"
+            if done > self._done_before:
+                left = (now - self._stage_began) * (total - done) / (done - self._done_before)
+                text += f", {_rough_duration(left)} left"
+            self._show(text)
+
+    def _show(self, text: str) -> None:
+        if self._is_terminal:
+            text = text[: shutil.get_terminal_size().columns - 1]
+            line = f"\r{text:{len(self._shown)}}" if text else f"\r{'':{len(self._shown)}}\r"
+            self._shown = text
+        else:
+            line = f"plainnet xor: {text}\n"
+        with contextlib.suppress(OSError):  # results matter more
+            sys.stderr.write(line)
+            sys.stderr.flush()
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._shown:
+            self._show("")
+
+
+def _rough_duration(seconds: float) -> str:
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,1 @@
+"""Demonstrations: the networks of from-scratch tutorials. The command line alone imports them."""

@@ -1,8 +1,10 @@
 """The hooks through which setuptools runs build.py and compiles, in parallel; all else stands in pyproject.toml."""
 
 import os
+import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
+from glob import glob
 from pathlib import Path
 
 import numpy
@@ -40,15 +42,15 @@ class BuildExt(build_ext):
 # One wheel for every CPython from 3.10 on; free-threaded builds have no stable ABI yet.
 abi3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
 extra = os.environ.get("PLAINNET_CFLAGS", "").split()
-small = Extension(
-    "plainnet._small",
-    ["python/small.c"],
-    depends=["csrc/plainnet.h"],
+cpython = Extension(
+    "plainnet._cpython",
+    sorted(glob("python/cpython/*.c")),
+    depends=["csrc/plainnet.h", "python/cpython/module.h"],
     include_dirs=["csrc", numpy.get_include()],
     define_macros=[("Py_LIMITED_API", "0x030A0000")] if abi3 else [],
-    extra_compile_args=["-g0", *extra],
+    extra_compile_args=["-g0", *([] if sys.platform == "win32" else ["-fvisibility=hidden"]), *extra],
     extra_link_args=extra,
     py_limited_api=abi3,
 )
 options = {"bdist_wheel": {"py_limited_api": "cp310"}} if abi3 else {}
-setup(cffi_modules=["build.py:ffibuilder"], ext_modules=[small], cmdclass={"build_ext": BuildExt}, options=options)
+setup(cffi_modules=["build.py:ffibuilder"], ext_modules=[cpython], cmdclass={"build_ext": BuildExt}, options=options)

@@ -100,14 +100,14 @@ def test_reference_imports_numpy_alone():
 
 
 @pytest.mark.parametrize(
-    ("extension", "users"), [("_plainnet", {"native.py"}), ("_small", {"native.py", "training.py"})]
+    ("extension", "users"), [("_plainnet", {"native.py"}), ("_cpython", {"native.py", "training.py"})]
 )
 def test_few_modules_touch_the_extensions(extension, users):
     paths = Path(pn.__file__).parent.rglob("*.py")
     assert {path.name for path in paths if re.search(rf"\b{extension}\b import", path.read_text())} == users
 
 
-@pytest.mark.parametrize("extension", ["_plainnet", "_small"])
+@pytest.mark.parametrize("extension", ["_plainnet", "_cpython"])
 def test_missing_extension_fails_loudly(extension):
     """There is no silent way back to NumPy, nor to slower calls."""
     script = f"import sys; sys.modules['plainnet.{extension}'] = None; import plainnet"

@@ -489,20 +489,20 @@ def test_training_goes_on_after_an_error(backend, dtype, error):
 def test_wrong_arguments_of_the_type_are_refused():
     net = network()
     small_calls = pn.native.SmallCalls
-    good = (net._state, 1 << 40, 1 << 40, 1 << 40, 1 << 40, 1, 1, 1, 0, None)
-    for position, value, error in [
-        (0, None, TypeError), (0, net.parameters, TypeError),
-        (1, 0, ValueError), (2, 0, ValueError), (3, 0, ValueError), (4, 0, ValueError), (1, -1, OverflowError),
-        (1, 2**64, OverflowError), (1, 1.0, TypeError), (5, -1, ValueError), (5, 2**64, OverflowError),
-        (6, -1, ValueError), (7, -1, ValueError), (8, -1, ValueError), (8, "1", TypeError),
+    names = "network", "forward", "forward_workspace", "train_on_batch", "train", "train_workspace"
+    good = {"state": net._state, "owner": None} | dict.fromkeys(names, 1 << 40)
+    for name, value, error in [
+        ("state", None, TypeError), ("state", net.parameters, TypeError),
+        *((name, 0, ValueError) for name in names), ("network", -1, OverflowError), ("train", 2**64, OverflowError),
+        ("forward", 1.0, TypeError), ("train_workspace", "1", TypeError),
     ]:  # fmt: skip
         with pytest.raises(error):
-            small_calls(*good[:position], value, *good[position + 1 :])
-    for arguments in ((), good[:-1], (*good, None)):
+            small_calls(**good | {name: value})
+    for name in good:
         with pytest.raises(TypeError):
-            small_calls(*arguments)
+            small_calls(**{other: value for other, value in good.items() if other != name})
     with pytest.raises(TypeError):
-        small_calls(*good, owner=None)
+        small_calls(**good, max_rows=1)
     with pytest.raises(TypeError):
         type("Sub", (small_calls,), {})
     for arguments in ((), (1, 2), (1, 2, 3, 4)):

@@ -1,6 +1,6 @@
 """
-The C backend: the only module that touches `_plainnet`, which is the library, bound by cffi. `_small` calls the same
-library without cffi where arrays are small.
+The C backend: the only module that touches `_plainnet`, which is the library, bound by cffi. Where arrays are small,
+`_cpython` calls the same library without cffi, which would take longer than the arithmetic.
 
 Arrays reach `_plainnet` through ``ffi.from_buffer``, which checks contiguity but neither dtype, byte order nor
 alignment: those are settled in :mod:`plainnet.arrays` before. A ``from_buffer`` object keeps its array alive, so it is
@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from . import activations, losses
+from ._cpython import SmallCalls
 from ._plainnet import ffi, lib
-from ._small import SmallCalls
 from .arrays import (
     FEWER_ROWS,
     Array,
@@ -32,7 +32,6 @@ from .arrays import (
 from .backend import DivergedError, Layer, Progress, Training
 from .conversion import shown
 from .losses import Loss
-from .training import operations_a_row
 
 #: Their numbers in plainnet.h, by name.
 ACTIVATIONS: dict[str, int] = {name: getattr(lib, f"PN_{name.upper()}") for name in activations.ACTIVATIONS}
@@ -45,14 +44,6 @@ _DOUBLE, _SIZE = ffi.typeof("double *"), ffi.typeof("size_t *")
 _TRAINING, _PROGRESS, _ADDRESS = ffi.typeof("pn_training *"), ffi.typeof("pn_progress *"), ffi.typeof("uintptr_t")
 _ARRAY = {np.dtype(np.float64): _DOUBLES, np.dtype(np.float32): ffi.typeof("float[]")}
 _from_buffer, _new, _NULL = ffi.from_buffer, ffi.new, ffi.NULL
-#: A small call keeps the GIL: no more rows than this, nor multiply-adds in a forward pass (10 µs or so).
-_SMALL_ROWS, _SMALL_OPERATIONS = 128, 2**18
-#: For a row through a network that is small to train: a step goes over its parameters several times.
-_SMALL_TO_TRAIN = 2**15
-#: For a whole run, in operations as pn_train counts them (0.2 ms to 1 ms).
-_SMALL_RUN = 2e6
-#: What an activation costs, in multiply-adds.
-_ACTIVATION_OPERATIONS = 16
 
 
 def _check(status: int) -> None:
@@ -165,19 +156,10 @@ class Model:
     def small_calls(self, state: Any) -> SmallCalls:
         """The calls for small arrays of the network whose ``TrainingState`` is `state`."""
         suffix = _SUFFIX[self.parameters.dtype]
-        sizes = (layer.weight.shape for layer in self.layers)
-        operations = sum(n_out * (n_in + _ACTIVATION_OPERATIONS) for n_in, n_out in sizes)
-        rows = min(_SMALL_ROWS, _SMALL_OPERATIONS // operations)
-        train_rows = rows if operations <= _SMALL_TO_TRAIN else 0
-        n_bytes = _bytes_needed(self._forward_workspace, rows, self._network) if rows else 0
-        if train_rows:
-            training = _c_training(Training(100, rows, 1.0))  # more than one: it may keep weights packed
-            n_bytes = max(n_bytes, _bytes_needed(self._train_workspace, rows, self._network, training))
-        functions = (ffi.addressof(lib, f"pn_{name}_{suffix}") for name in ("forward", "train_on_batch", "train"))
-        addresses = (int(ffi.cast(_ADDRESS, pointer)) for pointer in (self._network, *functions))
-        row_steps = int(_SMALL_RUN / operations_a_row(self.parameters.size, self.layers[-1].weight.shape[1]))
-        owner = self._network, self._c_layers
-        return SmallCalls(state, *addresses, rows, train_rows, row_steps, n_bytes, owner)
+        names = "forward", "forward_workspace", "train_on_batch", "train", "train_workspace"
+        pointers = {name: ffi.addressof(lib, f"pn_{name}_{suffix}") for name in names} | {"network": self._network}
+        addresses = {name: int(ffi.cast(_ADDRESS, pointer)) for name, pointer in pointers.items()}
+        return SmallCalls(state, (self._network, self._c_layers), **addresses)
 
     def forward(self, x: Array, out: Array) -> None:
         """`out` (n_samples, n_out) = the network's output for `x` (n_samples, n_in)."""

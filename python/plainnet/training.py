@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from . import reference
-from ._small import TrainingState as TrainingState
-from ._small import checksum, end_runs_of_other_threads
+from ._cpython import TrainingState as TrainingState
+from ._cpython import checksum, end_runs_of_other_threads
 from .arrays import Array, allocate
 from .backend import Backend, DivergedError, Progress, Training
 from .interrupt import DeferredInterrupt

@@ -1,0 +1,244 @@
+/*
+ * TrainingState keeps a network from being trained by two calls at the same time, and finishes what a run leaves to be
+ * done, whatever exceptions signal handlers raise: these come between any two instructions of Python code, but never
+ * within a function written in C. It also holds how far the network has been trained.
+ */
+#include "module.h"
+
+/* ---- Runs, one at a time ------------------------------------------------------------------------------ */
+
+/* The states that some thread trains. Whoever reads or changes it holds the GIL. */
+static TrainingState *running;
+
+static void remove_from_running(TrainingState *self)
+{
+    TrainingState **place = &running;
+    while (*place != NULL && *place != self)
+        place = &(*place)->next;
+    if (*place != NULL)
+        *place = self->next;
+    self->thread = 0;
+}
+
+/* The exception that is set, as an object; NULL if there is none. It is cleared. */
+static PyObject *take_error(void)
+{
+    PyObject *type, *error, *trace;
+    PyErr_Fetch(&type, &error, &trace);
+    if (type == NULL)
+        return NULL;
+    PyErr_NormalizeException(&type, &error, &trace);
+    if (trace != NULL)
+        PyException_SetTraceback(error, trace);
+    Py_DECREF(type);
+    Py_XDECREF(trace);
+    return error;
+}
+
+/* Sets the exception `error`, with `earlier` (or NULL) as its context if it has none. Takes both references. */
+static void set_error(PyObject *error, PyObject *earlier)
+{
+    PyObject *context = PyException_GetContext(error);
+    if (context == NULL && earlier != NULL && earlier != error)
+        PyException_SetContext(error, Py_NewRef(earlier));
+    Py_XDECREF(context);
+    Py_XDECREF(earlier);
+    PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(error)), error, PyException_GetTraceback(error));
+}
+
+/* `finish` is repeated when an exception keeps it from its end, as a signal handler's may: so many times at most. */
+enum { MAX_TRIES = 20 };
+
+/*
+ * Calls `finish` until it comes to its end, with or without an exception set. The exception that is set afterwards is
+ * the last one that was raised, with those before, and that which `finish` returns, as its context. 0 if there is one.
+ */
+static int finish_whatever_happens(PyObject *finish)
+{
+    PyObject *error = take_error(), *found = NULL;
+    for (int tries = 0; found == NULL && tries < MAX_TRIES; tries++) {
+        found = PyObject_CallNoArgs(finish);
+        if (found == NULL) {
+            set_error(take_error(), error);
+            error = take_error();
+        }
+    }
+    if (found == Py_None)
+        Py_CLEAR(found);
+    if (error == NULL && found == NULL)
+        return 1;
+    if (error == NULL)
+        set_error(found, NULL);
+    else
+        set_error(error, found);
+    return 0;
+}
+
+static PyObject *run(PyObject *object, PyObject *const *arguments, Py_ssize_t n_arguments)
+{
+    TrainingState *self = (TrainingState *)object;
+    if (n_arguments != 4)
+        return PyErr_Format(PyExc_TypeError, "run takes 4 arguments, not %zd", n_arguments);
+    int has_before = PyObject_IsTrue(arguments[3]);
+    if (has_before < 0)
+        return NULL;
+    unsigned long thread = PyThread_get_thread_ident();
+    if (self->thread != 0) {
+        PyErr_SetString(PyExc_RuntimeError, self->thread != thread ?
+                        "the network is being trained by another thread" :
+                        "this thread is training the network already: a signal handler that comes amid fit or "
+                        "train_on_batch cannot train the same network");
+        return NULL;
+    }
+    if (has_before) {
+        if (self->before == NULL)
+            self->before = PyMem_Malloc(self->parameters_bytes);
+        if (self->before == NULL)
+            return PyErr_NoMemory();
+        memcpy(self->before, self->parameters, self->parameters_bytes);
+    }
+    self->has_before = has_before;
+    self->thread = thread;
+    self->next = running;
+    running = self;
+    Py_INCREF(object);
+    PyObject *result = PyObject_Call(arguments[0], arguments[1], NULL);
+    if (arguments[2] != Py_None && !finish_whatever_happens(arguments[2]))
+        Py_CLEAR(result);
+    remove_from_running(self);
+    Py_DECREF(object);
+    return result;
+}
+
+/*
+ * In a process that another thread has forked, runs never end: their threads are not there. The parameters may be
+ * those in the midst of a step, so they go back to where they were before the run.
+ */
+PyObject *end_runs_of_other_threads(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    unsigned long thread = PyThread_get_thread_ident();
+    for (TrainingState *state = running, *next; state != NULL; state = next) {
+        next = state->next;
+        if (state->thread != thread) {
+            if (state->has_before)
+                memcpy(state->parameters, state->before, state->parameters_bytes);
+            remove_from_running(state);
+        }
+    }
+    Py_RETURN_NONE;
+}
+
+int are_writeable(const TrainingState *self)
+{
+    for (Py_ssize_t i = 0; i < self->n_arrays; i++)
+        if (!PyArray_ISWRITEABLE(self->arrays[i]))
+            return 0;
+    return 1;
+}
+
+static PyObject *is_writeable(PyObject *self, PyObject *Py_UNUSED(unused))
+{
+    return PyBool_FromLong(are_writeable((TrainingState *)self));
+}
+
+static PyObject *new_training_state(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
+{
+    PyObject *tuple;
+    if (keywords != NULL && PyDict_Size(keywords) > 0)
+        return PyErr_Format(PyExc_TypeError, "TrainingState takes no keyword arguments");
+    if (!PyArg_ParseTuple(arguments, "O!:TrainingState", &PyTuple_Type, &tuple))
+        return NULL;
+    Py_ssize_t n_arrays = PyTuple_Size(tuple);
+    for (Py_ssize_t i = 0; i < n_arrays; i++)
+        if (!PyArray_Check(PyTuple_GetItem(tuple, i)))
+            return PyErr_Format(PyExc_TypeError, "arrays must be a tuple of arrays");
+    PyArrayObject *parameters = n_arrays == 0 ? NULL : (PyArrayObject *)PyTuple_GetItem(tuple, 0);
+    int type_number = parameters == NULL ? NPY_NOTYPE : PyArray_TYPE(parameters);
+    if ((type_number != NPY_FLOAT64 && type_number != NPY_FLOAT32) || !PyArray_ISCARRAY(parameters))
+        return PyErr_Format(PyExc_TypeError, "parameters must be a plain array of float64 or float32");
+    PyArrayObject **arrays = PyMem_Malloc((size_t)n_arrays * sizeof *arrays);
+    TrainingState *self = arrays == NULL ? NULL : PyObject_New(TrainingState, type);
+    if (self == NULL) {
+        PyMem_Free(arrays);
+        return PyErr_NoMemory();
+    }
+    for (Py_ssize_t i = 0; i < n_arrays; i++)
+        arrays[i] = (PyArrayObject *)PyTuple_GetItem(tuple, i);
+    self->epochs_trained = 0;
+    self->begun = NULL;
+    self->thread = 0;
+    self->parameters = PyArray_DATA(parameters);
+    self->parameters_bytes = (size_t)PyArray_NBYTES(parameters);
+    self->before = NULL;
+    self->has_before = 0;
+    self->next = NULL;
+    self->owner = Py_NewRef(tuple);
+    self->arrays = arrays;
+    self->n_arrays = n_arrays;
+    return (PyObject *)self;
+}
+
+/* Of what an object owns, nothing can refer back to it: neither type needs garbage collection. */
+static void dealloc_training_state(PyObject *object)
+{
+    TrainingState *self = (TrainingState *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    PyMem_Free(self->before);
+    PyMem_Free(self->arrays);
+    Py_XDECREF(self->begun);
+    Py_DECREF(self->owner);
+    PyObject_Free(object);
+    Py_DECREF(type);
+}
+
+/* ---- The type ----------------------------------------------------------------------------------------- */
+
+static PyMethodDef training_state_methods[] = {
+    {"run", METHOD(run), METH_FASTCALL,
+     "run($self, function, arguments, finish, is_shared, /)\n--\n\n"
+     "``function(*arguments)``, which may train the network: RuntimeError if that is under way already.\n\n"
+     "Unless `finish` is None, it is called afterwards, and again if an exception from a signal handler comes in its\n"
+     "midst. It returns None, or an exception to be raised if there is no other. If the network `is_shared`, a process\n"
+     "that another thread forks meanwhile has the parameters from before the run."},
+    {"is_writeable", is_writeable, METH_NOARGS,
+     "is_writeable($self, /)\n--\n\nWhether no array is protected from being written to."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef training_state_members[] = {
+    {"epochs_trained", T_PYSSIZET, offsetof(TrainingState, epochs_trained), 0,
+     "Epochs that the network has finished."},
+    {"begun", T_OBJECT, offsetof(TrainingState, begun), 0,
+     "An epoch that was begun and not finished (plainnet.training.Interrupted), or None."},
+    {"thread", T_ULONG, offsetof(TrainingState, thread), READONLY,
+     "The identifier of the thread that is inside of `run`; 0: none."},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static const char training_state_doc[] =
+    "TrainingState(arrays)\n"
+    "--\n\n"
+    "Who trains a network, and how far it has been trained.\n\n"
+    "`arrays` is a tuple: the network's parameters, and the layers' views of them.";
+
+static PyType_Slot training_state_slots[] = {
+    {Py_tp_doc, (void *)training_state_doc},
+    {Py_tp_new, SLOT(new_training_state)},
+    {Py_tp_dealloc, SLOT(dealloc_training_state)},
+    {Py_tp_methods, training_state_methods},
+    {Py_tp_members, training_state_members},
+    {0, NULL},
+};
+
+static PyType_Spec training_state_spec = {
+    "plainnet._cpython.TrainingState", sizeof(TrainingState), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    training_state_slots,
+};
+
+PyTypeObject *training_state_type;
+
+int add_training_state(PyObject *module)
+{
+    training_state_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &training_state_spec, NULL);
+    return training_state_type == NULL ? -1 : PyModule_AddType(module, training_state_type);
+}

@@ -302,7 +302,7 @@ def test_path_that_the_output_cannot_spell_is_escaped(monkeypatch):
     ],
 )
 def test_progress_goes_to_stderr_and_leaves_the_output_as_it_is(plainnet, monkeypatch, arguments, stages):
-    monkeypatch.setattr(xor, "_EPOCHS_A_PART", 7)
+    monkeypatch.setattr(xor, "_EPOCHS_PER_REPORT", 7)
     status, out, err = plainnet("xor", *arguments)
     assert (status, err) == (0, "")
     monkeypatch.setattr(output, "_IN_LOG", (0.0, 0.0))
@@ -369,7 +369,7 @@ def test_progress_that_cannot_be_written_is_no_error(monkeypatch):
 
 
 def test_training_in_parts_has_the_bits_of_one_fit(backend, monkeypatch):
-    monkeypatch.setattr(xor, "_EPOCHS_A_PART", 7)
+    monkeypatch.setattr(xor, "_EPOCHS_PER_REPORT", 7)
     for system in xor.SYSTEMS.values():
         x, y = (np.array(rows, float) for rows in (system.x, system.y))
         whole, parts = system.network(3, backend=backend), system.network(3, backend=backend)
@@ -381,7 +381,7 @@ def test_training_in_parts_has_the_bits_of_one_fit(backend, monkeypatch):
 
 
 def test_divergence_in_parts_names_the_epoch_of_the_whole(backend, monkeypatch):
-    monkeypatch.setattr(xor, "_EPOCHS_A_PART", 7)
+    monkeypatch.setattr(xor, "_EPOCHS_PER_REPORT", 7)
     x, y = np.ones((4, 2)), np.ones((4, 1))
     whole, parts = (pn.Network([pn.Dense(2, 1)], seed=1, backend=backend) for _ in range(2))
     with pytest.raises(DivergedError) as expected:

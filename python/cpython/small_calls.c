@@ -1,13 +1,13 @@
 /*
- * SmallCalls has predict, train_on_batch and fit of the C backend for arrays so small that what happens around the
- * arithmetic counts.
+ * SmallCalls has predict, train_on_batch and fit of the C backend for arrays so small that checks in Python and a call
+ * by way of cffi would take longer than the arithmetic.
  *
- * It has no arithmetic of its own: the library is in the extension that cffi builds, and its functions come as addresses.
- * Nor has a call errors of its own: where it is not eligible, or the library refuses it, the result is None, which
- * requests the general path. That goes through cffi, finds out what is wrong, and says so.
+ * It only calls the library, which is in the extension that cffi builds, and whose functions come as addresses. It raises
+ * no errors for arguments: if a call is not eligible, or the library refuses it, the result is None, which requests the
+ * general path. That finds out what is wrong and says so.
  *
- * The GIL is held throughout, so only short calls are eligible. As no Python code runs between a call's first use of the
- * workspace and its last, the calls of a network may share one, whatever thread they come from.
+ * The GIL is held throughout, so only short calls are eligible. As no Python code runs while a call uses the workspace,
+ * all calls of a network share one, whatever thread they come from.
  */
 #include "module.h"
 
@@ -258,7 +258,7 @@ static PyObject *new_small_calls(PyTypeObject *type, PyObject *arguments, PyObje
     return (PyObject *)self;
 }
 
-/* Of what it owns, nothing can refer back to it: the type needs no garbage collection. */
+/* Nothing that an object owns can refer back to it, so the type needs no garbage collection. */
 static void dealloc_small_calls(PyObject *object)
 {
     SmallCalls *self = (SmallCalls *)object;

@@ -7,21 +7,21 @@
 
 /* ---- Runs, one at a time ------------------------------------------------------------------------------ */
 
-/* The states that some thread trains. Whoever reads or changes it holds the GIL. */
+/* The states of the networks that are being trained, by any thread; a list that the GIL protects. */
 static TrainingState *running;
 
 static void remove_from_running(TrainingState *self)
 {
-    TrainingState **place = &running;
-    while (*place != NULL && *place != self)
-        place = &(*place)->next;
-    if (*place != NULL)
-        *place = self->next;
+    TrainingState **link = &running;
+    while (*link != NULL && *link != self)
+        link = &(*link)->next;
+    if (*link != NULL)
+        *link = self->next;
     self->thread = 0;
 }
 
-/* The exception that is set, as an object; NULL if there is none. It is cleared. */
-static PyObject *take_error(void)
+/* Clears the exception that is set and returns it as an object; NULL if there is none. */
+static PyObject *fetch_error(void)
 {
     PyObject *type, *error, *trace;
     PyErr_Fetch(&type, &error, &trace);
@@ -35,7 +35,7 @@ static PyObject *take_error(void)
     return error;
 }
 
-/* Sets the exception `error`, with `earlier` (or NULL) as its context if it has none. Takes both references. */
+/* Sets the exception `error`, with `earlier` (or NULL) as its context if it has none. Steals both references. */
 static void set_error(PyObject *error, PyObject *earlier)
 {
     PyObject *context = PyException_GetContext(error);
@@ -46,21 +46,21 @@ static void set_error(PyObject *error, PyObject *earlier)
     PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(error)), error, PyException_GetTraceback(error));
 }
 
-/* `finish` is repeated when an exception keeps it from its end, as a signal handler's may: so many times at most. */
+/* How often `finish` is called if exceptions interrupt it, as those of signal handlers may. */
 enum { MAX_TRIES = 20 };
 
 /*
- * Calls `finish` until it comes to its end, with or without an exception set. The exception that is set afterwards is
- * the last one that was raised, with those before, and that which `finish` returns, as its context. 0 if there is one.
+ * Calls `finish`, with or without an exception set, until it returns. The exception that is set afterwards is the last
+ * one that was raised; those before it, and the one that `finish` returns, are its context. 0 if there is one.
  */
 static int finish_whatever_happens(PyObject *finish)
 {
-    PyObject *error = take_error(), *found = NULL;
+    PyObject *error = fetch_error(), *found = NULL;
     for (int tries = 0; found == NULL && tries < MAX_TRIES; tries++) {
         found = PyObject_CallNoArgs(finish);
         if (found == NULL) {
-            set_error(take_error(), error);
-            error = take_error();
+            set_error(fetch_error(), error);
+            error = fetch_error();
         }
     }
     if (found == Py_None)
@@ -111,8 +111,8 @@ static PyObject *run(PyObject *object, PyObject *const *arguments, Py_ssize_t n_
 }
 
 /*
- * In a process that another thread has forked, runs never end: their threads are not there. The parameters may be
- * those in the midst of a step, so they go back to where they were before the run.
+ * In a process that another thread has forked, the threads that train are missing, and their runs would never end. Their
+ * parameters may be in the middle of a step, so those from before the run are restored.
  */
 PyObject *end_runs_of_other_threads(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
@@ -178,7 +178,7 @@ static PyObject *new_training_state(PyTypeObject *type, PyObject *arguments, PyO
     return (PyObject *)self;
 }
 
-/* Of what an object owns, nothing can refer back to it: neither type needs garbage collection. */
+/* Nothing that an object owns can refer back to it, so the type needs no garbage collection. */
 static void dealloc_training_state(PyObject *object)
 {
     TrainingState *self = (TrainingState *)object;

@@ -1,7 +1,7 @@
 """
 plainnet: small and medium dense neural networks, trained and run on a CPU.
 
-Every equation stands twice: in :mod:`plainnet.reference` in NumPy, to be read, and in C kernels, to be used.
+Every equation is written twice: in NumPy (:mod:`plainnet.reference`), to be read, and in C, to be fast.
 """
 
 from . import startup

@@ -1,4 +1,4 @@
-"""The checks of arguments that are no arrays: counts, switches, dtypes, learning rates, names of losses."""
+"""Checks of arguments other than arrays: counts, switches, dtypes, learning rates, names of losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What both backends ask of arrays: kinds, shapes, memory."""
+"""The checks and conversions that both backends make of arrays: dtypes, shapes, memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .activations import ACTIVATIONS
 from .conversion import Array as Array
-from .conversion import as_numbers, place, shown
+from .conversion import as_numbers, position, shown
 from .losses import Loss
 
 P = ParamSpec("P")
@@ -24,13 +24,14 @@ FLOAT64 = np.dtype(np.float64)
 
 def as_native(name: str, value: npt.ArrayLike, dtype: np.dtype[Any]) -> Array:
     """
-    `value` as a contiguous, aligned array of `dtype` in native byte order; itself where it is one already.
+    `value` as a contiguous, aligned array of `dtype` in native byte order: `value` itself if it is one already.
 
     Raises
     ------
     TypeError, ValueError
-        If it does not hold real numbers, or a finite one that is infinite in `dtype`.
+        If it does not hold real numbers, or holds a finite number that overflows in `dtype`.
     MemoryError
+        If there is no memory for the converted array.
     """
     array = as_numbers(name, value)
     try:
@@ -45,26 +46,26 @@ def as_native(name: str, value: npt.ArrayLike, dtype: np.dtype[Any]) -> Array:
             index = tuple(np.argwhere(too_large)[0])
             remedy = 'scale it, or take dtype="float64"' if dtype == FLOAT32 else "scale it"
             raise ValueError(
-                f"{name} holds {array[index]!s} ({place(index)}), which {dtype} cannot: its largest number is "
+                f"{name} holds {array[index]!s} ({position(index)}), which {dtype} cannot: its largest number is "
                 f"{np.finfo(dtype).max:.3g}; {remedy}"
             )
     return native
 
 
 def no_memory(what: str, n_bytes: int, remedy: str) -> MemoryError:
-    """The error for `n_bytes` that could not be had."""
+    """The error for an allocation of `n_bytes` that failed: what it was for, and what to do about it."""
     size, units = float(n_bytes), ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
     while size >= 1024 and len(units) > 1:
         size, units = size / 1024, units[1:]
     return MemoryError(f"no memory for {what} ({size:.3g} {units[0]}); {remedy}")
 
 
-#: What helps where values in between, a set for each row, need more memory than there is.
+#: The remedy if there is no memory for intermediate values, of which there are some for each row.
 FEWER_ROWS = "take fewer rows at once: in fit by a smaller batch_size, in other calls with parts of x"
 
 
 def names_fewer_rows(method: Callable[P, T]) -> Callable[P, T]:
-    """Lets a MemoryError of `method` say what helps."""
+    """Decorates `method` so that its MemoryError names the remedy."""
 
     @functools.wraps(method)
     def wrapped(*arguments: P.args, **keywords: P.kwargs) -> T:
@@ -77,7 +78,7 @@ def names_fewer_rows(method: Callable[P, T]) -> Callable[P, T]:
 
 
 def allocate(what: str, shape: int | tuple[int, ...], dtype: npt.DTypeLike, remedy: str) -> Array:
-    """``np.empty``; where memory is short, the error says what for, how much it takes, and the `remedy`."""
+    """``np.empty``, with an error that names what the memory is for, how much it is, and the `remedy`."""
     try:
         return np.empty(shape, dtype)
     except (MemoryError, ValueError):  # a ValueError where NumPy itself cannot count the bytes
@@ -85,7 +86,7 @@ def allocate(what: str, shape: int | tuple[int, ...], dtype: npt.DTypeLike, reme
 
 
 def empty_on_cache_line(n: int, dtype: np.dtype[Any]) -> Array:
-    """A new array (n,) that begins where a cache line does, so that vectors of the C kernels do not straddle two."""
+    """A new array (n,) aligned to a cache line, so that no vector that the C kernels load straddles two lines."""
     line, n_bytes = 64, n * dtype.itemsize
     memory = np.empty(n_bytes + line, np.uint8)
     start = -memory.ctypes.data % line
@@ -93,18 +94,19 @@ def empty_on_cache_line(n: int, dtype: np.dtype[Any]) -> Array:
 
 
 def common_dtype(**arrays: npt.ArrayLike | None) -> np.dtype[Any]:
-    """float32 if every array given is float32, in whatever byte order, else float64."""
+    """float32 if every array that is given is float32, in either byte order; else float64."""
     given = [as_numbers(name, value).dtype for name, value in arrays.items() if value is not None]
     return FLOAT32 if all(dtype.newbyteorder("=") == FLOAT32 for dtype in given) else FLOAT64
 
 
 def check_shape(name: str, array: Array, expected: tuple[int, ...], because: str) -> None:
+    """Checks the shape of `array`; `because` says what determines it."""
     if array.shape != expected:
         raise ValueError(f"{name} has shape {array.shape}, expected {expected}: {because}")
 
 
 def check_rows(name: str, array: Array, n_columns: int, because: str) -> None:
-    """(n_samples, n_columns) with at least one sample."""
+    """Checks that `array` is (n_samples, n_columns) with at least one sample."""
     if array.ndim != 2 or array.shape[1] != n_columns:
         hint = ""
         if array.ndim == 1 and n_columns == 1:
@@ -125,14 +127,15 @@ def as_output(
     in_place: bool = False,
 ) -> Array:
     """
-    The array that a caller wants results in, or a new one.
+    `out`, checked, or a new array if it is None.
 
     Raises
     ------
     TypeError
-        If it is not an array, or of another dtype.
+        If `out` is not an array, or has another dtype.
     ValueError
-        If its shape is another, it is read-only, or it shares memory with an input (`in_place` allows an input itself).
+        If it has another shape, is read-only, or shares memory with one of `inputs`. With `in_place`, it may be one of
+        them itself.
     """
     if out is None:
         return allocate("the result", shape, dtype, "compute it for fewer rows at once")
@@ -152,33 +155,34 @@ def as_output(
 
 
 def _share_memory(a: Array, b: Array) -> bool:
-    effort: Any = 10_000  # the stubs know -1 and 0 alone
+    effort: Any = 10_000  # the type stubs allow -1 and 0 alone
     try:
         return bool(np.shares_memory(a, b, max_work=effort))
-    except np.exceptions.TooHardError:  # an exotic layout: treated as if they did
+    except np.exceptions.TooHardError:  # too costly to decide: assume that they do
         return True
 
 
 def check_training_data(x: Array, y: Array, loss: Loss) -> None:
-    """Finite numbers, and targets that `loss` allows; shapes are right already."""
+    """Checks that all numbers are finite, and that `loss` allows the targets `y`; the shapes are right already."""
     for name, array in (("x", x), ("y", y)):
         finite = np.isfinite(array)
         if not finite.all():
             index = tuple(np.argwhere(~finite)[0])
-            raise ValueError(f"{name} holds {array[index]} ({place(index)}); training needs finite data")
+            raise ValueError(f"{name} holds {array[index]} ({position(index)}); training needs finite data")
     if loss.targets is not None:
         low, high = loss.targets
         outside = (y < low) | (y > high)
         if outside.any():
             index = tuple(np.argwhere(outside)[0])
-            raise ValueError(f"y holds {y[index]} ({place(index)}); {loss.name} needs targets in [{low:g}, {high:g}]")
+            allowed = f"{loss.name} needs targets in [{low:g}, {high:g}]"
+            raise ValueError(f"y holds {y[index]} ({position(index)}); {allowed}")
 
 
-# ---- The arguments of single kernels: converted, checked against each other, and the array for the result ------------
+# ---- The arguments of single kernels: converted, checked against each other, with the array for the result -----------
 
 
 def activation_arguments(z: npt.ArrayLike, out: Array | None) -> tuple[Array, Array]:
-    if (  # the usual case, without detours: two arrays that own their memory, which then do not overlap
+    if (  # the usual case, which needs no conversion: two arrays that own their memory, and so do not overlap
         type(z) is type(out) is np.ndarray and z.dtype is out.dtype and z.dtype in (FLOAT32, FLOAT64)
         and z.flags.carray and out.flags.carray and z.shape == out.shape and z.base is None is out.base
     ):  # fmt: skip
@@ -197,6 +201,7 @@ def activation_backward_arguments(
 
 
 def check_name(kind: str, name: object, allowed: Iterable[str]) -> None:
+    """Checks that `name` is one of those `allowed`; `kind` says what it names."""
     if not isinstance(name, str) or name not in allowed:
         raise ValueError(f"unknown {kind} {shown(name)}; allowed are {', '.join(map(repr, allowed))}")
 

@@ -1,7 +1,7 @@
 """
-The seam between the front and the two backends.
+The interface between the front and the two backends.
 
-It is made of whole-network calls, because a loop over layers in Python costs more than a small network does.
+A call covers the whole network, because a loop over its layers in Python takes longer than a small network does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .arrays import Array
 
 @dataclass(frozen=True)
 class Training:
-    """Gradient descent in mini-batches; see ``pn_training`` in plainnet.h."""
+    """How to train: gradient descent in mini-batches; see ``pn_training`` in plainnet.h."""
 
     epochs: int
     batch_size: int
@@ -27,13 +27,15 @@ class Training:
 @dataclass
 class Progress:
     """
-    Where a run stands; see ``pn_progress`` in plainnet.h. All zero begins one.
+    How far a run has come; see ``pn_progress`` in plainnet.h. All zero before it begins.
 
     Attributes
     ----------
+    epoch, row, loss_sum, steps : int, int, float, int
+        Finished epochs, rows of the next one that are already used, their share of its loss, and steps in all.
     journal : object
-        The backend's; None until it begins the run. An exception from a signal handler may come when a step has been
-        done, and keep the numbers above from saying so. The journal then knows better: the next call begins with it.
+        The backend's own record of the run; None until it begins. If a signal handler raises an exception after a step
+        and before the numbers above are updated, the next call updates them from the journal.
     """
 
     epoch: int = 0
@@ -74,7 +76,7 @@ class DivergedError(FloatingPointError, ValueError):
 
 
 class Layer(Protocol):
-    """A dense layer as the backends see it: its weights are views into the network's parameters."""
+    """A dense layer as the backends see it: its weight and bias are views of the network's parameters."""
 
     @property
     def activation(self) -> str: ...
@@ -139,10 +141,9 @@ class Backend(Protocol):
 
     def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
         """
-        Goes on from `progress` for `max_steps` steps, or to the end.
+        Continues from `progress` for at most `max_steps` steps.
 
-        Between the calls of a run the parameters may lag behind; `max_steps` = 0 only brings them up to date.
-        `losses` (epochs,) gets each finished epoch's loss. DivergedError leaves the last finite parameters.
-        Whatever exception comes in the midst of a call, and wherever: a call with `max_steps` = 0 puts `progress` and
-        the parameters right, at the end of a step. (`progress.journal` is None if the run has not begun.)
+        `losses` (epochs,) receives the loss of each finished epoch. DivergedError leaves the last finite parameters.
+        Whatever exception interrupts a call, and wherever: a call with `max_steps` = 0, which makes no step, brings
+        `progress` and the parameters to the end of a step. (`progress.journal` is None if the run has not begun.)
         """

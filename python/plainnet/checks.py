@@ -1,4 +1,4 @@
-"""Proof on your own data: that the two backends agree, and that the gradient is the loss's derivative."""
+"""Checks on your own data: the backends agree, and the gradient is the derivative of the loss."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy.typing as npt
 from .arrays import FLOAT32, Array, as_native
 from .network import Network
 
-#: The largest relative difference that rounding explains over a run of some thousand steps.
+#: The largest relative difference that rounding can explain after some thousand steps.
 AGREEMENT = {"float64": 1e-11, "float32": 1e-4}
 
-#: Central differences in float64 are good to about 1e-9; float32 gradients carry their own rounding.
+#: Central differences in float64 are exact to about 1e-9; gradients in float32 have rounding errors of their own.
 GRADIENT_AGREEMENT = {"float64": 1e-6, "float32": 1e-3}
 
 
@@ -28,7 +28,7 @@ class CrossCheck:
     parameters, predictions, loss : float
         After training, on the training rows, and over the whole loss curve.
     tolerance : float
-        What counts as agreement in the network's dtype: 1e-11 (float64), 1e-4 (float32).
+        The largest difference that counts as agreement: 1e-11 in float64, 1e-4 in float32.
     agree : bool
     """
 
@@ -134,7 +134,7 @@ def check_gradient(net: Network, x: npt.ArrayLike, y: npt.ArrayLike) -> Gradient
     exact = net
     if net.dtype == FLOAT32:
         exact = Network(net.layers, net.loss, net.parameters, dtype="float64", backend=net.backend)
-        x, y = as_native("x", x, FLOAT32), as_native("y", y, FLOAT32)  # the numbers that the network saw
+        x, y = as_native("x", x, FLOAT32), as_native("y", y, FLOAT32)  # as the network itself rounds them
     probe = exact.copy()
     numeric = np.empty(len(exact.parameters))
     for k, value in enumerate(exact.parameters):

@@ -1,7 +1,7 @@
 """
-Numbers that a user hands over, as an array: nested lists, arrays of any kind, data frames.
+Conversion of what a user passes to an array of numbers: nested lists, arrays of any kind, data frames.
 
-It imports NumPy alone. Objects of other libraries are known by what they can do, so that none of these is needed.
+This module imports NumPy alone. It recognises objects of other libraries by their attributes.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _MOST_LEVELS = 8  # of nested lists
 _PYTHON_NUMBERS = {bool, int, float}
 _NUMBERS = bool, int, float, np.bool_, np.integer, np.floating
 
-#: How objects refuse to become something else. Not every exception: a signal handler's may come at any time.
+#: What conversions raise. It is not Exception, as a signal handler may raise anything at any time.
 REFUSALS = (
     TypeError, ValueError, RuntimeError, AttributeError, LookupError, ArithmeticError, BufferError, SyntaxError, Warning
 )  # fmt: skip
 
 
 def as_numbers(name: str, value: npt.ArrayLike) -> Array:
-    """`value` as an array of real numbers (bool, integer or float), whatever its layout."""
+    """`value` as an array of real numbers (bool, integer or float) in any layout."""
     if type(value) is np.ndarray and value.dtype.kind in _REAL:
         return value
     if _holds_mask(value):
@@ -60,7 +60,7 @@ def shown(value: object) -> str:
     """`value` in a message: its repr on one line, shortened where it is long."""
     try:
         return " ".join(_SHORT.repr(value).split())
-    except REFUSALS:  # integers of thousands of digits have none, and other people's objects do as they like
+    except REFUSALS:  # an integer of thousands of digits has no repr, and that of other objects may raise
         return f"<{_type(value)}>"
 
 
@@ -68,8 +68,8 @@ _SHORT = reprlib.Repr()
 _SHORT.maxother = _SHORT.maxstring = _SHORT.maxlong = 60
 
 
-def place(index: tuple[Any, ...]) -> str:
-    """Where in an array: ``row 2, column 1``."""
+def position(index: tuple[Any, ...]) -> str:
+    """The position of an entry in an array: ``row 2, column 1``."""
     if len(index) == 2:
         return f"row {index[0]}, column {index[1]}"
     return f"entry {', '.join(map(str, index))}" if index else "the only entry"
@@ -81,11 +81,11 @@ def _type(value: object) -> str:
 
 
 def _holds_mask(value: object) -> bool:
-    """Whether it is a masked array, or nested lists that hold one: NumPy would take the data without the mask."""
+    """Whether `value` is a masked array, or nested lists that hold one: NumPy would drop the mask."""
     if not isinstance(value, (list, tuple)):
         return isinstance(value, np.ma.MaskedArray)
     level: list[Any] = [value]
-    for _ in range(_MOST_LEVELS):  # a list may hold itself
+    for _ in range(_MOST_LEVELS):  # bounded, as a list may hold itself
         kinds = set(map(type, itertools.chain.from_iterable(level)))
         if kinds <= _PYTHON_NUMBERS:
             return False
@@ -95,12 +95,12 @@ def _holds_mask(value: object) -> bool:
     return False
 
 
-# ---- Data frames and their columns: pandas, polars, and what looks like them -----------------------------------------
+# ---- Data frames and their columns: of pandas, polars, and libraries with the same methods ---------------------------
 
 
 def _columns(value: object) -> list[tuple[Any, Any]] | None:
-    """The columns of a data frame with their names; None if it is something else."""
-    kind = type(value)  # on values themselves, names of rows and columns are attributes as well
+    """The columns of a data frame with their names; None if `value` is something else."""
+    kind = type(value)  # of an object, the names of rows and columns are attributes as well
     if hasattr(kind, "columns") and hasattr(kind, "to_numpy"):
         frame: Any = value
         if hasattr(kind, "iter_columns"):  # polars
@@ -116,7 +116,7 @@ def _is_column(value: object) -> bool:
 
 
 def _missing_values(column: Any) -> Any:
-    """The method that tells which values are missing."""
+    """The method that says which values are missing."""
     return getattr(column, "isna", None) or getattr(column, "is_null", None)
 
 
@@ -124,7 +124,7 @@ def _column(name: str, column: Any) -> Array:
     """
     The numbers of one column of a data frame.
 
-    A dtype for missing values (pandas' ``Int64``, all of polars') is fine as long as none is missing. NaN is a number.
+    A dtype that allows missing values (pandas' ``Int64``, all of polars') is fine if none is missing. NaN is a number.
     """
     array = np.asarray(column)
     is_object = array.dtype.kind == "O"
@@ -157,14 +157,14 @@ def _why_no_numbers(name: str, value: object, array: Array) -> str:
         return f"{name} is of type {_type(value)}" + (f", which {reason}" if reason else f"; {_ALLOWED}")
     for index, item in np.ndenumerate(array):
         if not isinstance(item, _NUMBERS):
-            return f"{name} has dtype object, as it holds {shown(item)} ({place(index)}); {_ALLOWED}"
+            return f"{name} has dtype object, as it holds {shown(item)} ({position(index)}); {_ALLOWED}"
         if isinstance(item, int) and not -(2**63) <= item < 2**64:
             return f"{name} has dtype object, as {shown(item)} has more than 64 bits: as a float it is fine; {_ALLOWED}"
     return f"{name} has dtype object: {name}.astype(float) makes numbers of it; {_ALLOWED}"
 
 
 def _way_out(name: str, value: object) -> str | None:
-    """What turns `value` into an array, as far as that is known."""
+    """How to turn `value` into an array, as the end of a message; None if that is not known."""
     if hasattr(value, "toarray"):  # SciPy
         return f"is sparse: {name}.toarray() is the array"
     if getattr(value, "requires_grad", False) is True and hasattr(value, "detach"):  # PyTorch

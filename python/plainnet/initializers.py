@@ -1,4 +1,4 @@
-"""Starting weights. Biases start at 0."""
+"""The initial weights. Biases are initially 0."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ def initialize(
     layers: tuple[Dense, ...], parameters: Array, init: str | npt.ArrayLike, rng: np.random.Generator
 ) -> None:
     """
-    Sets `parameters`, over which `layers` lie, to what `init` says.
+    Sets `parameters`, of which the weights and biases of `layers` are views, as `init` says.
 
-    A name draws each layer's weights in order, in float64 whatever the network's dtype: one seed, one starting point.
+    A name draws the weights layer by layer, always in float64: a seed gives the same start for both dtypes.
     """
     if not isinstance(init, str):
         try:

@@ -1,12 +1,12 @@
-"""Ctrl-C between steps instead of within one."""
+"""Ctrl-C between the steps of training instead of within one."""
 
 from __future__ import annotations
 
 import os
 import threading
 
-# What the module signal wraps. Its wrappers turn numbers and handlers into enumerations and back, which takes several
-# microseconds: more than a small network's training.
+# The functions that the module signal wraps. Its wrappers convert numbers and handlers to enumerations and back, which
+# takes several microseconds: longer than training a small network.
 from _signal import getsignal, signal  # type: ignore[import-not-found]
 from signal import SIGINT
 from types import FrameType
@@ -15,11 +15,11 @@ from typing import Any
 
 class DeferredInterrupt:
     """
-    From :meth:`begin` to :meth:`end`, a SIGINT is remembered; :meth:`deliver` hands it to the handler that was there.
+    Remembers a SIGINT from :meth:`begin` to :meth:`end`; :meth:`deliver` passes it to the previous handler.
 
-    Python runs signal handlers in the main thread alone: elsewhere, and where SIGINT is not handled by Python, this
-    does nothing. An exception that comes in the midst of a method does no harm, provided that :meth:`end` is called
-    again until it comes to its own end.
+    Python runs signal handlers in the main thread alone. In another thread, and if Python does not handle SIGINT, this
+    class does nothing. An exception may interrupt each method, provided that :meth:`end` is then called until it
+    returns.
     """
 
     def __init__(self) -> None:
@@ -28,6 +28,7 @@ class DeferredInterrupt:
         self._thread = threading.get_ident()
 
     def begin(self) -> None:
+        """Installs a handler that remembers the signal."""
         if threading.current_thread() is threading.main_thread():
             previous = getsignal(SIGINT)
             if callable(previous):
@@ -38,13 +39,13 @@ class DeferredInterrupt:
         self._pending = number, frame
 
     def deliver(self) -> None:
-        """Calls the handler, by default Python's own, which raises KeyboardInterrupt, if a signal has come."""
+        """Calls the previous handler if a signal has come; by default it raises KeyboardInterrupt."""
         if self._pending is not None:
             pending, self._pending = self._pending, None
             self._previous(*pending)
 
     def end(self) -> None:
-        """Puts the handler back, unless another one is there by now, and delivers."""
+        """Restores the previous handler, unless another one has been installed meanwhile, and delivers."""
         if self._previous is not None:
             if getsignal(SIGINT) == self._remember:
                 signal(SIGINT, self._previous)
@@ -52,7 +53,7 @@ class DeferredInterrupt:
 
 
 def _forget_other_threads() -> None:
-    """In a forked process: what deferred SIGINT for another thread has no thread any more to end it."""
+    """In a forked process, restores the handler that another thread had replaced: that thread is not there."""
     handler = current = getsignal(SIGINT)
     while isinstance(owner := getattr(handler, "__self__", None), DeferredInterrupt):
         if owner._thread == threading.get_ident():

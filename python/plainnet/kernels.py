@@ -1,11 +1,10 @@
 """
 The C kernels, one at a time, on arrays.
 
-Arguments are anything that NumPy takes for an array of real numbers, in any layout, and data frames of pandas and
-polars without missing values; results are float32 if every argument is, else float64. ``out`` receives the result and
-is returned; it must have the result's shape and dtype and may not overlap an input, but the elementwise functions
-accept one of their inputs itself.
-:mod:`plainnet.reference` has the same functions in NumPy.
+Arguments are whatever NumPy converts to an array of real numbers, in any layout, and data frames of pandas and polars
+without missing values. Results are float32 if every argument is, else float64. ``out`` receives the result and is
+returned; it must have the result's shape and dtype and may not overlap an input, except that the elementwise functions
+accept one of their inputs itself. :mod:`plainnet.reference` has the same functions in NumPy.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def sigmoid(z: npt.ArrayLike, out: Array | None = None) -> Array:
     ----------
     z : array_like, any shape
     out : ndarray, same shape, optional
-        Where to put the result; may be `z`.
+        The array for the result; it may be `z`.
 
     Returns
     -------
@@ -72,7 +71,7 @@ def sigmoid_backward(a: npt.ArrayLike, grad_a: npt.ArrayLike, out: Array | None 
         The activations, not their arguments.
     grad_a : array_like, same shape
     out : ndarray, same shape, optional
-        May be `a` or `grad_a`.
+        The array for the result; it may be `a` or `grad_a`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Dense layers, and how their parameters lie in a network's flat array."""
+"""Dense layers, and the layout of their parameters in a network's flat array."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from .activations import ACTIVATIONS
 from .arguments import MAX_PARAMETERS, as_count
 from .arrays import Array, as_native, check_name, check_shape, empty_on_cache_line, no_memory
-from .conversion import place, shown
+from .conversion import position, shown
 
 
 def as_parameters(name: str, value: npt.ArrayLike, like: Array, because: str) -> Array:
@@ -21,7 +21,7 @@ def as_parameters(name: str, value: npt.ArrayLike, like: Array, because: str) ->
     finite = np.isfinite(new)
     if not finite.all():
         index = tuple(np.argwhere(~finite)[0])
-        raise ValueError(f"{name} holds {new[index]} ({place(index)}); parameters must be finite")
+        raise ValueError(f"{name} holds {new[index]} ({position(index)}); parameters must be finite")
     return new
 
 
@@ -41,8 +41,8 @@ class Dense:
     ----------
     weight : ndarray (n_in, n_out)
     bias : ndarray (n_out,) or None
-        Live views into the parameters of the network that the layer belongs to (``net.layers[k]``); assigning copies
-        values into them. A layer outside of a network has no parameters: AttributeError.
+        Views of the parameters of the network that the layer belongs to (``net.layers[k]``); assignment copies values
+        into them. A layer that belongs to no network has no parameters: they raise AttributeError.
     """
 
     def __init__(self, n_in: int, n_out: int, activation: str = "identity", bias: bool = True) -> None:
@@ -106,7 +106,7 @@ class Dense:
 
 
 def check_chain(layers: Sequence[Dense]) -> int:
-    """The number of parameters of a network of `layers`, which must fit each other."""
+    """Checks that `layers` make a network; the number of its parameters."""
     if not layers:
         raise ValueError("layers is empty: a network needs at least one layer")
     for k, layer in enumerate(layers):
@@ -124,7 +124,7 @@ def check_chain(layers: Sequence[Dense]) -> int:
 
 
 def allocate_parameters(layers: Sequence[Dense], dtype: np.dtype[Any]) -> Array:
-    """Room for the parameters of a network of `layers`."""
+    """Memory for the parameters of a network of `layers`."""
     n_parameters = check_chain(layers)
     try:
         return empty_on_cache_line(n_parameters, dtype)
@@ -135,7 +135,7 @@ def allocate_parameters(layers: Sequence[Dense], dtype: np.dtype[Any]) -> Array:
 
 
 def bind(layers: Sequence[Dense], parameters: Array) -> tuple[Dense, ...]:
-    """Copies of `layers` over `parameters`: weight, then bias, of the first layer, then of the second, ..."""
+    """Copies of `layers` with views of `parameters`: weight, then bias, of the first layer, then of the second, ..."""
     bound, start = [], 0
     for layer in layers:
         own = Dense(layer.n_in, layer.n_out, layer.activation, layer.has_bias)

@@ -38,7 +38,7 @@ ACTIVATIONS: dict[str, int] = {name: getattr(lib, f"PN_{name.upper()}") for name
 LOSSES: dict[str, int] = {name: getattr(lib, f"PN_{name.upper()}") for name in losses.LOSSES}
 
 _SUFFIX = {np.dtype(np.float64): "f64", np.dtype(np.float32): "f32"}
-# Types by name would be looked up at every call.
+# Types given by name would be looked up at every call.
 _DOUBLES, _BYTES = ffi.typeof("double[]"), ffi.typeof("char[]")
 _DOUBLE, _SIZE = ffi.typeof("double *"), ffi.typeof("size_t *")
 _TRAINING, _PROGRESS, _ADDRESS = ffi.typeof("pn_training *"), ffi.typeof("pn_progress *"), ffi.typeof("uintptr_t")
@@ -140,11 +140,11 @@ class Model:
         for name in ("forward", "forward_workspace", "loss_and_gradient", "gradient_workspace", "train_on_batch",
                      "train", "train_workspace"):  # fmt: skip
             setattr(self, f"_{name}", getattr(lib, f"pn_{name}_{suffix}"))
-        self._workspace: tuple[Any, int] = _NULL, 0  # for training
-        # For forward. A list's pop and append are atomic: threads never share a workspace.
+        self._workspace: tuple[Any, int] = _NULL, 0  # of training
+        # Of forward. A list's pop and append are atomic, so threads never share a workspace.
         self._spare_workspaces: list[tuple[Any, int]] = []
 
-    # Set above, for the network's dtype.
+    # The library's functions for the network's dtype, set above.
     _forward: Any
     _forward_workspace: Any
     _loss_and_gradient: Any
@@ -167,7 +167,7 @@ class Model:
         status = self._forward(
             len(x), self._network, self._parameters, _from_buffer(array, x), _from_buffer(array, out, True), _NULL, 0
         )
-        if status:  # most passes need no workspace
+        if status:  # most forward passes need no workspace
             self._forward_in_workspace(x, out)
 
     def _forward_in_workspace(self, x: Array, out: Array) -> None:
@@ -218,7 +218,7 @@ class Model:
         return float(loss[0])
 
     def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
-        """Goes on from `progress` for `max_steps` steps, or to the end."""
+        """Continues from `progress` for at most `max_steps` steps."""
         c_training = _c_training(training)
         c_progress = progress.journal
         if c_progress is None:
@@ -241,7 +241,7 @@ class Model:
             _check(status)
 
     def _make_workspace(self, n_rows: int, c_training: Any) -> None:
-        """Room for a run, kept for later runs unless they need more."""
+        """Provides the workspace of a run; later runs use it as well, unless they need a larger one."""
         n_bytes = _bytes_needed(self._train_workspace, n_rows, self._network, c_training)
         if n_bytes > self._workspace[1]:
             self._workspace = _NULL, 0  # should there be no memory for the new one
@@ -249,11 +249,7 @@ class Model:
 
 
 def _c_training(training: Training) -> Any:
-    return _new(
-        _TRAINING,
-        (training.epochs, training.batch_size, training.learning_rate, training.shuffle, training.shuffle_seed,
-         training.first_epoch),
-    )  # fmt: skip
+    return _new(_TRAINING, vars(training))
 
 
 def _allocate(n_bytes: int) -> tuple[Any, int]:
@@ -271,7 +267,7 @@ def _new_workspace(size_function: Any, *sizes: Any) -> tuple[Any, int]:
     return _allocate(_bytes_needed(size_function, *sizes))
 
 
-# ---- Single kernels: documented where they are public, in plainnet.kernels ------------------------------------------
+# ---- Single kernels, documented in plainnet.kernels, where they are public -------------------------------------------
 
 
 _ACTIVATE = {
@@ -282,7 +278,7 @@ _ACTIVATE = {
 
 
 class _Output:
-    """A pointer to `out` for C, or to a contiguous stand-in whose values are copied there at the end."""
+    """A pointer to `out` for C, or to a contiguous array whose values are copied to `out` at the end."""
 
     def __init__(self, out: Array) -> None:
         self.out = out

@@ -30,13 +30,13 @@ Same = TypeVar("Same", bound="Network")
 @dataclass(frozen=True)
 class History:
     """
-    What :meth:`Network.fit` saw.
+    The record of a call of :meth:`Network.fit`.
 
     Attributes
     ----------
     loss : ndarray (epochs,)
-        The loss of each epoch, each row's share from before the update that uses it: with the full batch, the loss
-        before that epoch's update. The mean over the rows, or with ``sum_of_squares`` the sum.
+        The loss of each epoch: the mean over the rows, or with ``sum_of_squares`` the sum. Each row's loss is from
+        before the step that uses the row; with the full batch, this is the loss before the epoch's step.
     """
 
     loss: npt.NDArray[np.float64]
@@ -56,9 +56,9 @@ class Network:
         ``log_loss`` the mean over rows of -[y ln a + (1-y) ln(1-a)], summed over outputs (the last layer must be a
         sigmoid); ``sum_of_squares`` the sum of (a-y)^2.
     init : {"glorot", "he", "normal", "uniform"} or array_like (n_parameters,)
-        How weights start (biases: at 0), or all parameters.
+        The initial weights (biases are initially 0), or all parameters.
     seed : None, int, sequence of int, SeedSequence, BitGenerator or Generator
-        As for ``numpy.random.default_rng``; for the starting weights and the order of mini-batches.
+        As for ``numpy.random.default_rng``; of the initial weights and of the order of mini-batches.
     dtype : float64 or float32
     backend : {"c", "numpy"}
 
@@ -70,9 +70,9 @@ class Network:
     layers : tuple of Dense
     loss, backend : str
     dtype : numpy.dtype
-        As given; a network of another kind is a new one: ``net.copy(backend="numpy")``.
+        Cannot be changed: ``net.copy(backend="numpy")`` is a network on the other backend.
     epochs_trained : int
-        Epochs that :meth:`fit` has finished in the network's life.
+        Epochs that :meth:`fit` has finished since the network was made.
 
     Raises
     ------
@@ -108,7 +108,7 @@ class Network:
         self._shuffle_seed = int(rng.integers(2**64, dtype=np.uint64))
 
     def _build(self, layers: Sequence[Dense], loss: str, backend: str, dtype: np.dtype[Any]) -> None:
-        """All but the values of parameters and seed; the arguments are checked."""
+        """Sets all attributes but the seed, with parameters of any values; the arguments are checked already."""
         self._dtype = dtype
         self._parameters = allocate_parameters(layers, dtype)
         self._layers = bind(layers, self._parameters)
@@ -162,10 +162,10 @@ class Network:
 
     def copy(self: Same, backend: str | None = None) -> Same:
         """
-        A network of its own with the same parameters and the same place in training, on `backend` if given.
+        An independent network with the same parameters, as far in training, on `backend` if given.
 
-        Attributes that have been set on the network are its own as well; their values are the same objects, as with
-        ``copy.copy``. (``copy.deepcopy`` copies these, too.)
+        It has the attributes that have been set on this one as well; their values are the same objects, as with
+        ``copy.copy``. (``copy.deepcopy`` copies the values, too.)
         """
         state = self.__getstate__()
         if backend is not None:
@@ -217,7 +217,7 @@ class Network:
         ----------
         x : array_like (n_samples, n_in)
         out : ndarray (n_samples, n_out), optional
-            Where to put the result: of the network's dtype, writeable, not overlapping `x`.
+            The array for the result: of the network's dtype, writeable, not overlapping `x`.
 
         Returns
         -------
@@ -227,7 +227,7 @@ class Network:
         Raises
         ------
         TypeError, ValueError
-            Naming what was wrong; nothing is written then.
+            Naming the argument and what is allowed; nothing has been written then.
         """
         if out is None:
             result = self._small.predict(x)
@@ -269,7 +269,7 @@ class Network:
         learning_rate = as_learning_rate(learning_rate, self._dtype)
         arguments = self._model, *self._pair(x, y), learning_rate
         self._check_writeable()
-        is_shared = threading.active_count() > 1  # else nobody can fork amid the step
+        is_shared = threading.active_count() > 1  # otherwise no thread can fork during the step
         return float(self._state.run(train_on_batch, arguments, None, is_shared))
 
     def loss_and_gradient(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[float, Array]:
@@ -296,14 +296,14 @@ class Network:
         shuffle: bool = True,
     ) -> History:
         """
-        Trains by gradient descent, from where the network is.
+        Trains by gradient descent, beginning with the present parameters.
 
         Ctrl-C stops at a step's end. The next call with the same data, `batch_size` and `shuffle` first finishes the
         epoch that was interrupted (it counts as one of its `epochs`), so that the parameters are, bit for bit, those of
         a run without interruption; but not if the parameters have been changed in between. ``epochs_trained`` tells how
-        many epochs are complete. All of this holds for whatever exception a signal handler raises, wherever it comes.
+        many epochs are complete. All of this holds for every exception that a signal handler raises, at any time.
 
-        A process that another thread forks meanwhile has the network as it was before the call.
+        In a process that another thread forks meanwhile, the network is as it was before the call.
 
         Parameters
         ----------
@@ -316,7 +316,7 @@ class Network:
         learning_rate : float
             Above 0: ``parameters -= learning_rate * gradient``.
         batch_size : int, optional
-            Rows a step; default, or where there are fewer rows: all.
+            Rows in a step; by default, and if there are fewer rows, all.
         shuffle : bool
             Whether each epoch draws its mini-batches in a new order (which follows from the network's seed and the
             epoch's number). The full batch has no order and is never shuffled.
@@ -328,7 +328,7 @@ class Network:
         Raises
         ------
         TypeError, ValueError
-            Naming what was wrong and what is allowed; the network is unchanged.
+            Naming the argument and what is allowed; the network is unchanged.
         DivergedError
             (a ValueError and a FloatingPointError) If the loss or a parameter becomes NaN or infinite. It names the
             epoch; the network keeps its last finite parameters.
@@ -352,7 +352,7 @@ class Network:
     # ---- Arguments -------------------------------------------------------------------------------------------------
 
     def _is_ready(self, value: npt.ArrayLike | None, n_columns: int) -> TypeGuard[Array]:
-        """Whether `value` may go to the backend as it is. It stands before every call: no more than it must do."""
+        """Whether the backend can use `value` as it is. Calls begin with this check, so it must be fast."""
         return (
             type(value) is ndarray
             and value.dtype is self._dtype
@@ -378,7 +378,7 @@ class Network:
         return native_x, native_y
 
     def _check_writeable(self) -> None:
-        """Training would write to the parameters, past what protects them."""
+        """Refuses to train read-only parameters, to which the backends would write all the same."""
         if self._state.is_writeable():
             return
         if not self._parameters.flags.writeable:
@@ -389,7 +389,7 @@ class Network:
                     raise ValueError(f"layers[{k}].{name} is read-only: its flags.writeable is False")
 
 
-#: The attributes that a network is made of.
+#: The attributes of a network itself; all others have been set by users.
 _OWN = {
     "_dtype", "_parameters", "_loss", "_backend", "_layers", "_shuffle_seed", "_state", "_n_in", "_n_out", "_model",
     "_small",

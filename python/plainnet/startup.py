@@ -1,4 +1,4 @@
-"""What happens when the package cannot start: a program gets an exception, a shell's user a line."""
+"""What happens if the package cannot be imported: an exception in a program, one line from the command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NoReturn
 
 
 def is_command() -> bool:
-    """True for ``plainnet ...`` and ``python -m plainnet ...``, also while Python is still looking for the module."""
+    """Whether this is ``plainnet ...`` or ``python -m plainnet ...``, even while Python still looks for the module."""
     arguments = getattr(sys, "argv", [])
     if arguments[:1] == ["-m"]:
         return "plainnet" in sys.orig_argv or "-mplainnet" in sys.orig_argv
@@ -17,7 +17,7 @@ def is_command() -> bool:
 
 
 def give_up(error: ValueError | KeyboardInterrupt) -> NoReturn:
-    """Exits with a line on standard error: with 2 for an unusable environment variable, with 130 after Ctrl-C."""
+    """Exits with a line on standard error: status 2 for an unusable environment variable, 130 after Ctrl-C."""
     interrupted = isinstance(error, KeyboardInterrupt)
     with contextlib.suppress(OSError):
         print(f"plainnet: {'interrupted' if interrupted else error}", file=sys.stderr, flush=True)

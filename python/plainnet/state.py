@@ -1,4 +1,4 @@
-"""What a network's copies and pickles are made of, checked when it comes back."""
+"""The state of a network, as copies and pickles have it, and its checks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .training import Interrupted
 @dataclass(frozen=True)
 class State:
     """
-    A network without its backend's memory.
+    All that makes a network, but for what its backend allocates.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class State:
     shuffle_seed, epochs_trained : int
     begun : Interrupted, optional
     attributes : dict
-        What has been set on the network, and on an object of a class derived from it.
+        What users have set on the network.
     """
 
     layers: list[Dense]
@@ -112,7 +112,7 @@ def _as_backend(value: Any, backends: Iterable[str]) -> str:
 
 
 def _as_stored(value: Any, n_parameters: int, dtype: np.dtype[Any]) -> Array:
-    """Parameters as a network has them, be they finite or not; those of another machine in another byte order."""
+    """Parameters, finite or not; those of another machine may have the other byte order."""
     if not isinstance(value, np.ndarray) or value.dtype.newbyteorder("=") != dtype or value.shape != (n_parameters,):
         what = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
         raise ValueError(f"it is {what}, not an array of {dtype} with shape ({n_parameters},), as the layers have it")

@@ -1,7 +1,7 @@
 """
-One call of :meth:`plainnet.Network.fit`.
+A run: what a call of :meth:`plainnet.Network.fit` does.
 
-A run trains in slices, between which Ctrl-C is delivered; and it takes up an epoch that an exception has cut short.
+It trains in slices, between which Ctrl-C is delivered, and first finishes an epoch that an exception has interrupted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .arrays import Array, allocate
 from .backend import Backend, DivergedError, Progress, Training
 from .interrupt import DeferredInterrupt
 
-#: A slice takes about so many seconds: Ctrl-C waits for its end.
+#: How long a slice is, about: Ctrl-C waits for its end.
 SLICE_SECONDS = 0.08
 
 if hasattr(os, "register_at_fork"):
@@ -31,10 +31,10 @@ if hasattr(os, "register_at_fork"):
 
 def operations_a_row(n_parameters: int, n_out: int) -> int:
     """
-    The cost model: what a row takes in a step, in floating-point operations, roughly; as in ``pn_train``.
+    The cost model: floating-point operations of a step, for each row.
 
-    A parameter takes part in three products, each a multiplication and an addition; an output has an activation.
-    It decides how long the first slice is, never a result.
+    Each parameter takes part in three products, with a multiplication and an addition each, and each output has an
+    activation. The first slice is as long as this says; no result depends on it. ``pn_train`` in C counts alike.
     """
     return 6 * n_parameters + 50 * n_out
 
@@ -46,9 +46,9 @@ class Interrupted(NamedTuple):
     Attributes
     ----------
     rows, batch_size, shuffle : int, int, bool
-        How it goes through the data.
+        The number of rows, and how the epoch divides and orders them.
     checksum : int
-        Of the data, and of the parameters at which it stopped.
+        Of the data, and of the parameters after the last step.
     row, loss_sum : int, float
         As in Progress.
     """
@@ -63,18 +63,19 @@ class Interrupted(NamedTuple):
 
 class Run:
     """
-    One call of :meth:`plainnet.Network.fit`, to be made by :meth:`TrainingState.run`.
+    One call of :meth:`plainnet.Network.fit`, for :meth:`TrainingState.run`, which calls both methods.
 
-    :meth:`train` trains the network, and :meth:`finish` brings its parameters and its state up to date afterwards.
+    :meth:`train` trains the network. Then :meth:`finish` brings its parameters and its state up to date, even if an
+    exception has interrupted :meth:`train`.
 
     Parameters
     ----------
     model : Backend
     state : TrainingState
-        The network's; it gets the epochs that are finished, and the one that is not.
+        The network's; the run updates the number of finished epochs, and the epoch that was begun.
     x, y : ndarray
     training : Training
-        Without the number of its first epoch, which follows from `state` when the run begins.
+        The number of its first epoch follows from `state` when the run begins.
     """
 
     def __init__(self, model: Backend, state: TrainingState, x: Array, y: Array, training: Training) -> None:
@@ -90,7 +91,7 @@ class Run:
         self.is_complete = False
 
     def train(self) -> npt.NDArray[np.float64]:
-        """Trains in slices; the losses."""
+        """Trains in slices; returns the losses."""
         training = self.training = dataclasses.replace(self.training, first_epoch=self.state.epochs_trained)
         begun = self.state.begun
         if begun is not None and begun[:4] == self._fingerprint():
@@ -115,12 +116,12 @@ class Run:
 
     def finish(self) -> DivergedError | None:
         """
-        To be called until it comes to its end, wherever exceptions have stopped it, and :meth:`train`.
+        Brings the parameters and the state up to date. If an exception interrupts it, it is called again.
 
         Returns
         -------
         DivergedError or None
-            What only comes to light when the parameters are brought up to date.
+            The divergence that is found only when the parameters are brought up to date.
         """
         state, progress, diverged = self.state, self.progress, None
         if progress.journal is not None:
@@ -138,7 +139,7 @@ class Run:
         return diverged
 
     def _fingerprint(self) -> tuple[int, int, bool, int]:
-        """Tells data sets, ways to go through them, and parameters apart."""
+        """What must be the same to finish an epoch that was begun: the data, their order, and the parameters."""
         number = checksum(self.x, self.y, self.model.parameters)
         return len(self.x), self.training.batch_size, self.training.shuffle, number
 
@@ -162,7 +163,7 @@ def train_on_batch(model: Backend, x: Array, y: Array, learning_rate: float) -> 
 
 
 def explained(error: DivergedError, model: Backend, x: Array, y: Array) -> DivergedError:
-    """`error`, or a clearer one if it came before the first step, which would have used the rows `x`, `y`."""
+    """`error`, or a clearer one if there was no finite step before the rows `x`, `y`."""
     finite = np.isfinite(model.parameters)
     if not finite.all():
         k = int(finite.argmin())

@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             options = _parser().parse_args(argv)
             return int(options.run(options))
         finally:
-            if sys.stdout is not None:  # after --help as well, as at exit a full disk would print a traceback
+            if sys.stdout is not None:  # after --help, too: at exit, a full disk would print a traceback
                 sys.stdout.flush()
     except (DivergedError, MemoryError) as error:
         complain(str(error) or "out of memory")
@@ -48,11 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain("interrupted")
         return 130
     except OSError as error:
-        if not isinstance(error, BrokenPipeError):  # of which the reader, `head` say, is the cause
+        if not isinstance(error, BrokenPipeError):  # whose cause is the reader, such as `head`
             complain(f"cannot write the output: {error.strerror or error}")
-        with contextlib.suppress(OSError, AttributeError):  # of an output that is no file
+        with contextlib.suppress(OSError, AttributeError):  # the output may be no file
             output = sys.stdout.fileno()
-            os.dup2(os.open(os.devnull, os.O_WRONLY), output)  # for what is still in the buffer
+            os.dup2(os.open(os.devnull, os.O_WRONLY), output)  # discards what is still in the buffer
         return 1
 
 
@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse passes over every error of writing; here a lost ``--help`` is one."""
+    """argparse ignores errors of writing; here it is an error if ``--help`` cannot be written."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if file is not None and file is sys.stdout:

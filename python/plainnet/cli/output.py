@@ -1,4 +1,4 @@
-"""What commands write: results on standard output, and on standard error what went wrong and how far a long job is."""
+"""What commands write: results on standard output, errors and progress on standard error."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import sys
 import time
 from types import TracebackType
 
-# Seconds before the first word and between words, on a terminal and elsewhere.
+# Seconds before the first report and between reports, on a terminal and elsewhere.
 _ON_TERMINAL = 1.0, 0.2
 _IN_LOG = 10.0, 10.0
 
 
 def say(text: str) -> None:
     """Lines on standard output."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # which need not know every letter of a path
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # which may lack some letters of a path
     print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
@@ -28,9 +28,9 @@ def complain(text: str) -> None:
 
 class ProgressLine:
     """
-    Says on standard error how far a job is, if it takes long.
+    Reports the progress of a long job on standard error.
 
-    On a terminal that is one line, which is written over and disappears at the end; elsewhere a line now and then.
+    On a terminal this is one line, which is overwritten and disappears at the end; elsewhere it is a line now and then.
     """
 
     def __init__(self, title: str) -> None:
@@ -62,7 +62,7 @@ class ProgressLine:
             self._shown = text
         else:
             line = f"plainnet xor: {text}\n"
-        with contextlib.suppress(OSError):  # results matter more
+        with contextlib.suppress(OSError):  # the job goes on without
             sys.stderr.write(line)
             sys.stderr.flush()
 

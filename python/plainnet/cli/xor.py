@@ -20,7 +20,7 @@ from .output import ProgressLine, complain, say
 
 DEFAULT_PICTURE = Path("plainnet-xor.png")
 
-#: Both systems solve XOR from here.
+#: Both systems solve XOR from this seed.
 DEFAULT_SEED = 0
 
 _MOST_EPOCHS = 10_000_000  # a loss of each is kept
@@ -45,7 +45,7 @@ cannot be written; 2 for bad options; 130 after Ctrl-C."""
 
 
 def add_to(commands: Any) -> None:
-    """Adds the command to argparse's `commands`; the options that it parses have a function ``run`` for themselves."""
+    """Adds the command to argparse's `commands`; ``options.run(options)`` runs it."""
     command = commands.add_parser(
         "xor", help="train two networks on XOR with both backends and compare them",
         description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -72,7 +72,7 @@ def _run(command: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 
 
 def _check(command: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """What argparse cannot check; `command` reports what is wrong and exits."""
+    """Checks what argparse cannot; ``command.error`` exits."""
     rate = options.learning_rate
     if rate is not None and not is_learning_rate(rate, np.dtype(options.dtype)):
         command.error(f"argument --learning-rate: {rate:g} is 0 or infinite in {options.dtype}")
@@ -165,7 +165,7 @@ def _settings(options: argparse.Namespace) -> str:
 
 
 def _explain(options: argparse.Namespace, agree: bool) -> None:
-    """What a reader should know of large learning rates."""
+    """Explains what large learning rates do."""
     if len(options.backends) > 1 and options.learning_rate is not None and options.learning_rate > 1:
         verdict = "Agreement is luck." if agree else "Disagreement need not be the fault of either."
         say(
@@ -193,11 +193,11 @@ def _picture(options: argparse.Namespace, results: list[xor.Result]) -> int:
 
 
 def _plot() -> ModuleType:
-    """The module that draws; a ValueError says why there is none."""
+    """The module that draws; ValueError if it cannot be imported."""
     if importlib.util.find_spec("matplotlib") is None:
         raise ValueError(_NO_MATPLOTLIB)
     try:
         from ..tutorials import xor_plot
-    except Exception as error:  # an installation that does not fit the others, or its own settings
+    except Exception as error:  # an incompatible installation, or bad settings
         raise ValueError(f"matplotlib cannot be imported: {' '.join(str(error).split())}") from error
     return xor_plot

@@ -94,7 +94,7 @@ def _squares(z: Array, a: Array, y: Array) -> Array:
 
 
 def _squares_grad_z(a: Array, y: Array, scale: Array, f_backward: Callable[[Array, Array], Array]) -> Array:
-    return f_backward(a, 2 * scale * (a - y))  # in this order, so that a mean overflows no sooner than it must
+    return f_backward(a, 2 * scale * (a - y))  # scaled first: a mean overflows no sooner than it must
 
 
 class LossEquations(NamedTuple):

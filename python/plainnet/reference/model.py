@@ -57,7 +57,7 @@ class Model:
 
     @names_fewer_rows
     def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
-        """Goes on from `progress` for `max_steps` steps, or to the end."""
+        """Continues from `progress` for at most `max_steps` steps."""
         if progress.journal is None:
             check_training_data(x, y, self.loss)
             if training.epochs > 0 and not np.isfinite(self.parameters).all():
@@ -93,7 +93,7 @@ class Model:
             self._write(progress)
 
     def _write(self, progress: Progress) -> None:
-        """Makes true what the journal says, if that has not been done; to do it twice does no harm."""
+        """Carries out what the journal says, if that has not been done; doing it twice does no harm."""
         if progress.journal:
             parameters, now = progress.journal
             self.parameters[:] = parameters
@@ -102,10 +102,10 @@ class Model:
             progress.journal = ()
 
     def _backpropagate(self, x: Array, y: Array, gradient: Array) -> float:
-        """The summed loss; fills `gradient` with dloss/dparameters."""
+        """The sum of the loss, before its division; `gradient` becomes dloss/dparameters."""
         scale = x.dtype.type(1 / self._denominator(len(x)))
         loss_sum, total = 0.0, RowSum(gradient)
-        with np.errstate(all="ignore"):  # the caller looks at the result
+        with np.errstate(all="ignore"):  # the caller checks the result
             for rows in blocks_of_rows(len(x)):
                 loss_sum += self._backpropagate_block(x[rows], y[rows], scale, gradient)
                 total.add(gradient)
@@ -139,14 +139,14 @@ class Model:
         return self.loss.denominator(n_rows, self.layers[-1].weight.shape[1])
 
     def _order_of_rows(self, training: Training, epoch: int, n_rows: int) -> Array:
-        """The same until the epoch ends, so it is kept."""
+        """The order of an epoch, which is kept until it ends."""
         key = training.shuffle_seed, training.first_epoch + epoch, n_rows
         if self._order is None or self._order[0] != key:
             self._order = key, shuffled(*key)
         return self._order[1]
 
     def _diverged(self, progress: Progress, training: Training, n_rows: int) -> DivergedError:
-        """Back to the last step whose parameters and loss were finite."""
+        """Rolls back to the last step whose parameters and loss were finite."""
         if self._kept is None:
             return DivergedError(progress.epoch)
         progress.journal = self._kept

@@ -1,4 +1,4 @@
-"""Rows: in which blocks gradients are summed up, and in which order an epoch visits them."""
+"""Rows: how gradients are summed over many of them, and in which order an epoch visits them."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy.typing as npt
 
 from ..arrays import Array
 
-#: Gradients are summed up in blocks of so many rows (PN_BLOCK_ROWS in C), so that memory does not grow with the rows.
+#: Rows pass through a network in blocks of this size, so that memory does not grow with them; PN_BLOCK_ROWS in C.
 BLOCK_ROWS = 384
 
 
 def blocks_of_rows(n_rows: int) -> Iterator[slice]:
-    """Slices of BLOCK_ROWS rows; the last one has what is left."""
+    """Slices of BLOCK_ROWS rows; the last one has the remainder."""
     for start in range(0, n_rows, BLOCK_ROWS):
         yield slice(start, min(start + BLOCK_ROWS, n_rows))
 
 
 class RowSum:
     """
-    The sum of the blocks' gradients, which is as exact for many blocks as for one.
+    The sum of the gradients of blocks, as exact for many blocks as for one: compensated summation.
 
-    What is lost when an addition is rounded is itself a number of the same type (Knuth, "The Art of Computer
-    Programming", volume 2, 4.2.2, theorem B); it is added up as well.
+    The rounding error of an addition is itself a number of the same type (Knuth, "The Art of Computer Programming",
+    volume 2, 4.2.2, theorem B), and these errors are summed as well.
     """
 
     def __init__(self, like: Array) -> None:

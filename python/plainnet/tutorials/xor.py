@@ -1,7 +1,7 @@
 """
 XOR, twice: the networks of two from-scratch tutorials, trained by both backends and compared.
 
-What tells the two apart is stated in :data:`SYSTEMS`; everything else is :class:`plainnet.Network`.
+The differences between the two are in :data:`SYSTEMS`; everything else is :class:`plainnet.Network`.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from ..initializers import Seed
 from ..layers import Dense
 from ..network import Network
 
-#: How the backends are called in tables.
+#: The names of the backends in tables.
 BACKEND_TITLES = {"c": "C", "numpy": "NumPy"}
 
 EPOCHS = 1500
 
-# Timed runs of each backend, and the seconds after which no more are begun.
+# Timed runs of each backend, and the seconds after which no further one begins.
 _REPEATS = 5
 _SECONDS_TO_REPEAT = 3.0
 
-#: Hears of progress: what is counted, how many are done, and of how many.
+#: Is told of progress: what is counted, how many are done, and of how many.
 Progress: TypeAlias = Callable[[str, float, int], None]
 
-#: It hears of it after so many epochs: 1 ms in C, about a second in NumPy.
-_EPOCHS_A_PART = 10_000
+#: Epochs from one report of progress to the next: 1 ms in C, about a second in NumPy.
+_EPOCHS_PER_REPORT = 10_000
 
 # ---- The two systems -------------------------------------------------------------------------------------------------
 
@@ -49,7 +49,7 @@ class System:
     Attributes
     ----------
     name, source : str
-        What to call it, and the tutorial it is from.
+        Its title, and the tutorial that it is from.
     layers : tuple of Dense
     loss, init : str
         As for :class:`plainnet.Network`.
@@ -57,7 +57,7 @@ class System:
     x, y : nested tuples
         The four rows of XOR and their targets.
     stuck : str
-        Why some starting points never solve it.
+        Why it does not solve XOR from some starting points.
     """
 
     name: str
@@ -71,7 +71,7 @@ class System:
     stuck: str
 
     def network(self, seed: Seed = None, dtype: npt.DTypeLike = "float64", backend: str = "c") -> Network:
-        """A network of this system at the starting point that `seed` gives."""
+        """A network of this system with the initial weights of `seed`."""
         return Network(self.layers, self.loss, self.init, seed, dtype, backend)
 
     @property
@@ -222,14 +222,14 @@ def train(
 def _fit(
     network: Network, x: Array, y: Array, epochs: int, rate: float, report: Callable[[int], object]
 ) -> npt.NDArray[np.float64]:
-    """The losses of one ``fit``, bit for bit, made of several: `report` hears how many epochs are done."""
+    """The losses of one ``fit``, bit for bit, by several calls; `report` is told how many epochs are done."""
     losses = []
-    for first in range(0, max(epochs, 1), _EPOCHS_A_PART):
+    for first in range(0, max(epochs, 1), _EPOCHS_PER_REPORT):
         try:
-            losses.append(network.fit(x, y, min(_EPOCHS_A_PART, epochs - first), rate).loss)
+            losses.append(network.fit(x, y, min(_EPOCHS_PER_REPORT, epochs - first), rate).loss)
         except DivergedError as error:
             raise DivergedError(first + error.epoch) from None
-        report(min(first + _EPOCHS_A_PART, epochs))
+        report(min(first + _EPOCHS_PER_REPORT, epochs))
     return np.concatenate(losses)
 
 # ---- Many starting points --------------------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ def _fit(
 @dataclass(frozen=True)
 class Starts:
     """
-    What became of many starting points, those of the seeds `first_seed`, `first_seed` + 1, ...
+    The results from many starting points: the seeds `first_seed`, `first_seed` + 1, ...
 
     Attributes
     ----------

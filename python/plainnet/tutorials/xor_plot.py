@@ -1,7 +1,7 @@
 """
 The picture that ``plainnet xor`` makes.
 
-The only module that imports matplotlib, which is optional; pyplot and its global state are left alone.
+The only module that imports matplotlib, which is optional. It does not use pyplot, which has global state.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from matplotlib.ticker import FixedLocator
 
 from .xor import BACKEND_TITLES, Result
 
-# Okabe and Ito's colours: told apart with every kind of colour vision.
+# Okabe and Ito's colours, which can be distinguished with every kind of colour vision.
 _COLOURS = ("#0072B2", "#D55E00")
 _SURFACE = "cividis"
 
 
 def check_path(path: Path) -> None:
     """
-    Whether a picture can go to `path`, as far as that can be told beforehand.
+    Checks that a picture can be written to `path`, as far as that can be known beforehand.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def check_path(path: Path) -> None:
         exists = path.exists()
         if path.is_dir() or not path.parent.is_dir():
             raise ValueError(f"{path}: {'is a directory' if path.is_dir() else 'no such directory'}")
-    except OSError as error:  # a name that is too long, a directory that may not be entered
+    except OSError as error:  # such as a name that is too long, or a directory without permission
         raise ValueError(f"{path}: {error.strerror}") from None
     if not os.access(path if exists else path.parent, os.W_OK):
         raise ValueError(f"{path}: permission denied")
@@ -95,7 +95,7 @@ def _loss_curves(axes: Axes, results: list[Result]) -> None:
         for backend, run in result.runs.items():
             if run is result.first:
                 axes.plot(run.loss, color=colour, linewidth=2, label=f"{result.system.name}: {BACKEND_TITLES[backend]}")
-            else:  # on top of the line, at some epochs, so that both can be seen
+            else:  # markers at some epochs, on top of the line, so that both are visible
                 chosen = np.unique(np.linspace(0, result.epochs - 1, 16).astype(int))
                 axes.plot(
                     chosen, run.loss[chosen], "o", color=colour, markerfacecolor="white", markersize=6,
@@ -111,7 +111,7 @@ def _differences(axes: Axes, results: list[Result]) -> None:
     for result, colour in zip(results, _COLOURS, strict=False):
         c, numpy = result.runs["c"].loss, result.runs["numpy"].loss
         difference = np.abs(c - numpy) / np.abs(numpy).max()
-        difference[difference == 0] = np.nan  # the logarithm has no place for them
+        difference[difference == 0] = np.nan  # their logarithm is not finite
         chosen = np.unique(np.linspace(0, result.epochs - 1, 400).astype(int))
         axes.plot(chosen, difference[chosen], ".", color=colour, markersize=4, label=result.system.name)
     checks = [result.check for result in results if result.check is not None]

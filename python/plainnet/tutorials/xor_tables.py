@@ -112,8 +112,7 @@ def histogram(losses: Sequence[float], solved: Sequence[bool], width: int = 40) 
     """
     Counts of `losses` in bins whose bounds are 1, 2 and 5 times powers of ten.
 
-    Bars are of ``#`` for starts that solved the problem and ``.`` for those that did not; what is there shows at least
-    one character.
+    Bars have ``#`` for starts that solved the problem and ``.`` for those that did not, rounded up to whole characters.
     """
     clipped = [max(loss, 1e-300) for loss in losses]
     diverged = [k for k, loss in enumerate(clipped) if loss > 1e300]

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 import plainnet as pn
-from plainnet import native
 from plainnet.backend import Progress, Training
 from plainnet.training import checksum
 

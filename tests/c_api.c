@@ -158,7 +158,7 @@ static int FN(unchanged)(void)
     return memcmp(&FN(before), &FN(w), sizeof FN(w)) == 0;
 }
 
-/* The call gives `expected` and writes nothing. Statements before it may set up the world. */
+/* The call gives `expected` and writes nothing. Statements before it may change the arguments. */
 #define REFUSES(expected, call)                                                      \
     do {                                                                             \
         memcpy(&FN(before), &FN(w), sizeof FN(w));                                   \
@@ -192,7 +192,7 @@ static void FN(describe)(void)
 #define STEP(n_rows, network, rate, parameters, x, y, loss) \
     FN(pn_train_on_batch)(n_rows, network, rate, parameters, x, y, loss, FN(w).workspace, sizeof FN(w).workspace)
 
-/* All functions that take a network refuse a bad one alike. */
+/* All functions that take a network return the same status for a bad one. */
 static void FN(refused_by_all)(pn_status expected, size_t n_rows)
 {
     FN(world) *w = &FN(w);
@@ -306,11 +306,12 @@ static void FN(check_runs)(void)
         const pn_network wider = {2, layers, PN_LOG_LOSS};
         size_t n_bytes = 0;
         CHECK(FN(pn_forward_workspace)(MANY, &wider, &n_bytes) == PN_OK && n_bytes > 0 && n_bytes < sizeof w->workspace);
-        size_t *needed = most_needed[sizeof(REAL) / 8], least;
+        size_t *needed = most_needed[sizeof(REAL) / 8], smallest;
         asked_for[sizeof(REAL) / 8][0] = n_bytes;
-        FIND_NEED(least, n_bytes, needed[0], FN(pn_forward)(MANY, &wider, parameters, x, out, w->workspace, least));
+        FIND_NEED(smallest, n_bytes, needed[0],
+                  FN(pn_forward)(MANY, &wider, parameters, x, out, w->workspace, smallest));
         out[0] = (REAL)NAN;
-        REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_forward)(MANY, &wider, parameters, x, out, w->workspace, least - 1));
+        REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_forward)(MANY, &wider, parameters, x, out, w->workspace, smallest - 1));
         REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_forward)(MANY, &wider, parameters, x, out, NULL, 0));
         REFUSES(PN_NULL_POINTER, FN(pn_forward)(MANY, &wider, parameters, x, out, NULL, n_bytes));
         REFUSES(PN_OVERLAP, FN(pn_forward)(MANY, &wider, parameters, x, (REAL *)(void *)w->workspace, w->workspace,
@@ -422,12 +423,12 @@ static void FN(check_runs)(void)
     {
         size_t n_bytes = 0;
         CHECK(FN(pn_train_workspace)(7, n, t, &n_bytes) == PN_OK && n_bytes < sizeof w->workspace);
-        size_t *needed = most_needed[sizeof(REAL) / 8], least;
+        size_t *needed = most_needed[sizeof(REAL) / 8], smallest;
         asked_for[sizeof(REAL) / 8][1] = n_bytes;
-        FIND_NEED(least, n_bytes, needed[1], FN(pn_train)(7, n, t, w->parameters, w->x, w->y, 0, w->losses, &w->progress,
-                                                          w->workspace, least));
+        FIND_NEED(smallest, n_bytes, needed[1],
+                  FN(pn_train)(7, n, t, w->parameters, w->x, w->y, 0, w->losses, &w->progress, w->workspace, smallest));
         REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_train)(7, n, t, w->parameters, w->x, w->y, 0, w->losses, &w->progress,
-                                                     w->workspace, least - 1));
+                                                     w->workspace, smallest - 1));
         REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_train)(7, n, t, w->parameters, w->x, w->y, 0, w->losses, &w->progress,
                                                      NULL, 0));
         REFUSES(PN_NULL_POINTER, FN(pn_train)(7, n, t, w->parameters, w->x, w->y, 0, w->losses, &w->progress, NULL,
@@ -447,15 +448,15 @@ static void FN(check_runs)(void)
 
     /* A run in one call, in slices of one step, and without losses, at any alignment of the workspace: the same bits. */
     {
-        REAL whole[FN(PARAMETERS)];
+        REAL trained[FN(PARAMETERS)];
         double losses[4];
         CHECK(TRAIN(7, n, t, w->parameters, w->x, w->y, w->losses, &w->progress) == PN_OK);
         CHECK(w->progress.epoch == 4 && w->progress.row == 0 && w->progress.steps == 16);
-        CHECK(memcmp(w->parameters, FN(before).parameters, sizeof whole) != 0);
+        CHECK(memcmp(w->parameters, FN(before).parameters, sizeof trained) != 0);
         CHECK(memcmp(w->x, FN(before).x, sizeof w->x) == 0 && memcmp(w->y, FN(before).y, sizeof w->y) == 0);
         for (int i = 0; i < 4; i++)
             CHECK(w->losses[i] > 0);
-        memcpy(whole, w->parameters, sizeof whole);
+        memcpy(trained, w->parameters, sizeof trained);
         memcpy(losses, w->losses, sizeof losses);
         REFUSES(PN_OK, TRAIN(7, n, t, w->parameters, w->x, w->y, w->losses, &w->progress)); /* it is finished */
 
@@ -464,10 +465,10 @@ static void FN(check_runs)(void)
             CHECK(FN(pn_train)(7, n, t, w->parameters, w->x, w->y, 1, w->losses, &w->progress, w->workspace + 3,
                                sizeof w->workspace - 3) == PN_OK);
         CHECK(calls == 16);
-        CHECK(memcmp(whole, w->parameters, sizeof whole) == 0 && memcmp(losses, w->losses, sizeof losses) == 0);
+        CHECK(memcmp(trained, w->parameters, sizeof trained) == 0 && memcmp(losses, w->losses, sizeof losses) == 0);
         FN(reset)();
         CHECK(TRAIN(7, n, t, w->parameters, w->x, w->y, NULL, &w->progress) == PN_OK);
-        CHECK(memcmp(whole, w->parameters, sizeof whole) == 0);
+        CHECK(memcmp(trained, w->parameters, sizeof trained) == 0);
         FN(reset)();
     }
 
@@ -480,7 +481,7 @@ static void FN(check_runs)(void)
     CHECK(STEP(7, n, 1e30, w->parameters, w->x, w->y, &w->loss) == PN_DIVERGED);
     CHECK(memcmp(w->parameters, FN(before).parameters, sizeof w->parameters) == 0);
     CHECK(isnan(w->loss));
-    /* So does one whose loss is finite: that is not told either. */
+    /* Nor does one whose loss is finite: the loss is not written either. */
     FN(describe)();
     FN(network).loss = PN_SUM_OF_SQUARES;
     FN(layers)[1].activation = PN_IDENTITY;
@@ -583,11 +584,11 @@ static void FN(check_kernels)(void)
     REFUSES(PN_OVERLAP, LAYER(7, 3, 2, x, (REAL *)(void *)(space + 64), p + 6, PN_TANH, out));
     REFUSES(PN_OVERLAP, LAYER(7, 3, 2, x, p, (REAL *)(void *)(space + 64), PN_TANH, out));
     REFUSES(PN_NULL_POINTER, FN(pn_dense_forward)(7, 3, 2, x, p, p + 6, PN_TANH, out, NULL, n_bytes));
-    size_t least;
+    size_t smallest;
     asked_for[sizeof(REAL) / 8][2] = n_bytes;
-    FIND_NEED(least, n_bytes, most_needed[sizeof(REAL) / 8][2],
-              FN(pn_dense_forward)(7, 3, 2, x, p, p + 6, PN_TANH, out, space, least));
-    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_dense_forward)(7, 3, 2, x, p, p + 6, PN_TANH, out, space, least - 1));
+    FIND_NEED(smallest, n_bytes, most_needed[sizeof(REAL) / 8][2],
+              FN(pn_dense_forward)(7, 3, 2, x, p, p + 6, PN_TANH, out, space, smallest));
+    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_dense_forward)(7, 3, 2, x, p, p + 6, PN_TANH, out, space, smallest - 1));
     CHECK(LAYER(7, 3, 2, x, p, p + 6, PN_TANH, out) == PN_OK && !isnan(out[13]));
     CHECK(LAYER(7, 3, 2, x, p, NULL, PN_TANH, out) == PN_OK);
     FN(reset)();
@@ -628,10 +629,10 @@ static void FN(check_kernels)(void)
     }
     CHECK(FN(pn_dense_workspace)(2, 3, 2, &n_bytes) == PN_OK);
     asked_for[sizeof(REAL) / 8][3] = n_bytes;
-    FIND_NEED(least, n_bytes, most_needed[sizeof(REAL) / 8][3],
-              FN(pn_dense_backward)(2, 3, 2, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias, space, least));
+    FIND_NEED(smallest, n_bytes, most_needed[sizeof(REAL) / 8][3],
+              FN(pn_dense_backward)(2, 3, 2, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias, space, smallest));
     REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_dense_backward)(2, 3, 2, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias,
-                                                          space, least - 1));
+                                                          space, smallest - 1));
     REFUSES(PN_NULL_POINTER, FN(pn_dense_backward)(2, 3, 2, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias, NULL,
                                                    n_bytes));
     {

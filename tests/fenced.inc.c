@@ -1,6 +1,6 @@
 /*
- * For the programs that check kernels and whole networks: random numbers, and memory of exactly so many bytes, at any
- * alignment, before or behind which the program stops. Under AddressSanitizer that is the sanitizer's own work.
+ * For the programs that check kernels and networks: random numbers, and memory of exactly n bytes, at any alignment. An
+ * access before or after it ends the program. With AddressSanitizer this is left to the sanitizer.
  */
 #include <signal.h>
 #include <stdint.h>

@@ -18,14 +18,14 @@
 
 enum { N_ISAS = 4, MOST_THREAD_COUNTS = 8 };
 
-static const pn_isa_kernels *isas[N_ISAS]; /* those that this machine has, */
-static int fuses[N_ISAS];                  /* and whether each has fused multiply-adds */
+static const pn_isa_kernels *isas[N_ISAS]; /* that this machine has */
+static int fuses[N_ISAS];                  /* whether each has fused multiply-adds */
 static size_t n_isas, thread_counts[MOST_THREAD_COUNTS], n_thread_counts;
 #include "fenced.inc.c"
 
 /* ---- Both dtypes ------------------------------------------------------------------------------------------------ */
 
-/* Where the compiler can be told so, the expected sums take the machine's fused multiply-add, many at once. */
+/* Where the compiler supports it, the expected sums use the machine's vectors of fused multiply-adds. */
 #if defined(__GNUC__) && defined(__x86_64__)
 #define WITH_FMA __attribute__((target("avx2,fma")))
 #define MACHINE_HAS_FMA() (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
@@ -61,7 +61,7 @@ static size_t n_isas, thread_counts[MOST_THREAD_COUNTS], n_thread_counts;
 static const size_t sizes[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 128, 129, 257, 512, 1030};
 enum { N_SIZES = sizeof sizes / sizeof sizes[0] };
 
-/* Wide, blocked, deep, single-row, single-term and thin but long shapes besides the random ones. */
+/* Besides the random ones: wide, blocked, deep, one row, one term, and few columns with many terms. */
 static const size_t shapes[][3] = {
     {1, 784, 128}, {128, 784, 10}, {1, 1030, 1030}, {1030, 1, 1030}, {1030, 1030, 1}, {257, 600, 512},
     {2000, 13, 64}, {1100, 64, 200}, {3, 2049, 700}, {12, 700, 600}, {13, 700, 600}, {1500, 100, 130}, {1200, 300, 5}, {520, 1024, 40},
@@ -74,7 +74,7 @@ static const size_t shapes[][3] = {
 };
 enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
 
-/* Several blocks of A, of B and of the sum at once, and shares of them for every thread. */
+/* Several blocks of A, of B and of the sum, for every thread. */
 static const size_t large_shapes[][3] = {
     {1030, 1030, 1030}, {600, 1600, 600}, {2100, 530, 520}, {1, 4100, 3000}, {97, 2100, 1300}, {512, 1024, 1024},
     {40, 3000, 1500},

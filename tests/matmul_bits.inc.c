@@ -40,7 +40,7 @@ UNCHECKED static void NAME(add_row)(size_t n, real factor, const real *restrict 
         sums[j] = REAL_FMA(factor, row[j], sums[j]);
 }
 
-/* Products rest in memory that the compiler knows nothing of, so that it does not fuse them with the additions. */
+/* Products go through volatile memory, so that the compiler does not fuse them with the additions. */
 UNCHECKED static void NAME(add_row_unfused)(size_t n, real factor, const real *restrict row, real *restrict sums)
 {
     real products[64];
@@ -260,7 +260,7 @@ static void NAME(check_layer)(const pn_isa_kernels *isa, const NAME(layer) *s, i
 /* With every instruction set and number of threads; `both`: without and with a bias, or else one of these. */
 static void NAME(check_shape)(size_t m, size_t k, size_t n, int both)
 {
-    /* What no thread would share in is tried with the first number of threads alone. */
+    /* Products too small to be divided are tried with the first number of threads alone. */
     size_t n_counts = (double)m * (double)k * (double)n < 1.5e5 ? 1 : n_thread_counts;
     for (int fused = 0; fused < 2; fused++) {
         NAME(layer) s = {0};

@@ -1,10 +1,10 @@
 /* One dtype of network_bits.c. */
 
-static real *NAME(numbers)(size_t n, real least, real most)
+static real *NAME(numbers)(size_t n, real low, real high)
 {
     real *array = fenced(n * sizeof *array);
     for (size_t i = 0; i < n; i++)
-        array[i] = least + (most - least) * (real)((double)(random_bits() >> 11) / 9007199254740992.0);
+        array[i] = low + (high - low) * (real)((double)(random_bits() >> 11) / 9007199254740992.0);
     return array;
 }
 
@@ -55,7 +55,7 @@ static void NAME(check_forward)(const pn_case *c, const real *parameters, const 
     NAME(drop)(a, c->n_rows * c->n_out), NAME(drop)(out, c->n_rows * c->n_out);
 }
 
-/* The rows of a batch, and the step that their gradient makes: the loss; `parameters` afterwards. */
+/* Makes a step with the gradient of a batch. Returns the loss; updates `parameters`. */
 static double NAME(step)(const pn_case *c, int fuses, size_t n_rows, real *parameters, const real *x, const real *y,
                          real rate)
 {
@@ -92,7 +92,7 @@ static void NAME(check_step)(const pn_case *c, int fuses, const real *parameters
     NAME(drop)(expected, c->n_parameters), NAME(drop)(got, c->n_parameters);
 }
 
-/* A run in slices, maybe from the midst of an epoch on, against its steps one by one. */
+/* A run in slices, which may begin within an epoch, against its steps one by one. */
 static void NAME(check_run)(const pn_case *c, int fuses, const real *parameters, const real *x, const real *y,
                             real rate)
 {

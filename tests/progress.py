@@ -1,11 +1,11 @@
-"""A line for each file of tests that is done, instead of a dot for each test: how far the run is, and for how long."""
+"""Reports progress by a line for each file of tests that is done, instead of a dot for each test."""
 
 import time
 from collections import Counter
 
 import pytest
 
-#: Seconds without a line after which one is written in the middle of a file.
+#: A line is written after this many seconds, even in the middle of a file.
 SILENCE = 15
 
 

@@ -1,4 +1,4 @@
-"""sigmoid and tanh of the C kernels: errors, order, special values, and the same bits wherever an element lies.
+"""sigmoid and tanh of the C kernels: errors, order, special values, and the same bits wherever an element is.
 
 benchmarks/accuracy.py is the same at full size, and covers exp and log1p as well.
 """
@@ -124,13 +124,13 @@ def test_functions_never_step_down(isa, function, dtype):
     integer = np.int32 if dtype == np.float32 else np.int64
     rng = np.random.default_rng(4)
     # Where the formulas change: half-odd multiples of ln 2 and its half, for tanh of a sixteenth, the edge of its small
-    # arguments, and in float32 the borders of its pieces.
-    seams = np.log(2) / (16 if function == "tanh" else 2) * (np.arange(0, 2 * 1080) + 0.5)
-    pieces = (np.array([3, 4, 6, 8, 12, 16, 24, 32]) - 2) / 3.325
-    seams = np.concatenate([seams[seams < -low], pieces, [0.6875, high, -low]])
-    places = np.concatenate([seams, rng.uniform(0, -low, 200), 2.0 ** -np.arange(25)])
-    for place in places:
-        bits = np.asarray(place, dtype).view(integer)
+    # arguments, and in float32 the bounds of its intervals.
+    edges = np.log(2) / (16 if function == "tanh" else 2) * (np.arange(0, 2 * 1080) + 0.5)
+    bounds = (np.array([3, 4, 6, 8, 12, 16, 24, 32]) - 2) / 3.325
+    edges = np.concatenate([edges[edges < -low], bounds, [0.6875, high, -low]])
+    points = np.concatenate([edges, rng.uniform(0, -low, 200), 2.0 ** -np.arange(25)])
+    for point in points:
+        bits = np.asarray(point, dtype).view(integer)
         x = (bits + np.arange(-64, 64, dtype=integer)).astype(integer).view(dtype)
         assert np.all(np.diff(getattr(kernels, function)(x)) >= 0)
         assert np.all(np.diff(getattr(kernels, function)(-x)) <= 0)

@@ -20,7 +20,7 @@ def test_matrix_kernels_have_the_bits_of_plain_loops_for_any_number_of_threads(c
 
 @pytest.mark.slow
 def test_matrix_kernels_have_the_bits_of_plain_loops_in_large_products(tmp_path):
-    """Several blocks of both factors and of the sum, and such shares of them for every thread."""
+    """Several blocks of both factors and of the sum, for every thread."""
     source = toolchain.ROOT / "tests" / "matmul_bits.c"
     program = toolchain.build(toolchain.COMPILERS[0], source, tmp_path / "matmul_bits", *toolchain.FLAGS)
     result = toolchain.run(program, "1,2,8", "5", "large")
@@ -56,7 +56,7 @@ def test_threads_agree_under_strain_and_without_a_data_race(sanitizer, tmp_path)
 
 @pytest.mark.parametrize("name", ["accuracy.c", "matmul.c", "peak.c"])
 def test_programs_of_the_benchmarks_fit_the_kernels(name):
-    """They use what is private in csrc/, and nothing else compiles them when it changes."""
+    """They use private headers of csrc/, and nothing else compiles them when these change."""
     isa = ["-DPN_ISA=baseline", "-DPN_VECTOR_BYTES=16", "-DPN_HAVE_FMA=0"] if name == "accuracy.c" else []
     toolchain.compile_cleanly(
         toolchain.COMPILERS[0],
@@ -73,7 +73,7 @@ SANITIZED = {
     "tsan": ("-g", "-O1", "-fsanitize=thread"),
     "asan": ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"),
 }
-# ThreadSanitizer does not like children of a process with threads, and waits a second at every exit; LeakSanitizer
+# ThreadSanitizer does not support children of a process with threads, and waits a second at every exit; LeakSanitizer
 # misses threads in a child that were its parent's.
 SANITIZER_OPTIONS = {
     "TSAN_OPTIONS": "die_after_fork=0:atexit_sleep_ms=0",

@@ -1,5 +1,5 @@
 """
-The very bits of fixed runs: the same on every instruction set with fused multiply-adds, however a run is sliced.
+The bits of fixed runs: the same on every instruction set with fused multiply-adds, however a run is sliced.
 
 Nothing here comes from NumPy's random numbers or its BLAS: starts and data are fractions k / 2**15 from integer
 arithmetic. After a deliberate change of the arithmetic, print the new table with
@@ -101,7 +101,7 @@ def digest(name, max_steps=10**9):
     x = textbook.fractions(n_rows * n_in, 2, dtype).reshape(n_rows, n_in)
     y = np.abs(textbook.fractions(n_rows * n_out, 3, dtype).reshape(n_rows, n_out))
     net = textbook.network(layers, loss, init=init, dtype=dtype, backend="c")
-    # At the seam, where the order of the rows has a seed of its own.
+    # By the backend's own `train`, which takes a seed for the order of the rows.
     training = Training(epochs, batch_size, learning_rate, batch_size < n_rows, 12345)
     progress, losses = Progress(), np.full(epochs, np.nan)
     while progress.epoch < epochs:
@@ -150,7 +150,7 @@ def test_digest_of_the_baseline_is_the_recorded_one(fma_isas, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_digest_on_the_baseline_does_not_depend_on_slices(fma_isas, name):
-    """Without fused multiply-adds the bits are others, but no less fixed."""
+    """Without fused multiply-adds the bits are others, but fixed as well."""
     if "baseline" not in pn.native.available_isas():
         pytest.skip("this architecture always has fused multiply-adds")
     pn.native.set_isa("baseline")

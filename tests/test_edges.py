@@ -1,4 +1,4 @@
-"""The last values that are allowed and the first that are not; and what earlier calls leave to later ones."""
+"""The last values that are allowed, and the first that are not; and what a call leaves to later ones."""
 
 import os
 import pickle
@@ -34,16 +34,16 @@ def test_predict_does_not_write_over_what_it_reads(backend, dtype):
     net = make(backend, dtype, [(3, 3, "tanh", False)], "mean_squared_error")
     x, _ = data(3, dtype)
     before, kept = net.parameters.copy(), x.copy()
-    room = np.zeros((7, 3), dtype)
-    room[:3] = x
-    for rows, out in ((x, x), (x, net.parameters.reshape(3, 3)), (room[:3], room[2:5]), (x, x[::-1]), (x, x.T),
-                      (x, net.layers[0].weight.T), (room[1:4], room[:3])):  # fmt: skip
-        kept_room = room.copy()
+    memory = np.zeros((7, 3), dtype)
+    memory[:3] = x
+    for rows, out in ((x, x), (x, net.parameters.reshape(3, 3)), (memory[:3], memory[2:5]), (x, x[::-1]), (x, x.T),
+                      (x, net.layers[0].weight.T), (memory[1:4], memory[:3])):  # fmt: skip
+        kept_memory = memory.copy()
         with pytest.raises(ValueError, match="out overlaps"):
             net.predict(rows, out=out)
         np.testing.assert_array_equal(net.parameters, before)
         np.testing.assert_array_equal(x, kept)
-        np.testing.assert_array_equal(room, kept_room)
+        np.testing.assert_array_equal(memory, kept_memory)
 
 
 @pytest.mark.parametrize("gap", [0, 1])
@@ -52,8 +52,8 @@ def test_arrays_that_touch_do_not_overlap(backend, kernels, dtype, gap):
     x, _ = data(3, dtype)
     expected, expected_a = net.predict(x), kernels.tanh(x)
     for order in (0, 1):
-        room = np.full(2 * x.size + gap, np.nan, dtype)
-        ends = room[: x.size].reshape(3, 3), room[x.size + gap :].reshape(3, 3)
+        memory = np.full(2 * x.size + gap, np.nan, dtype)
+        ends = memory[: x.size].reshape(3, 3), memory[x.size + gap :].reshape(3, 3)
         source, out = ends[order], ends[1 - order]
         source[...] = x
         np.testing.assert_array_equal(net.predict(source, out=out), expected)
@@ -307,7 +307,7 @@ def test_divergence_at_once_does_not_go_back_into_the_run_before(backend, dtype)
 
 
 def test_an_order_of_rows_is_not_kept_for_other_rows(backend):
-    """At the seam: the same seed and epoch, but more rows or less."""
+    """By the backend's own `train`: the same seed and epoch, but more rows or fewer."""
     net, training = make(backend), Training(2, 4, 0.5, True, 5)
     for n_rows in (13, 9, 20, 9):
         x, y = data(n_rows)

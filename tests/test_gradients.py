@@ -260,8 +260,8 @@ def test_relu_that_is_off_stops_an_infinite_gradient(backend, dtype, widths, n_r
 @pytest.mark.parametrize("n_rows", [1, 8, 33, 130])
 @pytest.mark.parametrize("widths", [(1, 1), (2, 8, 1), (3, 5, 7, 2), (17, 12), (32, 20, 31), (40, 300, 3)])
 @pytest.mark.parametrize("special", [np.inf, -np.inf, np.nan])
-def test_special_parameter_spoils_the_same_results_in_both_backends(c_backend, dtype, widths, n_rows, special):
-    """On every path through a network (few rows, narrow layers, packed weights): what it meets, and nothing else."""
+def test_special_parameter_changes_the_same_results_in_both_backends(c_backend, dtype, widths, n_rows, special):
+    """On every path (few rows, narrow layers, packed weights): the results that depend on it, and no other."""
     rng = np.random.default_rng(n_rows)
     layers = [(k, n, "tanh", n != 7) for k, n in itertools.pairwise(widths)]
     parameters = rng.normal(0, 0.7, textbook.n_parameters(layers)).astype(dtype)
@@ -271,11 +271,11 @@ def test_special_parameter_spoils_the_same_results_in_both_backends(c_backend, d
     ]
     x, y = rng.standard_normal((n_rows, widths[0])).astype(dtype), rng.random((n_rows, widths[-1])).astype(dtype)
     x.flat[rng.integers(x.size)] = 0
-    for place in rng.integers(len(parameters), size=4):
+    for index in rng.integers(len(parameters), size=4):
         results = []
         for net in nets:
             net.parameters[:] = parameters
-            net.parameters[place] = special
+            net.parameters[index] = special
             results.append((net.predict(x), *net.loss_and_gradient(x, y)))
         for actual, expected in zip(results[1], results[0], strict=True):
             # The largest entry of a gradient is of order 1, a sum has some hundred terms.

@@ -16,17 +16,17 @@ N_ROWS = 7
 
 
 def misaligned(values):
-    room = np.zeros(values.nbytes + 1, np.uint8)
-    view = room[1:].view(values.dtype).reshape(values.shape)
+    memory = np.zeros(values.nbytes + 1, np.uint8)
+    view = memory[1:].view(values.dtype).reshape(values.shape)
     view[...] = values
     assert not view.flags.aligned
     return view
 
 
 def strided(values):
-    room = np.full((2 * values.shape[0], 3 * values.shape[1]), np.nan, values.dtype)
-    room[::2, ::3] = values
-    return room[::2, ::3]
+    memory = np.full((2 * values.shape[0], 3 * values.shape[1]), np.nan, values.dtype)
+    memory[::2, ::3] = values
+    return memory[::2, ::3]
 
 
 def reverse(values):
@@ -141,10 +141,10 @@ def test_out_of_predict_may_have_any_layout(backend, dtype, layout):
 def test_out_of_predict_is_filled_and_nothing_beside_it(backend, dtype):
     net = textbook.network(LAYERS, "log_loss", seed=1, dtype=dtype, backend=backend)
     x = data(3, dtype)
-    room = np.full((N_ROWS + 2, 2), np.nan, dtype)
-    assert net.predict(x, out=room[1:-1]).base is room
-    np.testing.assert_array_equal(room[1:-1], net.predict(x))
-    assert np.isnan(room[[0, -1]]).all()
+    memory = np.full((N_ROWS + 2, 2), np.nan, dtype)
+    assert net.predict(x, out=memory[1:-1]).base is memory
+    np.testing.assert_array_equal(memory[1:-1], net.predict(x))
+    assert np.isnan(memory[[0, -1]]).all()
 
 
 def test_objects_that_give_their_memory_away_are_accepted(backend):
@@ -203,8 +203,8 @@ def test_training_on_the_networks_own_weights_uses_a_copy(backend):
     column_step=st.sampled_from([1, 2, -1]), kind=st.sampled_from(["<f8", ">f8", "<f4", ">f4", "f2", "i2", ">u4"]),
 )  # fmt: skip
 def test_layout_property_any_view_of_any_kind(backend, rows, offset, step, column_step, kind):
-    room = (np.arange(40 * 8).reshape(40, 8) % 7).astype(kind)
-    x = room[offset:, :][::step][:rows, ::column_step][:, :3]
+    memory = (np.arange(40 * 8).reshape(40, 8) % 7).astype(kind)
+    x = memory[offset:, :][::step][:rows, ::column_step][:, :3]
     net = textbook.network(LAYERS, "log_loss", seed=1, backend=backend)
     np.testing.assert_array_equal(net.predict(x), net.predict(plain(x, np.float64)))
 

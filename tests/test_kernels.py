@@ -89,11 +89,11 @@ def test_tanh_is_odd(kernels, dtype):
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activation_fills_every_element_and_no_other(kernels, dtype, name, n):
     z = np.random.default_rng(n).normal(0, 2, n).astype(dtype)
-    room = poisoned(n + 2, dtype)
-    out = room[1:-1]
+    memory = poisoned(n + 2, dtype)
+    out = memory[1:-1]
     assert getattr(kernels, name)(z, out=out) is out
     np.testing.assert_allclose(out, F[name][0](z.astype(float)), rtol=8 * np.finfo(dtype).eps)
-    assert np.isnan(room[[0, -1]]).all()
+    assert np.isnan(memory[[0, -1]]).all()
     np.testing.assert_array_equal(getattr(kernels, name)(z), out)
     np.testing.assert_array_equal(getattr(kernels, name)(z[:, None].repeat(3, 1)), out[:, None].repeat(3, 1))
 
@@ -289,12 +289,12 @@ def test_out_of_another_byte_order_is_refused(kernels, kind):
 
 def test_result_into_a_strided_out(kernels, dtype):
     x, weight, bias, _ = layer(7, 3, 5, dtype)
-    room = poisoned((14, 10), dtype)
-    out = room[::2, ::-2]
+    memory = poisoned((14, 10), dtype)
+    out = memory[::2, ::-2]
     assert kernels.dense_forward(x, weight, bias, "sigmoid", out=out) is out
     np.testing.assert_array_equal(out, kernels.dense_forward(x, weight, bias, "sigmoid"))
-    assert np.isnan(room[1::2]).all()
-    assert np.isnan(room[:, ::2]).all()
+    assert np.isnan(memory[1::2]).all()
+    assert np.isnan(memory[:, ::2]).all()
 
 
 # ---- Special values: every pair of them, in both backends ------------------------------------------------------------
@@ -322,25 +322,25 @@ def assert_alike(actual, expected, ulp=4):
     np.testing.assert_array_equal(np.signbit(actual[zeros]), np.signbit(expected[zeros]))
 
 
-def in_pieces(call, length, *arrays):
-    """The same elements in calls of at most `length`: the end of a loop over registers, alone."""
-    pieces = range(0, len(arrays[0]), length)
-    return np.concatenate([call(*(array[i : i + length].copy() for array in arrays)) for i in pieces])
+def in_chunks(call, length, *arrays):
+    """The same elements in calls of at most `length`: the tail of a loop over vectors, alone."""
+    starts = range(0, len(arrays[0]), length)
+    return np.concatenate([call(*(array[i : i + length].copy() for array in arrays)) for i in starts])
 
 
 @pytest.mark.parametrize("length", [1, 3, 7, 13, 10_000])
 def test_relu_keeps_special_values_that_are_not_below_0(kernels, dtype, length):
     z, _ = special_pairs(dtype)
     expected = np.array([0 if value < 0 else value for value in z], dtype)
-    assert_alike(in_pieces(kernels.relu, length, z), expected, ulp=0)
+    assert_alike(in_chunks(kernels.relu, length, z), expected, ulp=0)
 
 
 @pytest.mark.parametrize("length", [1, 3, 7, 13, 10_000])
 def test_relu_backward_of_special_values_chooses_and_does_not_multiply(kernels, dtype, length):
-    """0 where a is 0 or below, be grad_a infinite or NaN. A NaN activation must not turn into a quiet zero."""
+    """0 where a is 0 or below, even if grad_a is infinite or NaN; NaN where a is NaN."""
     a, grad_a = special_pairs(dtype)
     expected = np.array([g if value > 0 else 0 if value < 0 else value for value, g in zip(a, grad_a)], dtype)
-    assert_alike(in_pieces(kernels.relu_backward, length, a, grad_a), expected, ulp=0)
+    assert_alike(in_chunks(kernels.relu_backward, length, a, grad_a), expected, ulp=0)
     for place in (0, 1):
         arguments = [a.copy(), grad_a.copy()]
         kernels.relu_backward(*arguments, out=arguments[place])
@@ -349,15 +349,15 @@ def test_relu_backward_of_special_values_chooses_and_does_not_multiply(kernels, 
 
 @pytest.mark.parametrize("length", [1, 3, 7, 13, 10_000])
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_special_values_have_the_same_fate_in_both_backends(c_backend, dtype, name, length):
+def test_special_values_give_the_same_results_in_both_backends(c_backend, dtype, name, length):
     a, grad_a = special_pairs(dtype)
     forward, backward = (getattr(pn.kernels, name), getattr(pn.kernels, f"{name}_backward"))
-    assert_alike(in_pieces(forward, length, a), getattr(pn.reference, name)(a))
-    assert_alike(in_pieces(backward, length, a, grad_a), getattr(pn.reference, f"{name}_backward")(a, grad_a))
+    assert_alike(in_chunks(forward, length, a), getattr(pn.reference, name)(a))
+    assert_alike(in_chunks(backward, length, a, grad_a), getattr(pn.reference, f"{name}_backward")(a, grad_a))
 
 
 @pytest.mark.parametrize("activation", F)
-def test_special_values_in_a_dense_layer_have_the_same_fate_in_both_backends(c_backend, dtype, activation):
+def test_special_values_in_a_dense_layer_give_the_same_results_in_both_backends(c_backend, dtype, activation):
     """One input 1 and no bias: z is the weight, so that the activations of the layer meet every pair."""
     a, grad_a = (values[: len(values) // 16].reshape(17, 17) for values in special_pairs(dtype))
     ones, z = np.ones((17, 1), dtype), special_values(dtype)[np.newaxis]
@@ -372,7 +372,7 @@ def test_special_values_in_a_dense_layer_have_the_same_fate_in_both_backends(c_b
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, (1, 64, 64), (40, 70, 50), (130, 40, 40)])
-def test_special_values_spoil_the_sums_that_they_belong_to_and_no_other(c_backend, dtype, shape):
+def test_special_values_change_the_sums_that_they_belong_to_and_no_other(c_backend, dtype, shape):
     """
     Of a product: what is padded, skipped or read beyond a tile's end must not meet an infinity, and 0 times infinity
     must not be left out. An infinite or NaN term makes its sum so in any order.

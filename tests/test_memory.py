@@ -111,7 +111,7 @@ VIEWS = {
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("shared", ["x", "y", "both"])
-@pytest.mark.parametrize("other", ["array", "list"])  # a list goes the general way
+@pytest.mark.parametrize("other", ["array", "list"])  # a list takes the general path
 def test_views_of_the_parameters_count_as_they_were(backend, dtype, call, view, shared, other):
     net, twin = (textbook.network(SQUARE, "mean_squared_error", seed=3, dtype=dtype, backend=backend) for _ in range(2))
     plain = np.array([[0.25, -0.5], [1.0, 0.125]], dtype)

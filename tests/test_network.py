@@ -251,7 +251,7 @@ def test_copy_has_the_class_and_the_attributes(backend, how):
 
 
 def test_what_is_no_attribute_of_the_user_is_known(backend):
-    """Else it would be copied as if it were."""
+    """Otherwise it would be copied as one."""
     assert set(vars(make(backend))) == pn.network._OWN
 
 
@@ -364,7 +364,7 @@ PROTECTED = {
 @pytest.mark.parametrize("name", PROTECTED)
 @pytest.mark.parametrize("convert", [np.asarray, np.ndarray.tolist])
 def test_write_protected_parameters_are_not_trained(backend, dtype, name, convert):
-    """Small calls and the general way, runs and single steps: all refuse in the same words, before anything happens."""
+    """Small calls and the general path, runs and single steps: all raise the same error, and change nothing."""
     net = make(backend, dtype=dtype)
     rng = np.random.default_rng(0)
     x, y = (convert(rng.random((9, n)).astype(dtype)) for n in (5, 2))
@@ -443,7 +443,7 @@ def test_train_on_batch_does_not_allocate_workspace_again(backend):
         tracemalloc.stop()
 
 
-# ---- Ways that only calls with small arrays take ---------------------------------------------------------------------
+# ---- Paths for small arrays alone ------------------------------------------------------------------------------------
 
 
 def test_a_predicted_row_is_an_array_of_its_own(backend, dtype):
@@ -458,7 +458,7 @@ def test_a_predicted_row_is_an_array_of_its_own(backend, dtype):
 
 
 def test_repeated_batches_are_checked_like_the_first(backend, dtype):
-    """The second batch of the same shape takes a way of its own, unless something is wrong with it."""
+    """The second batch of the same shape takes a fast path, unless something is wrong with it."""
     net = textbook.network(LAYERS, "log_loss", seed=1, dtype=dtype, backend=backend)
     rng = np.random.default_rng(3)
     x, y = rng.random((4, LAYERS[0][0])).astype(dtype), rng.random((4, LAYERS[-1][1])).astype(dtype)

@@ -109,7 +109,7 @@ def test_few_modules_touch_the_extensions(extension, users):
 
 @pytest.mark.parametrize("extension", ["_plainnet", "_cpython"])
 def test_missing_extension_fails_loudly(extension):
-    """There is no silent way back to NumPy, nor to slower calls."""
+    """There is no silent fall-back to NumPy, nor to slower calls."""
     script = f"import sys; sys.modules['plainnet.{extension}'] = None; import plainnet"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600)
     assert result.returncode != 0

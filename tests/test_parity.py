@@ -20,7 +20,7 @@ STEP_TOLERANCE = {"float64": 1e-14, "float32": 5e-6}
 
 
 def step_difference(actual, expected):
-    """Relative to the largest entry, but to 1 if that is less: terms are of order 1, and sums of them may cancel."""
+    """The largest difference, relative to the largest entry or 1: terms are of order 1, and sums of them may cancel."""
     actual, expected = np.asarray(actual, float), np.asarray(expected, float)
     return np.abs(actual - expected).max() / max(1, np.abs(expected).max())
 

@@ -1,4 +1,4 @@
-"""What a run in C keeps between calls: the order of rows, its instruction set, and the way back where it diverges."""
+"""What a run in C keeps between calls: the order of rows, its instruction set, and its rollback point."""
 
 from itertools import permutations
 
@@ -28,8 +28,8 @@ def data(layers, dtype):
 
 def step_by_step(net, x, y, rate, row, first_epoch=0):
     """
-    Batches in the order of `shuffled`, from `row` of an epoch on, until the loss is not finite: the parameters from
-    before each step, of which the last one but one is what a run has to keep.
+    Makes steps in the order of `shuffled`, from `row` of an epoch on, until the loss is not finite. Returns the
+    parameters from before each step; a run must end with the last but one.
     """
     before, epoch = [], first_epoch
     while epoch < 100:
@@ -47,8 +47,8 @@ def step_by_step(net, x, y, rate, row, first_epoch=0):
 
 @pytest.mark.parametrize("max_steps", [10**6, 4, 1])
 @pytest.mark.parametrize("layers", [SMALL, PACKED], ids=["small", "packed"])
-def test_divergence_goes_back_into_an_epoch_that_was_taken_up(backend, dtype, layers, max_steps):
-    """The run begins amid an epoch and diverges in a later one: the way back leads through rows of both."""
+def test_divergence_rolls_back_into_a_resumed_epoch(backend, dtype, layers, max_steps):
+    """The run begins amid an epoch and diverges in a later one: the steps that are repeated use rows of both."""
     rate = 0.06 if layers is SMALL else 0.006
     x, y = data(layers, dtype)
     before, epoch = step_by_step(make(layers, backend, dtype), x, y, rate, BATCH_SIZE)
@@ -69,7 +69,7 @@ def test_divergence_goes_back_into_an_epoch_that_was_taken_up(backend, dtype, la
 
 
 @pytest.mark.parametrize("n_before", [1, 2, 4, 5])
-def test_divergence_goes_back_to_where_parameters_were_last_asked_for(c_backend, dtype, n_before):
+def test_divergence_rolls_back_to_where_parameters_were_last_asked_for(c_backend, dtype, n_before):
     """Packed weights are brought up to date after some steps, amid an epoch; the run goes on, and diverges."""
     rate = 0.006
     x, y = data(PACKED, dtype)

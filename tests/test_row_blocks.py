@@ -1,4 +1,4 @@
-"""Batches of more rows than a block: sums as exact as for a few rows, the same bits on every way, and flat memory."""
+"""Batches of more rows than a block: sums as exact as of few rows, the same bits on every path, and constant memory."""
 
 import subprocess
 import sys
@@ -176,7 +176,7 @@ def test_training_in_large_batches_is_the_gradient_times_the_rate(backend, dtype
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_batches_of_one_block_are_steps_of_their_own(backend, dtype, name):
-    """Batches of exactly a block and of one row: the one needs no sums, though the run has room for none."""
+    """Batches of exactly a block and of one row: sums of blocks are not needed, and the run has no memory for them."""
     x, y = data(NETWORKS[name], BLOCK_ROWS + 1, dtype)
     net, twin = (
         textbook.network(NETWORKS[name], "sum_of_squares", seed=1, backend=backend, dtype=dtype) for _ in range(2)
@@ -204,7 +204,7 @@ def test_single_kernel_adds_blocks_as_networks_do(kernels, dtype, name):
         np.testing.assert_array_equal(whole[k], add_blocks([part[k] for part in parts]))
 
 
-def test_divergence_in_large_batches_goes_back_to_the_last_finite_step(backend, dtype):
+def test_divergence_in_large_batches_rolls_back_to_the_last_finite_step(backend, dtype):
     """w is multiplied by 1 - 2 * 10 in every step."""
     n_rows = 3 * BLOCK_ROWS
     net = textbook.network([(1, 1, "identity", False)], "sum_of_squares", init=[1], dtype=dtype, backend=backend)
@@ -231,7 +231,7 @@ def test_workspace_does_not_grow_with_the_rows(c_backend, dtype, sizes):
     net = textbook.network(layers, "mean_squared_error", seed=0, backend=c_backend, dtype=dtype)
     needed = [workspace_bytes(net, n_rows, n_rows) for n_rows in (10**5, 10**6, 10**9)]
     assert needed[0] == needed[1] == needed[2] < 30e6
-    # What a shuffled epoch adds is the order of its rows, and room for one block of them.
+    # A shuffled epoch adds the order of its rows, and a block of rows.
     order = workspace_bytes(net, 10**6, 10**5, shuffle=True) - workspace_bytes(net, 10**6, 10**5)
     assert order < 8 * 10**6 + (sizes[0] + sizes[2]) * BLOCK_ROWS * dtype.itemsize + 200
     gradient = [native._bytes_needed(net._model._gradient_workspace, n, net._model._network) for n in (10**5, 10**9)]

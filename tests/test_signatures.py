@@ -1,4 +1,4 @@
-"""The twins have the same functions with the same arguments."""
+"""Both backends have the same functions with the same arguments."""
 
 import inspect
 

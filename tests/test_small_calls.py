@@ -1,7 +1,7 @@
 """
-Small arrays, which go past cffi, against the general way: the same bits, and the same errors.
+The fast path for small arrays, which avoids cffi, against the general path: the same bits, and the same errors.
 
-The general way is forced by what the quick one does not take: lists, or an array to write to.
+The general path is forced by what the fast path does not take: lists, or an array to write to.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ def data(n_rows, dtype, n_in=3, n_out=2):
 
 
 def general_predict(net, x):
-    """By way of `out`, poisoned."""
+    """By the general path, which `out` forces."""
     return net.predict(x, out=np.full((len(x), net.layers[-1].n_out), np.nan, net.dtype))
 
 
@@ -46,7 +46,7 @@ class Subclass(np.ndarray):
 
 @pytest.mark.parametrize("n_rows", ROWS)
 @pytest.mark.parametrize("hidden", [1, 5, 33, 150])  # from n_rows x 33 or so on, C needs a workspace
-def test_predict_has_the_bits_of_the_general_way(backend, dtype, n_rows, hidden):
+def test_predict_has_the_bits_of_the_general_path(backend, dtype, n_rows, hidden):
     layers = [(3, hidden, "tanh", True), (hidden, 9, "relu", False), (9, 2, "sigmoid", True)]
     net, (x, _) = network(dtype, backend, layers), data(n_rows, dtype)
     for _ in range(3):
@@ -58,7 +58,7 @@ def test_predict_has_the_bits_of_the_general_way(backend, dtype, n_rows, hidden)
 @pytest.mark.parametrize("n_rows", ROWS)
 @pytest.mark.parametrize("loss", ["log_loss", "sum_of_squares", "mean_squared_error"])
 @pytest.mark.parametrize("hidden", [1, 5, 33])
-def test_train_on_batch_has_the_bits_of_the_general_way(backend, dtype, n_rows, loss, hidden):
+def test_train_on_batch_has_the_bits_of_the_general_path(backend, dtype, n_rows, loss, hidden):
     layers = [(3, hidden, "tanh", True), (hidden, 2, "sigmoid", True)]
     net, twin, fitted = (network(dtype, backend, layers, loss) for _ in range(3))
     x, y = data(n_rows, dtype)
@@ -72,7 +72,7 @@ def test_train_on_batch_has_the_bits_of_the_general_way(backend, dtype, n_rows, 
 @pytest.mark.parametrize("n_rows", ROWS)
 @pytest.mark.parametrize("loss", ["log_loss", "sum_of_squares", "mean_squared_error"])
 @pytest.mark.parametrize("hidden", [1, 5, 33])
-def test_fit_has_the_bits_of_the_general_way(backend, dtype, n_rows, loss, hidden):
+def test_fit_has_the_bits_of_the_general_path(backend, dtype, n_rows, loss, hidden):
     layers = [(3, hidden, "tanh", True), (hidden, 2, "sigmoid", True)]
     net, twin = (network(dtype, backend, layers, loss) for _ in range(2))
     x, y = data(n_rows, dtype)
@@ -129,7 +129,7 @@ def test_copies_and_pickles_have_calls_of_their_own(backend, dtype):
 
 
 @pytest.mark.parametrize("n_rows", ROWS)
-def test_small_plain_arrays_take_the_quick_way(c_backend, dtype, n_rows):
+def test_small_plain_arrays_take_the_fast_path(c_backend, dtype, n_rows):
     net, (x, y) = network(dtype, c_backend), data(n_rows, dtype)
     for array in (x, read_only(x), x.view(), pickle.loads(pickle.dumps(x)), np.vstack([x, x])[:n_rows]):
         assert net._small.predict(array) is not None
@@ -154,7 +154,7 @@ def test_a_row_of_a_network_of_a_hundred_thousand_parameters_is_small(c_backend,
 
 
 @pytest.mark.parametrize(("layers", "n_rows"), [(LAYERS, 129), ([(3, 300, "tanh", True), (300, 900, "tanh", True)], 1)])
-def test_what_would_keep_the_gil_for_long_goes_the_general_way(c_backend, dtype, layers, n_rows):
+def test_what_would_keep_the_gil_for_long_goes_the_general_path(c_backend, dtype, layers, n_rows):
     net = network(dtype, c_backend, layers, "mean_squared_error")
     x, y = data(n_rows, dtype, 3, layers[-1][1])
     assert net._small.predict(x) is None
@@ -165,7 +165,7 @@ def test_what_would_keep_the_gil_for_long_goes_the_general_way(c_backend, dtype,
 
 
 @pytest.mark.parametrize("epochs", [0, -1, 10**6, 2**63, 10**30, True, 2.0, "2", None, np.int64(2)])
-def test_other_numbers_of_epochs_are_left_to_the_general_way(c_backend, dtype, epochs):
+def test_other_numbers_of_epochs_are_left_to_the_general_path(c_backend, dtype, epochs):
     net, (x, y) = network(dtype, c_backend), data(3, dtype)
     before = net.parameters.copy()
     assert net._small.fit(x, y, epochs, 0.1, None, True) is None
@@ -225,7 +225,7 @@ def outcome(function, *arguments):
 
 
 @pytest.mark.parametrize("kind", OTHER)
-def test_other_arguments_are_left_to_the_general_way(c_backend, dtype, kind):
+def test_other_arguments_are_left_to_the_general_path(c_backend, dtype, kind):
     net = network(dtype, c_backend)
     x, y = data(7, dtype)
     other_x, other_y = OTHER[kind](x), OTHER[kind](y)
@@ -236,7 +236,7 @@ def test_other_arguments_are_left_to_the_general_way(c_backend, dtype, kind):
         assert net._small.fit(*arguments, 2, 0.1, None, True) is None
     np.testing.assert_array_equal(net.parameters, before)
 
-    twin = net.copy()  # without quick calls
+    twin = net.copy()  # without small calls
     twin._small = pn.backend.SmallCalls()
     assert outcome(net.predict, other_x) == outcome(twin.predict, other_x)
     assert outcome(net.train_on_batch, other_x, y) == outcome(twin.train_on_batch, other_x, y)
@@ -248,7 +248,7 @@ def test_other_arguments_are_left_to_the_general_way(c_backend, dtype, kind):
 
 @pytest.mark.parametrize("rate", [0.0, -0.1, np.nan, np.inf, -np.inf, 1e-31, 1e31, 1, True, np.float32(0.5),
                                   np.float64(0.5), "0.1", None, 1j])  # fmt: skip
-def test_other_learning_rates_are_left_to_the_general_way(c_backend, dtype, rate):
+def test_other_learning_rates_are_left_to_the_general_path(c_backend, dtype, rate):
     net = network(dtype, c_backend)
     x, y = data(3, dtype)
     before = net.parameters.copy()
@@ -305,7 +305,7 @@ def test_divergence_is_reported_and_leaves_the_parameters(backend, dtype):
         np.testing.assert_array_equal(net.parameters, before)
 
 
-def test_divergence_amid_a_run_is_reported_as_the_general_way_does(backend, dtype):
+def test_divergence_amid_a_run_is_reported_as_the_general_path_does(backend, dtype):
     net = network(dtype, backend, [(1, 1, "identity", True)], "sum_of_squares")
     twin = net.copy()
     x = np.array([[1.0], [2.0], [3.0]], dtype)

@@ -54,7 +54,7 @@ def test_threads_may_predict_with_one_network(backend):
 
 @pytest.mark.parametrize("sizes", [(13, 64, 64, 1), (40, 96, 10), (5, 300, 2), (200, 700, 3)])
 def test_rows_shared_among_threads_have_the_bits_of_rows_apart(c_backend, dtype, sizes):
-    """Narrow networks share whole rows out, wide ones each product."""
+    """Narrow networks divide the rows among threads, wide ones each product."""
     layers = [pn.Dense(n_in, n_out, "tanh") for n_in, n_out in pairwise(sizes)]
     net = pn.Network(layers, seed=0, dtype=dtype, backend=c_backend)
     x = np.random.default_rng(1).standard_normal((6001, sizes[0])).astype(dtype)
@@ -64,7 +64,7 @@ def test_rows_shared_among_threads_have_the_bits_of_rows_apart(c_backend, dtype,
 
 
 def test_training_with_few_rows_shared_among_threads_has_the_bits_of_one(c_backend, dtype):
-    """Products with few rows are shared out if their weights are many."""
+    """Products with few rows are divided among threads if their weights are many."""
     layers = [pn.Dense(3, 1200, "tanh"), pn.Dense(1200, 1100, "tanh"), pn.Dense(1100, 2)]
     start = pn.Network(layers, seed=0, dtype=dtype)
     rng = np.random.default_rng(1)
@@ -84,9 +84,9 @@ def test_elements_shared_among_threads_have_the_bits_of_elements_apart(c_backend
     rng = np.random.default_rng(2)
     z, grad_a = rng.standard_normal((2, n + 1)).astype(dtype)[:, 1:] * 8
     forward, backward = getattr(pn.kernels, name), getattr(pn.kernels, f"{name}_backward")
-    pieces = [slice(i, i + 5000) for i in range(0, n, 5000)]
-    a = np.concatenate([forward(z[piece]) for piece in pieces])
-    grad_z = np.concatenate([backward(a[piece], grad_a[piece]) for piece in pieces])
+    slices = [slice(i, i + 5000) for i in range(0, n, 5000)]
+    a = np.concatenate([forward(z[part]) for part in slices])
+    grad_z = np.concatenate([backward(a[part], grad_a[part]) for part in slices])
     for _ in numbers_of_threads():
         out = np.full(n, np.nan, dtype)
         np.testing.assert_array_equal(forward(z, out), a)
@@ -99,7 +99,7 @@ ROUNDING = {"x86_64": (0x800, 0), "aarch64": (0x400000, 0), "arm64": (0x400000, 
 
 @pytest.mark.skipif(os.name != "posix" or ROUNDING is None, reason="needs fesetround and what its modes are called")
 def test_rounding_mode_of_the_caller_changes_no_result_and_stays(c_backend, dtype):
-    """Neither its own share of the elements nor that of other threads, whoever made these."""
+    """Neither its own part of the elements nor that of other threads, whichever thread created these."""
     z = np.linspace(-3, 3, 200_000, dtype=dtype)
     fesetround, fegetround = ctypes.CDLL(None).fesetround, ctypes.CDLL(None).fegetround
     expected = pn.kernels.sigmoid(z)
@@ -180,7 +180,7 @@ def test_threads_may_train_networks_of_their_own(backend):
 
 
 def test_second_thread_that_trains_the_same_network_is_refused(backend, monkeypatch):
-    """For the whole run, between its slices too: the run's workspace holds its place. The run itself is unharmed."""
+    """For the whole run, between its slices too: the run's workspace holds its state. The run itself is unharmed."""
     x, y = data()
     net, twin = make(backend), make(backend)
     in_slice, go_on = threading.Event(), threading.Event()
@@ -310,7 +310,7 @@ def test_child_of_a_fork_amid_a_run_has_the_network_from_before_it(backend, dtyp
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_children_of_forks_at_any_moment_of_a_run_can_use_the_network(c_backend):
     """
-    With products that are shared out among threads, and weights that are kept in an order of their own.
+    With products that are divided among threads, and packed weights.
 
     (Of NumPy this cannot be asked: a BLAS with threads may leave the child with a lock that nobody opens.)
     """

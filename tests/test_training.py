@@ -169,7 +169,7 @@ def test_fit_continues_where_the_network_is(backend, dtype, batch_size):
 @pytest.mark.parametrize("n_steps", [1, 2, 3, 5, 1000])
 @pytest.mark.parametrize("batch_size", [13, 4])
 def test_slices_give_the_bits_of_the_whole_run(backend, dtype, batch_size, n_steps):
-    """At the seam, where a run may be cut anywhere: 6 epochs of 4 (or 1) steps, cut every n_steps."""
+    """By the backend's own `train`, which may stop anywhere: 6 epochs of 4 (or 1) steps, n_steps a call."""
     x, y = data(13, dtype)
     training = Training(6, batch_size, 0.3, batch_size < 13, 99, 5)
     results = []
@@ -251,7 +251,7 @@ def test_divergence_after_the_run_is_not_reported_before_it(backend):
     assert loss == pytest.approx(361.0 ** np.arange(121), rel=1e-12)
 
 
-#: Of Network, for what must hold whatever way a call takes.
+#: Methods of Network, for what must hold on every path.
 CALLS = [("train_on_batch", {}), ("fit", {"epochs": 3}), ("fit", {"epochs": 3, "batch_size": 2})]
 
 
@@ -289,7 +289,7 @@ def test_divergence_of_parameters_is_found_where_the_loss_hides_it(backend):
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize(("function", "arguments"), CALLS)
 def test_divergence_from_parameters_that_are_not_finite_says_so(backend, dtype, bad, function, arguments):
-    """By every way: arrays that small calls take, and lists that they do not. No last finite parameters are claimed."""
+    """On every path: arrays, which small calls take, and lists. The error claims no last finite parameters."""
     for convert in (np.copy, np.ndarray.tolist):
         net = make(backend, dtype=dtype)
         x, y = map(convert, data(3, dtype))
@@ -333,7 +333,7 @@ def test_divergence_by_a_step_does_not_blame_the_start(backend, dtype, function,
 
 @pytest.mark.parametrize("batch_size", [None, 2])
 def test_divergence_is_the_same_in_both_backends(backend, batch_size):
-    """Epoch, parameters and place in the epoch, in a network that takes some steps to overflow."""
+    """Epoch, parameters and position in the epoch, in a network that takes some steps to overflow."""
     x, y = data(5)
     results = []
     for name in (backend, "numpy"):
@@ -364,7 +364,7 @@ def test_training_goes_on_after_divergence_with_a_smaller_rate(backend):
     assert abs(net.parameters[0]) < 1e-100
 
 
-# ---- Weights that the kernels keep in an order of their own ----------------------------------------------------------
+# ---- Packed weights --------------------------------------------------------------------------------------------------
 
 # The first layer is wide enough for that, the second is not.
 PACKED_LAYERS = [(120, 120, "identity", True), (120, 2, "identity", True)]
@@ -488,7 +488,7 @@ def test_ctrl_c_stops_at_a_step_and_continuing_gives_the_same_bits(backend, dtyp
 
 @pytest.mark.usefixtures("sigint_raises")
 def test_ctrl_c_in_a_slice_that_diverges_is_delivered(backend, monkeypatch):
-    """Else a loop of runs that diverge could not be stopped. The error is its context, and the books are right."""
+    """Otherwise a loop of runs that diverge could not be stopped. The error is its context; the state is consistent."""
     cost_of_first_slices(monkeypatch, 1e9)
     net = textbook.network([(1, 1, "identity", False)], "sum_of_squares", init=[1], backend=backend)
     train = net._model.train
@@ -564,10 +564,10 @@ def some_or_all(stride):
     "layers", [LAYERS, [(100, 100, "tanh", True), (100, 3, "sigmoid", True)]], ids=["plain", "packed"]
 )
 @pytest.mark.usefixtures("sigint_raises", "one_step_a_slice")
-def test_exception_at_any_instruction_of_fit_leaves_the_books_right(backend_name, layers, stride):
+def test_exception_at_any_instruction_of_fit_leaves_the_state_consistent(backend_name, layers, stride):
     """
     Signal handlers raise where they like. Two epochs of three shuffled mini-batches; what is left of them is made up
-    for, with the bits of a run without interruption, unless the books are wrong.
+    for, with the bits of a run without interruption, unless the state is inconsistent.
     """
     x, y = data(5, layers=layers)
     start, whole = (textbook.network(layers, "log_loss", seed=4, backend=backend_name) for _ in range(2))
@@ -581,7 +581,7 @@ def test_exception_at_any_instruction_of_fit_leaves_the_books_right(backend_name
         with pytest.raises(AlarmError):
             instructions(lambda: net.fit(x, y, epochs=2, batch_size=2), n, stride == 1)
         seen.add((net.epochs_trained, net._state.begun and net._state.begun.row))
-        if n % 2:  # the run that takes up what was interrupted is interrupted as well
+        if n % 2:  # the run that resumes is interrupted as well
             rest = 2 - net.epochs_trained
             with contextlib.suppress(AlarmError):
                 instructions(lambda: net.fit(x, y, epochs=rest, batch_size=2), 1 + 977 * n % n_fit)
@@ -597,7 +597,7 @@ def test_exception_at_any_instruction_of_fit_leaves_the_books_right(backend_name
 
 @pytest.mark.parametrize("backend_name", ["numpy", "c"])
 @pytest.mark.usefixtures("sigint_raises", "one_step_a_slice")
-def test_exception_while_the_books_are_kept_leaves_them_right(backend_name, monkeypatch):
+def test_exception_while_the_state_is_updated_leaves_it_consistent(backend_name, monkeypatch):
     """The second one, at any instruction of what follows the one that has stopped a run after four steps of six."""
     x, y = data(5)
     start, whole = make(backend_name), make(backend_name)
@@ -658,7 +658,7 @@ def test_exception_at_any_instruction_of_train_on_batch_makes_a_step_or_none(bac
     assert [True, False] in outcomes
 
 
-def test_training_that_never_comes_to_its_books_gives_up(backend, monkeypatch):
+def test_training_that_can_never_update_its_state_gives_up(backend, monkeypatch):
     """Rather than hang. The network can still be used."""
     x, y = data(5)
     net, tries = make(backend), []
@@ -832,27 +832,27 @@ def test_interrupted_epoch_is_dropped_if_a_single_number_differs(backend, dtype,
     fresh._state.begun = None
     other = {name: given[name].copy() for name in given}
 
-    def is_taken_up():
+    def is_resumed():
         twins = net.copy(), fresh.copy()
         for twin in twins:
             twin.fit(**other, batch_size=5000)
         return not np.array_equal(twins[0].parameters, twins[1].parameters)
 
-    assert is_taken_up()
+    assert is_resumed()
     changed = other[name]
     for row in (0, 1, 7, 2501, 5002):
         kept = changed[row, 1]
         changed[row, 1] = np.nextafter(kept, dtype.type(0.5))
-        assert not is_taken_up(), row
+        assert not is_resumed(), row
         changed[row, 1] = kept
     changed[[3, 4]] = changed[[4, 3]]
-    assert not is_taken_up()
+    assert not is_resumed()
     changed[[3, 4]] = changed[[4, 3]]
     if name == "x":
         changed *= -1
-        assert not is_taken_up()
+        assert not is_resumed()
         changed *= -1
-    assert is_taken_up()
+    assert is_resumed()
 
 
 def test_checksum_tells_arrays_apart():

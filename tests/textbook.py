@@ -1,5 +1,5 @@
 """
-The textbook's equations, written down again without the package: what both backends are measured against.
+The textbook's equations, written without the package. Both backends are compared with them.
 
 A network is a list of (n_in, n_out, activation, bias), as the arguments of Dense. Formulas are the unfused ones, take
 complex numbers (for complex steps) and, in `train`, a stack of networks at once.
@@ -124,6 +124,6 @@ def difference(actual, expected):
 
 
 def fractions(n, seed, dtype=float):
-    """n numbers in [-1, 1) that every machine computes alike and float32 holds exactly: k / 2**15, k scrambled."""
+    """n numbers in [-1, 1), k / 2**15 with scrambled k: exact in float32 and equal on every machine."""
     k = [((i * 2654435761 + seed * 40503 + 12345) % 2**32 * 1103515245 % 2**32) >> 16 for i in range(1, n + 1)]
     return (np.array(k) / 2.0**15 - 1).astype(dtype)

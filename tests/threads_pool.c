@@ -1,11 +1,11 @@
 /*
- * The pool of threads by itself: who works, in which floating-point environment, and how it ends. It needs no kernels,
- * and is run with and without sanitizers:
+ * Checks the pool of threads by itself: which threads run tasks, in which floating-point environment, and how the pool
+ * is shut down. It needs no kernels, and is run with and without sanitizers:
  *
  *     cc tests/threads_pool.c csrc/threads.c -Icsrc -lm -lpthread -ldl && ./a.out wake
  *
- * Nothing here depends on how long something takes: tasks wait for each other, and for ever where a thread is missing
- * that should be there, until an alarm ends the process.
+ * Nothing here depends on time: tasks wait for each other. If a thread is missing they wait until an alarm ends the
+ * process.
  */
 #if !defined(_GNU_SOURCE)
 #define _GNU_SOURCE
@@ -55,9 +55,9 @@ static void fail(const char *what)
     _exit(1);
 }
 
-/* ---- Who works -------------------------------------------------------------------------------------------- */
+/* ---- Which threads run tasks ------------------------------------------------------------------------------ */
 
-/* A task that ends when all of its job have begun: then as many threads as tasks have one each. */
+/* A task that returns when all tasks of its job have begun, so that each runs in a thread of its own. */
 typedef struct meeting {
     size_t n_tasks;
     atomic_size_t here;
@@ -74,7 +74,7 @@ static void meet(void *context, size_t index, void *scratch)
         usleep(A_WHILE);
 }
 
-/* Ends only if n threads work. */
+/* Returns only if n threads run tasks. */
 static void meet_with(size_t n)
 {
     meeting m = {.n_tasks = n};
@@ -106,7 +106,7 @@ static void crowd(void *context, size_t index, void *scratch)
     atomic_fetch_sub(&m->here, 1);
 }
 
-/* Signals are the business of the program's own threads. */
+/* Workers block signals, which are for the program's own threads. */
 static void see_signals(void *context, size_t index, void *scratch)
 {
     study_signals *s = context;
@@ -124,7 +124,7 @@ static void count(void *context, size_t index, void *scratch)
     atomic_fetch_add((atomic_size_t *)context, 1);
 }
 
-/* Every task once, whoever takes it. */
+/* Every task runs once, in any thread. */
 static void count_with(parallel_for *run, size_t n)
 {
     atomic_size_t counted = 0;
@@ -133,7 +133,7 @@ static void count_with(parallel_for *run, size_t n)
         fail("every task once");
 }
 
-/* The first of two tasks waits a while for the second, which one thread alone would not have begun. */
+/* The first of two tasks waits for the second, which a single thread would not have begun. */
 typedef struct chance {
     atomic_int second, together;
 } chance;
@@ -188,7 +188,7 @@ static void check_waking(void)
     pn_set_num_threads(PN_MAX_THREADS);
     meet_with(PN_MAX_THREADS);
 
-    /* Short jobs wake nobody at once, but the work that sleepers miss adds up. */
+    /* A short job alone does not wake workers, but several do. */
     pn_set_num_threads(2);
     for (int i = 0; i < 3; i++) {
         usleep(WORKERS_SLEEP);
@@ -219,7 +219,7 @@ static void *compute_meanwhile(void *nothing)
     return nothing;
 }
 
-/* Another thread has the pool, now and then, when its process forks: the child finds it free. */
+/* Another thread may own the pool when the process forks. In the child, it is free. */
 static void check_forking_while_computing(void)
 {
     pthread_t user;
@@ -270,7 +270,7 @@ static void check_forking(void)
 
 /* ---- The floating-point environment ----------------------------------------------------------------------- */
 
-/* Subnormal numbers as results (1) and as operands (2) taken for 0, or both or neither, where the machine can. */
+/* Flushes subnormal results (1), operands (2), both (3) or neither (0) to zero, where the machine can. */
 #if defined(__SSE2_MATH__)
 static void flush(int which)
 {
@@ -324,7 +324,7 @@ static void check_environment(void)
     const int modes[] = {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO, FE_TONEAREST};
     study s = {.caller = pthread_self(), .exact = find()};
     pn_set_num_threads(3);
-    for (int i = 0; i < 16; i++) { /* workers are made in the first round, in a mode that is not theirs */
+    for (int i = 0; i < 16; i++) { /* in the first round workers are created by a thread with another mode */
         flush(3 - i % 4);
         if (fesetround(modes[i / 4]) != 0)
             fail("fesetround");
@@ -337,7 +337,7 @@ static void check_environment(void)
         fail("the caller's environment is as it was");
 }
 
-/* ---- The end ---------------------------------------------------------------------------------------------- */
+/* ---- Shutdown --------------------------------------------------------------------------------------------- */
 
 static atomic_int load = 1;
 
@@ -348,7 +348,7 @@ static void *burden(void *nothing)
     return nothing;
 }
 
-/* A library with the pool alone, loaded and unloaded while its workers wait, sleep or begin. */
+/* A library with the pool alone is loaded, and unloaded while its workers poll, sleep or start. */
 static void check_unloading(const char *path)
 {
     pthread_t burdens[2];
@@ -379,7 +379,7 @@ static void check_unloading(const char *path)
         pthread_join(burdens[i], NULL);
 }
 
-/* Jobs of so many tasks, one after another. */
+/* Runs jobs of n_tasks tasks for ever. */
 static void *compute(void *n_tasks)
 {
     static _Alignas(64) unsigned char scratch[PN_TASK_BYTES];
@@ -392,7 +392,7 @@ static void *compute(void *n_tasks)
     return NULL;
 }
 
-/* One of two threads exits in the midst of a job, the other does not end its task. */
+/* One of two threads exits within a job, the other never returns from its task. */
 typedef struct departure {
     meeting meeting;
     pthread_t caller;
@@ -410,24 +410,24 @@ static void exit_or_stay(void *context, size_t index, void *scratch)
 }
 
 enum {
-    UNUSED, IDLE, ASLEEP, COMPUTING, COMPUTING_FOR_EVER, FORKED_BARE, FORKED, FORKED_AND_HIRED, IN_CALLERS_TASK,
-    IN_WORKERS_TASK, N_WAYS
+    UNUSED, IDLE, ASLEEP, COMPUTING, COMPUTING_FOR_EVER, FORKED_BARE, FORKED, FORKED_AND_SPAWNED, IN_CALLERS_TASK,
+    IN_WORKERS_TASK, N_CASES
 };
 
-static void leave(int way, int round)
+static void leave(int when, int round)
 {
     static const size_t few = 50, endless = SIZE_MAX / 2;
     pthread_t user;
-    if (way != UNUSED)
+    if (when != UNUSED)
         meet_with(3);
-    if (way == ASLEEP)
+    if (when == ASLEEP)
         usleep(WORKERS_SLEEP);
-    if (way == COMPUTING || way == COMPUTING_FOR_EVER) {
-        pthread_create(&user, NULL, compute, (void *)(way == COMPUTING ? &few : &endless));
+    if (when == COMPUTING || when == COMPUTING_FOR_EVER) {
+        pthread_create(&user, NULL, compute, (void *)(when == COMPUTING ? &few : &endless));
         usleep((unsigned)(round * 150));
     }
 #if HAVE_BARE_FORK
-    if (way == FORKED_BARE) { /* a child without the handlers of pthread_atfork, which thinks that it has workers */
+    if (when == FORKED_BARE) { /* a child in which no handler of pthread_atfork has run */
         pid_t child = _Fork();
         if (child == 0) {
             alarm(PATIENCE);
@@ -436,18 +436,18 @@ static void leave(int way, int round)
         wait_for(child, "a child of _Fork that exits");
     }
 #endif
-    if (way == FORKED || way == FORKED_AND_HIRED) {
+    if (when == FORKED || when == FORKED_AND_SPAWNED) {
         pid_t child = fork();
         if (child == 0) {
             alarm(PATIENCE);
-            if (way == FORKED_AND_HIRED && CAN_FORK)
+            if (when == FORKED_AND_SPAWNED && CAN_FORK)
                 meet_with(3);
             exit(0);
         }
         wait_for(child, "a forked child that exits");
     }
-    if (way == IN_CALLERS_TASK || way == IN_WORKERS_TASK) {
-        departure d = {{.n_tasks = 2}, pthread_self(), way == IN_CALLERS_TASK};
+    if (when == IN_CALLERS_TASK || when == IN_WORKERS_TASK) {
+        departure d = {{.n_tasks = 2}, pthread_self(), when == IN_CALLERS_TASK};
         pn_parallel_for(2, exit_or_stay, &d, caller_scratch, 1e6);
     }
     exit(0);
@@ -456,12 +456,12 @@ static void leave(int way, int round)
 static void check_exiting(void)
 {
     pn_set_num_threads(3);
-    for (int way = 0; way < N_WAYS; way++)
-        for (int round = 0; round < (way == COMPUTING ? 20 : 2); round++) {
+    for (int when = 0; when < N_CASES; when++)
+        for (int round = 0; round < (when == COMPUTING ? 20 : 2); round++) {
             pid_t child = fork();
             if (child == 0) {
                 alarm(PATIENCE);
-                leave(way, round);
+                leave(when, round);
             }
             wait_for(child, "a process that exits");
         }

@@ -1,5 +1,5 @@
 /*
- * The pool of threads under strain: several user threads at once, a changing number of threads, nested calls, and
+ * Stresses the pool of threads: several user threads at once, a changing number of threads, nested calls, and
  * children made by fork. Results must keep their bits; run it under ThreadSanitizer too.
  *
  *     cc -g -O1 -fsanitize=thread tests/threads_tsan.c csrc/(every .c file) -Icsrc -lm -lpthread && ./a.out
@@ -24,7 +24,7 @@
 #endif
 #endif
 
-/* One product, one forward pass of many rows, and one array of elements, large enough to be shared out. */
+/* One product, one forward pass of many rows, and one array of elements, large enough to be divided among threads. */
 enum { M = 96, K = 256, N = 544, ROWS = 6000, WIDTH = 32, ELEMENTS = 200003, ROUNDS = 50, USERS = 4 };
 static float x[M * K], weight[K * N], expected[M * N];
 static float rows[ROWS * WIDTH], parameters[WIDTH * WIDTH + WIDTH], expected_rows[ROWS];

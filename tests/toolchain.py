@@ -20,8 +20,8 @@ ROOT = Path(__file__).parent.parent
 CSRC = ROOT / "csrc"
 KEPT = ROOT / "build" / "tests"
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-#: As plainnet.h says. The compilers' own dialects contract a * b + c where they may, as GCC does not with -std=c11:
-#: bits that survive this survive both. (.ci/run compiles with -std=c11.)
+#: As plainnet.h says. Without -std=c11 GCC may contract a * b + c: the bits must not depend on that. (.ci/run compiles
+#: with -std=c11.)
 FLAGS = ("-O3",)
 #: In a sanitizer run the C programs are sanitized as the extension is.
 SANITIZERS = os.environ.get("PLAINNET_CFLAGS", "").split()

@@ -10,6 +10,7 @@
 #endif
 #include <math.h>
 
+#include "descriptions.h"
 #include "plainnet.h"
 #include "shuffle.h"
 
@@ -34,8 +35,8 @@ static void must(pn_status status, const char *what)
     }
 }
 
-/* A workspace of exactly so many bytes, full of what is neither 0 nor a number. */
-static void *room_for(size_t n_bytes)
+/* A workspace of exactly n_bytes, each of which is 255: all numbers are NaN. */
+static void *new_workspace(size_t n_bytes)
 {
     void *workspace = fenced(n_bytes);
     if (n_bytes > 0)
@@ -74,8 +75,8 @@ static void draw(pn_case *c, long number)
         width = next;
     }
     c->n_out = width;
-    if (c->network.loss == PN_LOG_LOSS)
-        c->layers[c->network.n_layers - 1].activation = PN_SIGMOID;
+    if (pn_losses[c->network.loss].activation >= 0)
+        c->layers[c->network.n_layers - 1].activation = (pn_activation)pn_losses[c->network.loss].activation;
     c->n_rows = same ? (size_t)number + 1 : kind == 0 ? ONE_OF(few) : ONE_OF(rows);
     must(pn_n_parameters(&c->network, &c->n_parameters), "n_parameters");
     static const int threads[] = {1, 2, 3, 8};

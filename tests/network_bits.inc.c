@@ -36,7 +36,7 @@ static void NAME(check_forward)(const pn_case *c, const real *parameters, const 
         const pn_layer *layer = &c->layers[l];
         const real *bias = layer->has_bias ? weight + layer->n_in * layer->n_out : NULL;
         must(NAME(pn_dense_workspace)(c->n_rows, layer->n_in, layer->n_out, &n_bytes), "dense_workspace");
-        void *workspace = room_for(n_bytes);
+        void *workspace = new_workspace(n_bytes);
         real *next = NAME(numbers)(c->n_rows * layer->n_out, 5, 6);
         must(NAME(pn_dense_forward)(c->n_rows, layer->n_in, layer->n_out, a, weight, bias, layer->activation, next,
                                     workspace, n_bytes), "dense_forward");
@@ -46,7 +46,7 @@ static void NAME(check_forward)(const pn_case *c, const real *parameters, const 
         weight += layer->n_in * layer->n_out + (layer->has_bias ? layer->n_out : 0);
     }
     must(NAME(pn_forward_workspace)(c->n_rows, &c->network, &n_bytes), "forward_workspace");
-    void *workspace = room_for(n_bytes);
+    void *workspace = new_workspace(n_bytes);
     real *out = NAME(numbers)(c->n_rows * c->n_out, 7, 8);
     must(NAME(pn_forward)(c->n_rows, &c->network, parameters, x, out, n_bytes > 0 ? workspace : NULL, n_bytes),
          "forward");
@@ -63,7 +63,7 @@ static double NAME(step)(const pn_case *c, int fuses, size_t n_rows, real *param
     size_t n_bytes = 0;
     real *gradient = NAME(numbers)(c->n_parameters, 5, 6);
     must(NAME(pn_gradient_workspace)(n_rows, &c->network, &n_bytes), "gradient_workspace");
-    void *workspace = room_for(n_bytes);
+    void *workspace = new_workspace(n_bytes);
     must(NAME(pn_loss_and_gradient)(n_rows, &c->network, parameters, x, y, &loss, gradient, workspace, n_bytes),
          "loss_and_gradient");
     release(workspace, n_bytes);
@@ -83,7 +83,7 @@ static void NAME(check_step)(const pn_case *c, int fuses, const real *parameters
     double loss = -1, expected_loss = NAME(step)(c, fuses, c->n_rows, expected, x, y, rate);
     size_t n_bytes = 0;
     must(NAME(pn_train_workspace)(c->n_rows, &c->network, &training, &n_bytes), "train_workspace");
-    void *workspace = room_for(n_bytes);
+    void *workspace = new_workspace(n_bytes);
     must(NAME(pn_train_on_batch)(c->n_rows, &c->network, rate, got, x, y, &loss, workspace, n_bytes), "train_on_batch");
     NAME(same)("train_on_batch", c->n_parameters, expected, got);
     if (loss != expected_loss)
@@ -122,14 +122,14 @@ static void NAME(check_run)(const pn_case *c, int fuses, const real *parameters,
                 memcpy(batch_x + i * c->n_in, x + order[row + i] * c->n_in, c->n_in * sizeof(real));
                 memcpy(batch_y + i * c->n_out, y + order[row + i] * c->n_out, c->n_out * sizeof(real));
             }
-            double share = c->network.loss == PN_SUM_OF_SQUARES ? 1 : (double)rows / (double)m;
+            double share = pn_losses[c->network.loss].reduction == PN_SUM ? 1 : (double)rows / (double)m;
             sums[epoch] += share * NAME(step)(c, fuses, rows, expected, batch_x, batch_y, rate);
             NAME(drop)(batch_x, rows * c->n_in), NAME(drop)(batch_y, rows * c->n_out);
         }
     }
     size_t n_bytes = 0, calls = 0;
     must(NAME(pn_train_workspace)(m, &c->network, &training, &n_bytes), "train_workspace");
-    void *workspace = room_for(n_bytes);
+    void *workspace = new_workspace(n_bytes);
     while (progress.epoch < EPOCHS) {
         size_t steps = random_bits() % 4 == 0 ? 0 : 1 + random_bits() % 5;
         must(NAME(pn_train)(m, &c->network, &training, got, x, y, steps, losses, &progress, workspace, n_bytes),
@@ -149,7 +149,7 @@ static void NAME(check_run)(const pn_case *c, int fuses, const real *parameters,
 static void NAME(check)(const pn_case *c, int fuses)
 {
     real limit = (real)0.5, rate = (real)(c->n_parameters < 300 ? 0.1 : 1e-3);
-    rate = c->network.loss == PN_SUM_OF_SQUARES ? (real)1e-6 : rate;
+    rate = pn_losses[c->network.loss].reduction == PN_SUM ? (real)1e-6 : rate;
     real *parameters = NAME(numbers)(c->n_parameters, -limit, limit), *x = NAME(numbers)(c->n_rows * c->n_in, -1, 1);
     real *y = NAME(numbers)(c->n_rows * c->n_out, 0, 1);
     NAME(check_forward)(c, parameters, x);

@@ -22,7 +22,13 @@ NETWORKS = {
     "17-33-2": [(17, 33, "tanh", False), (33, 2, "sigmoid", True)],
     "4-3": [(4, 3, "identity", True)],
     "3-4-5-2": [(3, 4, "relu", True), (4, 5, "tanh", True), (5, 2, "sigmoid", True)],
+    "every-activation": [(8, 8, f, True) for f in textbook.ACTIVATIONS],
 }
+
+
+def test_textbook_has_every_activation_and_loss():
+    assert list(textbook.ACTIVATIONS) == list(pn.native.ACTIVATIONS)
+    assert list(textbook.LOSSES) == list(textbook.LOSS_GRADIENTS) == list(pn.native.LOSSES)
 
 
 def case(layers, n_rows, dtype, seed=0):
@@ -38,9 +44,7 @@ def case(layers, n_rows, dtype, seed=0):
 @pytest.mark.parametrize("loss", textbook.LOSSES)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_gradient_is_the_derivative_of_the_textbook_loss(backend, dtype, name, loss, n_rows):
-    layers = NETWORKS[name]
-    if loss == "log_loss" and layers[-1][2] != "sigmoid":
-        layers = [*layers[:-1], (*layers[-1][:2], "sigmoid", layers[-1][3])]
+    layers = textbook.for_loss(NETWORKS[name], loss)
     parameters, x, y = case(layers, n_rows, dtype)
     expected = textbook.complex_step_gradient(layers, loss, parameters.astype(float), x.astype(float), y.astype(float))
     assert np.count_nonzero(expected) > len(expected) / 4  # guards against all zeros agreeing
@@ -136,7 +140,7 @@ def test_log_loss_stays_finite_where_the_sigmoid_saturates(backend, dtype, z, y)
     loss=st.sampled_from(sorted(textbook.LOSSES)), biases=st.tuples(st.booleans(), st.booleans()),
 )  # fmt: skip
 def test_gradient_property_any_small_network(backend, n_in, n_hidden, n_out, n_rows, f, last, loss, biases):
-    last = "sigmoid" if loss == "log_loss" else last
+    last = textbook.LAST_ACTIVATION.get(loss, last)
     layers = [(n_in, n_hidden, f, biases[0]), (n_hidden, n_out, last, biases[1])]
     parameters, x, y = case(layers, n_rows, np.float64, seed=n_hidden)
     expected = textbook.complex_step_gradient(layers, loss, parameters, x, y)
@@ -196,8 +200,8 @@ def assert_alike(actual, expected, context):
 @pytest.mark.parametrize("loss", textbook.LOSSES)
 def test_special_values_have_the_same_loss_and_gradient_in_both_backends(c_backend, dtype, loss, activation, n_rows):
     """Of one layer whose bias is z. An error of 1e308 has a mean gradient in range, if it is not doubled first."""
-    if loss == "log_loss" and activation != "sigmoid":
-        pytest.skip("log loss is defined for a sigmoid")
+    if textbook.LAST_ACTIVATION.get(loss, activation) != activation:
+        pytest.skip("the loss needs another activation")
     layers = [(1, 1, activation, True)]
     nets = [textbook.network(layers, loss, init=[0, 0], dtype=dtype, backend=b) for b in ("numpy", c_backend)]
     x = np.ones((n_rows, 1), dtype)

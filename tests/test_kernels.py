@@ -10,15 +10,17 @@ from hypothesis import strategies as st
 
 import plainnet as pn
 
+import textbook
+
 SIZES = [1, 3, 7, 8, 9, 33]
 SHAPES = [(1, 1, 1), (3, 5, 7), (7, 17, 33), (8, 8, 8), (9, 33, 2), (33, 9, 1), (5, 1, 3)]
-F = {
-    "identity": (lambda z: z, lambda z: np.ones_like(z)),
-    "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2),
-    "tanh": (np.tanh, lambda z: 1 / np.cosh(z) ** 2),
-    "relu": (lambda z: np.where(z > 0, z, 0), lambda z: np.where(z > 0, 1.0, 0.0)),
+
+#: In extended precision, from the definition.
+EXACT = {
+    "sigmoid": lambda z: 1 / (1 + mpmath.exp(-z)),
+    "tanh": mpmath.tanh,
+    "relu": lambda z: max(z, mpmath.mpf(0)),
 }
-ACTIVATIONS = ["sigmoid", "tanh", "relu"]
 
 # Elementwise, in ULPs of the exact value: NumPy's own tanh is good to 1.4, exp and the division of a sigmoid to 3.
 MAX_ULP = 4
@@ -29,12 +31,9 @@ def poisoned(shape, dtype):
 
 
 def exact(name, z):
-    """The value in 50 digits, from the definition."""
+    """The value in 50 digits."""
     with mpmath.workdps(50):
-        z = mpmath.mpf(float(z))
-        if name == "sigmoid":
-            return 1 / (1 + mpmath.exp(-z))
-        return mpmath.tanh(z) if name == "tanh" else max(z, mpmath.mpf(0))
+        return EXACT[name](mpmath.mpf(float(z)))
 
 
 def ulps(actual, expected, dtype):
@@ -44,7 +43,7 @@ def ulps(actual, expected, dtype):
         return float(abs(mpmath.mpf(float(actual)) - expected) / spacing)
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", textbook.KERNELS)
 def test_activation_is_exact_to_a_few_ulps_over_the_whole_range(kernels, dtype, name):
     """Evenly, near 0 (where 2s(2z)-1 loses hundreds of ULPs), near +-5.6, and where the result underflows."""
     least = 80 if dtype == np.float32 else 700
@@ -57,7 +56,7 @@ def test_activation_is_exact_to_a_few_ulps_over_the_whole_range(kernels, dtype, 
     assert worst <= MAX_ULP
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", textbook.KERNELS)
 def test_activation_at_the_edges(kernels, dtype, name):
     big, tiny = np.finfo(dtype).max, np.finfo(dtype).smallest_subnormal
     z = np.array([0.0, -0.0, np.inf, -np.inf, big, -big, tiny, -tiny, np.nan], dtype)
@@ -86,19 +85,19 @@ def test_tanh_is_odd(kernels, dtype):
 
 
 @pytest.mark.parametrize("n", [0, *SIZES])
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", textbook.KERNELS)
 def test_activation_fills_every_element_and_no_other(kernels, dtype, name, n):
     z = np.random.default_rng(n).normal(0, 2, n).astype(dtype)
     memory = poisoned(n + 2, dtype)
     out = memory[1:-1]
     assert getattr(kernels, name)(z, out=out) is out
-    np.testing.assert_allclose(out, F[name][0](z.astype(float)), rtol=8 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(out, textbook.ACTIVATIONS[name][0](z.astype(float)), rtol=8 * np.finfo(dtype).eps)
     assert np.isnan(memory[[0, -1]]).all()
     np.testing.assert_array_equal(getattr(kernels, name)(z), out)
     np.testing.assert_array_equal(getattr(kernels, name)(z[:, None].repeat(3, 1)), out[:, None].repeat(3, 1))
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", textbook.KERNELS)
 def test_activation_does_not_depend_on_the_position(kernels, dtype, name):
     """A value has the same bits in a vector's body and in its tail."""
     z = np.random.default_rng(4).normal(0, 4, 67).astype(dtype)
@@ -108,15 +107,15 @@ def test_activation_does_not_depend_on_the_position(kernels, dtype, name):
 
 
 @pytest.mark.parametrize("n", SIZES)
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", textbook.KERNELS)
 def test_activation_backward_multiplies_by_the_derivative(kernels, dtype, name, n):
     rng = np.random.default_rng(n)
     z, grad_a = rng.normal(0, 2, n), rng.standard_normal(n).astype(dtype)
-    a = F[name][0](z).astype(dtype)
+    a = textbook.ACTIVATIONS[name][0](z).astype(dtype)
     out = poisoned(n, dtype)
     assert getattr(kernels, f"{name}_backward")(a, grad_a, out=out) is out
     # a is rounded, and 1 - a^2 near |a| = 1 keeps only its absolute accuracy.
-    np.testing.assert_allclose(out, grad_a * F[name][1](z), atol=8 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(out, grad_a * textbook.ACTIVATIONS[name][1](z), atol=8 * np.finfo(dtype).eps)
     assert np.count_nonzero(out) > 0 or name == "relu"
 
 
@@ -130,7 +129,7 @@ def test_activations_worked_by_hand(kernels):
     assert kernels.relu_backward([0, 3], [5, 7]).tolist() == [0, 7]
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", textbook.KERNELS)
 def test_activation_in_place(kernels, dtype, name):
     rng = np.random.default_rng(1)
     z, grad_a = rng.standard_normal(33).astype(dtype), rng.standard_normal(33).astype(dtype)
@@ -157,7 +156,7 @@ def product_tolerance(n_terms, dtype):
 
 
 @pytest.mark.parametrize("with_bias", [True, False])
-@pytest.mark.parametrize("activation", F)
+@pytest.mark.parametrize("activation", textbook.ACTIVATIONS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_dense_forward_is_f_of_x_weight_plus_bias(kernels, dtype, shape, activation, with_bias):
     x, weight, bias, _ = layer(*shape, dtype)
@@ -165,22 +164,22 @@ def test_dense_forward_is_f_of_x_weight_plus_bias(kernels, dtype, shape, activat
     z = np.einsum("ik,kj->ij", x.astype(float), weight.astype(float)) + (0 if bias is None else bias.astype(float))
     out = poisoned((shape[0], shape[2]), dtype)
     assert kernels.dense_forward(x, weight, bias, activation, out=out) is out
-    np.testing.assert_allclose(out, F[activation][0](z), atol=product_tolerance(shape[1], dtype))
+    np.testing.assert_allclose(out, textbook.ACTIVATIONS[activation][0](z), atol=product_tolerance(shape[1], dtype))
     np.testing.assert_array_equal(kernels.dense_forward(x, weight, bias, activation), out)
 
 
-@pytest.mark.parametrize("activation", F)
+@pytest.mark.parametrize("activation", textbook.ACTIVATIONS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_dense_backward_is_the_chain_rule(kernels, dtype, shape, activation):
     n_rows, n_in, n_out = shape
     x, weight, bias, grad_a = layer(*shape, dtype)
     z = x.astype(float) @ weight.astype(float) + bias.astype(float)
-    a = F[activation][0](z).astype(dtype)
+    a = textbook.ACTIVATIONS[activation][0](z).astype(dtype)
     out = tuple(poisoned(s, dtype) for s in [(n_rows, n_in), (n_in, n_out), (n_out,)])
     results = kernels.dense_backward(x, weight, a, grad_a, activation, out=out)
     assert all(result is array for result, array in zip(results, out, strict=True))
 
-    grad_z = grad_a * F[activation][1](z)
+    grad_z = grad_a * textbook.ACTIVATIONS[activation][1](z)
     tolerance = product_tolerance(max(shape), dtype)
     np.testing.assert_allclose(out[0], np.einsum("ij,kj->ik", grad_z, weight), atol=tolerance)
     np.testing.assert_allclose(out[1], np.einsum("ik,ij->kj", x, grad_z), atol=tolerance)
@@ -348,7 +347,7 @@ def test_relu_backward_of_special_values_chooses_and_does_not_multiply(kernels, 
 
 
 @pytest.mark.parametrize("length", [1, 3, 7, 13, 10_000])
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", textbook.KERNELS)
 def test_special_values_give_the_same_results_in_both_backends(c_backend, dtype, name, length):
     a, grad_a = special_pairs(dtype)
     forward, backward = (getattr(pn.kernels, name), getattr(pn.kernels, f"{name}_backward"))
@@ -356,7 +355,7 @@ def test_special_values_give_the_same_results_in_both_backends(c_backend, dtype,
     assert_alike(in_chunks(backward, length, a, grad_a), getattr(pn.reference, f"{name}_backward")(a, grad_a))
 
 
-@pytest.mark.parametrize("activation", F)
+@pytest.mark.parametrize("activation", textbook.ACTIVATIONS)
 def test_special_values_in_a_dense_layer_give_the_same_results_in_both_backends(c_backend, dtype, activation):
     """One input 1 and no bias: z is the weight, so that the activations of the layer meet every pair."""
     a, grad_a = (values[: len(values) // 16].reshape(17, 17) for values in special_pairs(dtype))

@@ -90,6 +90,7 @@ SHAPES = {
     "17-33-2": [(17, 33, "relu"), (33, 2, "sigmoid")],
     "9-1": [(9, 1, "identity")],
     "3-8-9-7-4": [(3, 8, "tanh"), (8, 9, "relu"), (9, 7, "identity"), (7, 4, "sigmoid")],
+    "every-activation": [(4, 4, f) for f in textbook.ACTIVATIONS],
 }
 
 
@@ -99,9 +100,7 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES)
 def test_single_steps_agree_from_identical_weights(c_backend, dtype, shape, loss, n_rows, bias):
     """Larger networks diverge from each other over many steps as rounding grows; one step may not."""
-    layers = [(*layer, bias) for layer in SHAPES[shape]]
-    if loss == "log_loss":
-        layers[-1] = (*layers[-1][:2], "sigmoid", bias)
+    layers = textbook.for_loss([(*layer, bias) for layer in SHAPES[shape]], loss)
     rng = np.random.default_rng(n_rows)
     x = rng.standard_normal((n_rows, layers[0][0])).astype(dtype)
     y = rng.random((n_rows, layers[-1][1])).astype(dtype)

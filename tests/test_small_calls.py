@@ -56,7 +56,7 @@ def test_predict_has_the_bits_of_the_general_path(backend, dtype, n_rows, hidden
 
 
 @pytest.mark.parametrize("n_rows", ROWS)
-@pytest.mark.parametrize("loss", ["log_loss", "sum_of_squares", "mean_squared_error"])
+@pytest.mark.parametrize("loss", textbook.LOSSES)
 @pytest.mark.parametrize("hidden", [1, 5, 33])
 def test_train_on_batch_has_the_bits_of_the_general_path(backend, dtype, n_rows, loss, hidden):
     layers = [(3, hidden, "tanh", True), (hidden, 2, "sigmoid", True)]
@@ -70,7 +70,7 @@ def test_train_on_batch_has_the_bits_of_the_general_path(backend, dtype, n_rows,
 
 
 @pytest.mark.parametrize("n_rows", ROWS)
-@pytest.mark.parametrize("loss", ["log_loss", "sum_of_squares", "mean_squared_error"])
+@pytest.mark.parametrize("loss", textbook.LOSSES)
 @pytest.mark.parametrize("hidden", [1, 5, 33])
 def test_fit_has_the_bits_of_the_general_path(backend, dtype, n_rows, loss, hidden):
     layers = [(3, hidden, "tanh", True), (hidden, 2, "sigmoid", True)]

@@ -78,7 +78,7 @@ def test_training_with_few_rows_shared_among_threads_has_the_bits_of_one(c_backe
         np.testing.assert_array_equal(parameters, trained[0])
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu"])
+@pytest.mark.parametrize("name", textbook.KERNELS)
 @pytest.mark.parametrize("n", [20_000, 40_001, 333_333])
 def test_elements_shared_among_threads_have_the_bits_of_elements_apart(c_backend, dtype, name, n):
     rng = np.random.default_rng(2)

@@ -57,12 +57,12 @@ def test_kernels_for_tiny_networks_have_the_bits_of_ordinary_steps(c_backend, dt
     losses = list(textbook.LOSSES)
     for trial in range(60):
         widths = rng.integers(1, 6, rng.integers(2, 5))
-        activations = [*rng.choice(["tanh", "sigmoid", "relu", "identity"], len(widths) - 2), "sigmoid"]
+        activations = [*rng.choice(list(textbook.ACTIVATIONS), len(widths) - 2), "sigmoid"]
         layers = [
             (int(n_in), int(n_out), str(f), bool(rng.integers(2)))
             for n_in, n_out, f in zip(widths[:-1], widths[1:], activations, strict=True)
         ]
-        net = textbook.network(layers, losses[trial % 3], seed=trial, backend=c_backend, dtype=dtype)
+        net = textbook.network(layers, losses[trial % len(losses)], seed=trial, backend=c_backend, dtype=dtype)
         x, y = data(int(rng.integers(1, 7)), dtype, layers)
         twin = net.copy()
         history = net.fit(x, y, epochs=20, learning_rate=0.3)

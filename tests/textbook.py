@@ -3,6 +3,8 @@ The textbook's equations, written without the package. Both backends are compare
 
 A network is a list of (n_in, n_out, activation, bias), as the arguments of Dense. Formulas are the unfused ones, take
 complex numbers (for complex steps) and, in `train`, a stack of networks at once.
+
+Tests take their activations and losses from the tables below, so that one that is added here is tested everywhere.
 """
 
 import numpy as np
@@ -39,6 +41,19 @@ LOSS_GRADIENTS = {
     "sum_of_squares": lambda a, y: 2 * (a - y),
     "mean_squared_error": lambda a, y: 2 * (a - y) / y.size,
 }
+
+
+#: The activation that a loss needs in the last layer.
+LAST_ACTIVATION = {"log_loss": "sigmoid"}
+
+#: Activations that are single kernels as well.
+KERNELS = [name for name in ACTIVATIONS if name in pn.kernels.__all__]
+
+
+def for_loss(layers, loss):
+    """The layers with an activation in the last one that the loss allows."""
+    (n_in, n_out, activation, bias) = layers[-1]
+    return [*layers[:-1], (n_in, n_out, LAST_ACTIVATION.get(loss, activation), bias)]
 
 
 def network(layers, loss, **arguments):

@@ -15,12 +15,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from . import reference
 from ._cpython import TrainingState as TrainingState
 from ._cpython import checksum, end_runs_of_other_threads
 from .arrays import Array, allocate
 from .backend import Backend, DivergedError, Progress, Training
 from .interrupt import DeferredInterrupt
+from .reference import shuffled
 
 #: How long a slice is, about: Ctrl-C waits for its end.
 SLICE_SECONDS = 0.08
@@ -149,7 +149,7 @@ class Run:
         training, n_rows = self.training, len(self.x)
         order = np.arange(n_rows)
         if training.shuffle:
-            order = reference.shuffled(training.shuffle_seed, training.first_epoch, n_rows)
+            order = shuffled(training.shuffle_seed, training.first_epoch, n_rows)
         rows = order[self.progress.row :][: training.batch_size]
         return explained(error, self.model, self.x[rows], self.y[rows])
 

@@ -51,7 +51,7 @@ int add_small_calls(PyObject *module);
 PyObject *end_runs_of_other_threads(PyObject *module, PyObject *unused);
 PyObject *checksum(PyObject *module, PyObject *const *arguments, Py_ssize_t n_arguments);
 
-/* The tables of CPython hold functions of several types as one, and as void *, which ISO C has by way of an integer. */
+/* Casts of functions for the tables of CPython; in ISO C, one to void * takes an integer in between. */
 typedef void (*function)(void);
 #define METHOD(name) ((PyCFunction)(function)(name))
 #define SLOT(name) ((void *)(uintptr_t)(name))

@@ -186,7 +186,7 @@ static int train(SmallCalls *self, size_t n_rows, const pn_training *training, c
     if (status == PN_OK)
         state->epochs_trained += (npy_intp)training->epochs;
     else
-        memcpy(state->parameters, before, state->parameters_bytes); /* a run that diverges has come some way */
+        memcpy(state->parameters, before, state->parameters_bytes); /* a run that diverges has changed them */
     PyMem_Free(before);
     return status == PN_OK;
 }

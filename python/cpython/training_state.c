@@ -1,7 +1,7 @@
 /*
- * TrainingState keeps a network from being trained by two calls at the same time, and finishes what a run leaves to be
- * done, whatever exceptions signal handlers raise: these come between any two instructions of Python code, but never
- * within a function written in C. It also holds how far the network has been trained.
+ * TrainingState has how far a network has been trained, and guards its training: only one call trains it at a time, and
+ * what is to be done after a run is done, whatever exceptions signal handlers raise. Handlers run between any two
+ * instructions of Python code, but never within a function written in C.
  */
 #include "module.h"
 
@@ -196,10 +196,10 @@ static void dealloc_training_state(PyObject *object)
 static PyMethodDef training_state_methods[] = {
     {"run", METHOD(run), METH_FASTCALL,
      "run($self, function, arguments, finish, is_shared, /)\n--\n\n"
-     "``function(*arguments)``, which may train the network: RuntimeError if that is under way already.\n\n"
-     "Unless `finish` is None, it is called afterwards, and again if an exception from a signal handler comes in its\n"
-     "midst. It returns None, or an exception to be raised if there is no other. If the network `is_shared`, a process\n"
-     "that another thread forks meanwhile has the parameters from before the run."},
+     "Returns ``function(*arguments)``, which may train the network; RuntimeError if another call trains it already.\n\n"
+     "Unless `finish` is None, it is called afterwards, and again if an exception from a signal handler interrupts it.\n"
+     "It returns None, or an exception to be raised if there is no other. If the network `is_shared`, a process that\n"
+     "another thread forks meanwhile has the parameters from before the run."},
     {"is_writeable", is_writeable, METH_NOARGS,
      "is_writeable($self, /)\n--\n\nWhether no array is protected from being written to."},
     {NULL, NULL, 0, NULL},

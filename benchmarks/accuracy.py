@@ -278,14 +278,14 @@ def main():
         )
         + " --output docs/accuracy.md`.",
         "",
-        f"Largest error in units of the last place of the exact result: float32 over "
+        f"The largest errors in units of the last place of the exact result: float32 over "
         f"{'all' if arguments.stride == 1 else f'one in {arguments.stride} of the'} 2^32 inputs, float64 over "
         f"{arguments.points:,}",
         "(half uniform over bit patterns, half over the range where the function varies).",
-        "exp is for arguments up to 0 and log1p for [0, 1], all that the log loss needs; loss_sigmoid is the sigmoid",
-        "that it computes from that exp, for its gradient. *Steps down* counts neighbouring inputs whose results are",
-        f"in the wrong order{' (float32: of all)' if arguments.stride == 1 else ''};",
-        "log1p and loss_sigmoid may have some.",
+        "exp is valid for arguments up to 0 and log1p for [0, 1], as the log loss needs them; loss_sigmoid is the",
+        "sigmoid that the log loss computes from this exp for its gradient. *Steps down* counts neighbouring inputs",
+        f"{'(float32: of all) ' if arguments.stride == 1 else ''}whose results are in the wrong order; only log1p and",
+        "loss_sigmoid may have some.",
         "",
         "| function | dtype | instruction set | max ULP | at | steps down | specials |",
         "| --- | --- | --- | --- | --- | --- | --- |",

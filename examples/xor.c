@@ -18,7 +18,7 @@
 #define MAX_PARAMETERS 16
 #define EPOCHS 1500
 
-/* A network is an array of layers and a loss; it is only ever read, and holds no parameters. */
+/* A network is an array of layers and a loss. It holds no parameters, and no function writes to it. */
 static const pn_layer layered_layers[] = {{2, 3, PN_TANH, 1}, {3, 1, PN_SIGMOID, 1}};
 static const pn_layer two_layer_layers[] = {{3, 4, PN_SIGMOID, 0}, {4, 1, PN_SIGMOID, 0}};
 
@@ -50,7 +50,7 @@ static const struct problem {
 
 static const double y[N_ROWS] = {0, 1, 1, 0};
 
-/* Every call returns a status; on error it has written nothing (but see PN_DIVERGED in plainnet.h). */
+/* Every call returns a status. On error it has written nothing, with the exception of PN_DIVERGED: see plainnet.h. */
 static void check(pn_status status)
 {
     if (status != PN_OK) {
@@ -65,7 +65,7 @@ static void fail(const char *message)
     exit(EXIT_FAILURE);
 }
 
-/* The library allocates nothing: ask how much workspace a call needs, and bring it. */
+/* The library allocates nothing. It tells how much workspace a call needs, and the caller provides it. */
 static void *allocate(size_t n_bytes)
 {
     void *workspace = malloc(n_bytes > 0 ? n_bytes : 1);
@@ -83,8 +83,8 @@ static void train_f64(const struct problem *p, double *parameters, double *losse
     void *workspace = allocate(n_bytes);
 
     /*
-     * max_steps = 0 would run to the end in one call. In slices, as here, a program can do something in between: show
-     * how far it is, look at the clock, save the parameters. The bits are the same.
+     * max_steps = 0 would run to the end in one call. Between slices, as here, a program can show progress, look at the
+     * clock or save the parameters. The bits are the same.
      */
     pn_progress progress = {0};
     while (progress.epoch < EPOCHS)

@@ -437,7 +437,7 @@ def test_odd_argument_is_refused_in_a_line_that_names_it(backend, function):
             words = "instruction set" if function == "set_isa" else name
             assert words in messages[0], (name, kind, messages[0])
             assert "\n" not in messages[0]
-            assert len(messages[0]) < 300
+            assert len(messages[0]) < 400
             assert messages[0] == messages[1]
             assert world.state() == before
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import plainnet as pn
+from plainnet.initializers import INITIALIZERS
 
 import textbook
 
@@ -106,6 +107,13 @@ def test_repr_says_what_it_is(backend):
         # n_in = 300, n_out = 200. A uniform variable on +-c has deviation c / sqrt 3.
         ("glorot", 0, np.sqrt(2 / 500), -np.sqrt(6 / 500), np.sqrt(6 / 500)),
         ("he", 0, np.sqrt(2 / 300), -np.inf, np.inf),
+        ("glorot_uniform", 0, np.sqrt(2 / 500), -np.sqrt(6 / 500), np.sqrt(6 / 500)),
+        ("he_uniform", 0, np.sqrt(2 / 300), -np.sqrt(6 / 300), np.sqrt(6 / 300)),
+        ("lecun_uniform", 0, np.sqrt(1 / 300), -np.sqrt(3 / 300), np.sqrt(3 / 300)),
+        # Cut off at two deviations of the distribution from before, which is 1 / 0.8796 times as wide.
+        ("glorot_normal", 0, np.sqrt(2 / 500), -2 * np.sqrt(2 / 500) / 0.8796, 2 * np.sqrt(2 / 500) / 0.8796),
+        ("he_normal", 0, np.sqrt(2 / 300), -2 * np.sqrt(2 / 300) / 0.8796, 2 * np.sqrt(2 / 300) / 0.8796),
+        ("lecun_normal", 0, np.sqrt(1 / 300), -2 * np.sqrt(1 / 300) / 0.8796, 2 * np.sqrt(1 / 300) / 0.8796),
         ("normal", 0, 1, -np.inf, np.inf),
         ("uniform", 0.5, np.sqrt(1 / 12), 0, 1),
     ],
@@ -121,6 +129,23 @@ def test_init_draws_from_its_distribution(backend, init, mean, deviation, least,
     assert (net.layers[0].bias == 0).all()
 
 
+@pytest.mark.parametrize("sizes", [(30, 20), (20, 30), (25, 25), (1, 1), (7, 1), (1, 7)])
+def test_init_orthogonal_is_orthogonal(backend, dtype, sizes):
+    weight = pn.Network([pn.Dense(*sizes)], init="orthogonal", seed=0, dtype=dtype, backend=backend).layers[0].weight
+    weight = weight.astype(float)
+    short = weight if sizes[0] >= sizes[1] else weight.T
+    # Sums of up to 30 products of numbers below 1, which are rounded to the dtype.
+    np.testing.assert_allclose(short.T @ short, np.eye(min(sizes)), rtol=0, atol=10 * np.finfo(dtype).eps)
+
+
+def test_init_orthogonal_has_both_signs(backend):
+    """A decomposition alone has the diagonal of one sign, so that a matrix of one number would be the same always."""
+    drawn = {
+        pn.Network([pn.Dense(1, 1)], init="orthogonal", seed=seed, backend=backend).parameters[0] for seed in range(20)
+    }
+    assert drawn == {-1.0, 1.0}
+
+
 def test_init_as_an_array_is_copied(backend, dtype):
     init = np.arange(71.0)
     net = make(backend, init=init, dtype=dtype)
@@ -130,7 +155,7 @@ def test_init_as_an_array_is_copied(backend, dtype):
 
 
 def test_seed_decides_the_start_on_every_backend(backend):
-    for init in ("glorot", "he", "normal", "uniform"):
+    for init in INITIALIZERS:
         np.testing.assert_array_equal(make(backend, init=init).parameters, make("numpy", init=init).parameters)
         assert not np.array_equal(make(backend, init=init, seed=2).parameters, make(backend, init=init).parameters)
     assert not np.array_equal(make(backend, seed=None).parameters, make(backend, seed=None).parameters)

@@ -31,32 +31,51 @@ def as_generator(seed: Seed) -> np.random.Generator:
     )
 
 
-def _glorot(rng: np.random.Generator, n_in: int, n_out: int) -> Array:
-    """Uniform within +-sqrt(6 / (n_in + n_out)) (Glorot and Bengio 2010)."""
-    limit = np.sqrt(6 / (n_in + n_out))
-    return rng.uniform(-limit, limit, (n_in, n_out))
+def _uniform_of_variance(rng: np.random.Generator, variance: float, shape: tuple[int, int]) -> Array:
+    limit = np.sqrt(3 * variance)
+    return rng.uniform(-limit, limit, shape)
 
 
-def _he(rng: np.random.Generator, n_in: int, n_out: int) -> Array:
-    """Normal with variance 2 / n_in (He et al. 2015)."""
-    return rng.normal(0, np.sqrt(2 / n_in), (n_in, n_out))
+def _normal_of_variance(rng: np.random.Generator, variance: float, shape: tuple[int, int]) -> Array:
+    """A normal distribution that is cut off at two standard deviations, and has `variance` after that, as in Keras."""
+    values = rng.standard_normal(shape)
+    while (outside := np.abs(values) > 2).any():
+        values[outside] = rng.standard_normal(np.count_nonzero(outside))
+    deviation = 0.87962566103423978  # of the standard normal distribution, cut off at 2
+    values *= np.sqrt(variance) / deviation
+    return values
 
 
-def _normal(rng: np.random.Generator, n_in: int, n_out: int) -> Array:
-    """N(0, 1)."""
-    return rng.standard_normal((n_in, n_out))
+def _orthogonal(rng: np.random.Generator, n_in: int, n_out: int) -> Array:
+    """
+    Orthonormal columns, or rows if there are fewer of these (Saxe, McClelland and Ganguli 2013).
+
+    The signs make the distribution uniform over all such matrices (Mezzadri 2007). LAPACK computes the decomposition:
+    its last digits may differ from machine to machine.
+    """
+    q, r = np.linalg.qr(rng.standard_normal((max(n_in, n_out), min(n_in, n_out))))
+    q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
+    return q if n_in >= n_out else q.T
 
 
-def _uniform(rng: np.random.Generator, n_in: int, n_out: int) -> Array:
-    """Uniform in [0, 1)."""
-    return rng.random((n_in, n_out))
-
-
+#: name: (rng, n_in, n_out) -> weights (n_in, n_out).
 INITIALIZERS: dict[str, Callable[[np.random.Generator, int, int], Array]] = {
-    "glorot": _glorot,
-    "he": _he,
-    "normal": _normal,
-    "uniform": _uniform,
+    # Glorot and Bengio 2010.
+    "glorot_uniform": lambda rng, n_in, n_out: _uniform_of_variance(rng, 2 / (n_in + n_out), (n_in, n_out)),
+    "glorot_normal": lambda rng, n_in, n_out: _normal_of_variance(rng, 2 / (n_in + n_out), (n_in, n_out)),
+    # He et al. 2015.
+    "he_uniform": lambda rng, n_in, n_out: _uniform_of_variance(rng, 2 / n_in, (n_in, n_out)),
+    "he_normal": lambda rng, n_in, n_out: _normal_of_variance(rng, 2 / n_in, (n_in, n_out)),
+    # LeCun et al. 1998.
+    "lecun_uniform": lambda rng, n_in, n_out: _uniform_of_variance(rng, 1 / n_in, (n_in, n_out)),
+    "lecun_normal": lambda rng, n_in, n_out: _normal_of_variance(rng, 1 / n_in, (n_in, n_out)),
+    "orthogonal": _orthogonal,
+    # Short names: Glorot's uniform distribution, and He's normal one, which is not cut off.
+    "glorot": lambda rng, n_in, n_out: rng.uniform(-(c := np.sqrt(6 / (n_in + n_out))), c, (n_in, n_out)),
+    "he": lambda rng, n_in, n_out: rng.normal(0, np.sqrt(2 / n_in), (n_in, n_out)),
+    # N(0, 1), and [0, 1).
+    "normal": lambda rng, n_in, n_out: rng.standard_normal((n_in, n_out)),
+    "uniform": lambda rng, n_in, n_out: rng.random((n_in, n_out)),
 }
 
 

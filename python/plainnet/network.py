@@ -55,8 +55,10 @@ class Network:
         ``mean_squared_error`` is the mean of (a-y)^2 over rows and outputs;
         ``log_loss`` the mean over rows of -[y ln a + (1-y) ln(1-a)], summed over outputs (the last layer must be a
         sigmoid); ``sum_of_squares`` the sum of (a-y)^2.
-    init : {"glorot", "he", "normal", "uniform"} or array_like (n_parameters,)
-        The initial weights (biases are initially 0), or all parameters.
+    init : str or array_like (n_parameters,)
+        All parameters, or a name for the initial weights, with biases of 0: "glorot_uniform", "glorot_normal",
+        "he_uniform", "he_normal", "lecun_uniform", "lecun_normal", "orthogonal" are those of Keras; "glorot" is
+        uniform, "he" normal and not cut off, "normal" has deviation 1, "uniform" is from 0 to 1.
     seed : None, int, sequence of int, SeedSequence, BitGenerator or Generator
         As for ``numpy.random.default_rng``; of the initial weights and of the order of mini-batches.
     dtype : float64 or float32

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "descriptions.h"
 #include "kernels.h"
 
 enum { N_ISAS = 4, MOST_THREAD_COUNTS = 8 };

@@ -176,15 +176,16 @@ static void NAME(check_backward_x)(const pn_isa_kernels *isa, const NAME(layer) 
 {
     size_t m = s->m, k = s->k, n = s->n;
     real *expected = malloc(m * k * sizeof *expected), *grad_x = NAME(numbers)(m * k, 1);
-    isa->KERNELS.activate_backward(m * k, f, NULL, s->x, s->grad_x, expected);
+    const real *z = pn_activations[f].backward_needs_z ? s->x : NULL;
+    isa->KERNELS.activate_backward(m * k, f, z, s->x, s->grad_x, expected);
     NAME(pn_dense_layer) layer = {m, k, n, s->weight, 0, NULL, PN_IDENTITY, workspace};
-    isa->KERNELS.dense_backward_x(&layer, s->grad_z, f, NULL, s->x, grad_x);
+    isa->KERNELS.dense_backward_x(&layer, s->grad_z, f, z, s->x, grad_x);
     NAME(compare)("backward_x", m * k, expected, grad_x);
     if (packed != NULL) {
         memset(grad_x, 255, m * k * sizeof *grad_x);
         layer.weight = packed;
         layer.packed = 1;
-        isa->KERNELS.dense_backward_x(&layer, s->grad_z, f, NULL, s->x, grad_x);
+        isa->KERNELS.dense_backward_x(&layer, s->grad_z, f, z, s->x, grad_x);
         NAME(compare)("backward_x_packed", m * k, expected, grad_x);
     }
     NAME(drop)(grad_x, m * k);

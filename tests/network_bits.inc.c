@@ -148,7 +148,8 @@ static void NAME(check_run)(const pn_case *c, int fuses, const real *parameters,
 
 static void NAME(check)(const pn_case *c, int fuses)
 {
-    real limit = (real)0.5, rate = (real)(c->n_parameters < 300 ? 0.1 : 1e-3);
+    int is_small = c->n_parameters < 300;
+    real limit = (real)(is_small ? 0.5 : 0.1), rate = (real)(is_small ? 0.1 : 1e-3);
     rate = pn_losses[c->network.loss].reduction == PN_SUM ? (real)1e-6 : rate;
     real *parameters = NAME(numbers)(c->n_parameters, -limit, limit), *x = NAME(numbers)(c->n_rows * c->n_in, -1, 1);
     real *y = NAME(numbers)(c->n_rows * c->n_out, 0, 1);

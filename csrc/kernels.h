@@ -2,7 +2,8 @@
  * Private: the table of kernels that every instruction set fills in, once for each dtype.
  *
  * Kernels compute: they do not check, allocate or print. Every sum but that of the losses runs in index order, one
- * fused multiply-add a term, starting from what each comment names; nothing else is ever contracted.
+ * fused multiply-add (or, where one factor is 1, an addition) a term, starting from what each comment names; nothing
+ * else is ever contracted.
  */
 #ifndef PLAINNET_KERNELS_H
 #define PLAINNET_KERNELS_H
@@ -28,7 +29,7 @@
 #endif
 
 /*
- * A dense layer at work on m rows:
+ * A dense layer, applied to m rows:
  *
  *   weight[k][n]  row-major or, if `packed`, as `pack` has made it. Packed weights belong to a table: another
  *                 instruction set or dtype packs otherwise. The bits of every result are the same

@@ -78,7 +78,8 @@ pn_status pn_library_status(void);
  * "neon" on arm64, "baseline" elsewhere.
  */
 const char *pn_isa(void);                   /* the one in use; NULL if PLAINNET_ISA names none that works here */
-pn_status pn_set_isa(const char *name);     /* for the whole process; results in flight finish with the old one */
+pn_status pn_set_isa(const char *name);     /* for the whole process; a call, and a run of pn_train, ends with
+                                               the one that it began with */
 int pn_isa_is_available(const char *name);  /* 1 or 0 */
 
 /*
@@ -168,7 +169,9 @@ typedef struct pn_training {
     uint64_t first_epoch;      /* number of the first epoch: how many the network has been trained for before */
 } pn_training;
 
-/* Where a run stands. All zero to begin one; what is not zero then takes up an epoch that was begun before. */
+/*
+ * Where a run stands. To begin one, all is 0; or row and loss_sum are those of an epoch that an earlier run has begun.
+ */
 typedef struct pn_progress {
     size_t epoch;              /* epochs of this run that are finished */
     size_t row;                /* rows of the next epoch that are already used */
@@ -180,8 +183,8 @@ typedef struct pn_progress {
 /*
  * Trains parameters in place until training->epochs are done, or for max_steps steps if that is not 0. In the
  * latter case call again, with the same arguments, to go on: the result has the same bits however a run is split.
- * (A call packs the weights of wide layers in the workspace while it trains them, which costs a fraction of a step. So
- * many small calls take a little longer than a large one.)
+ * (A call of several steps packs the weights of wide layers, and unpacks them at its end, which costs a fraction of a
+ * step.)
  *
  *   losses[epochs]  losses[e] is written when epoch e ends: with PN_SUM_OF_SQUARES the sum, with the other losses the
  *                   mean, over the epoch's rows; each row's loss is from before the step that uses it. NULL: not wanted.

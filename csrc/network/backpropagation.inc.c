@@ -54,7 +54,7 @@ static void FN(forward)(size_t m, const FN(model) *model, FN(tape) tape)
         FN(storage) storage = FN(storage_of)(model, l);
         FN(pn_dense_layer) layer = FN(layer_at)(model, l, m, storage, parameters, tape.products);
         if (l + 1 == n_layers) {
-            layer.f = PN_IDENTITY;
+            layer.f = PN_IDENTITY; /* the loss kernel applies the activation itself, as the log loss needs z */
             model->kernels->dense_forward(&layer, a, NULL, tape.grad_z[0]);
             return;
         }
@@ -88,6 +88,7 @@ static void FN(backward)(size_t m, const FN(model) *model, FN(tape) tape, real a
             int kept_z = pn_activations[f_prev].backward_needs_z;
             a -= m * layer.k;
             z -= kept_z ? m * layer.k : 0;
+            /* This comes first: the update of the weights overwrites what it reads. */
             kernels->dense_backward_x(&layer, grad_z, f_prev, kept_z ? z : NULL, a, tape.grad_z[1]);
         }
         kernels->dense_backward_weight(&layer, a, grad_z, alpha, beta, target + offset);
@@ -105,8 +106,8 @@ static void FN(gather)(size_t m, size_t n, const size_t *order, const real *rows
 }
 
 /*
- * The loss of m rows from number `first` on, summed. It leaves grad_z of the last layer in grad_z[0], where the loss is
- * that of all rows: a mean is taken over these.
+ * Runs the forward pass of m rows from number `first` on, and returns the sum of their losses, undivided. grad_z[0]
+ * receives the gradient of the loss of all rows: a mean divides by rows->n, not by m.
  */
 static double FN(loss)(const FN(model) *model, const FN(rows) *rows, size_t first, size_t m, FN(tape) *tape)
 {

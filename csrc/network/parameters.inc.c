@@ -1,4 +1,4 @@
-/* A network at work, and the order in which its parameters are stored. */
+/* A network with its kernels and parameters, and the order in which these are stored. */
 
 typedef struct FN(model) {
     const pn_network *network;
@@ -80,7 +80,7 @@ static void FN(unpack_parameters)(const FN(model) *model, const real *stored, re
     }
 }
 
-/* Layer l at work on m rows, with its own activation; parameters: where its own are stored. */
+/* The kernels' description of layer l, applied to m rows. The layer's parameters begin at `parameters`. */
 static FN(pn_dense_layer) FN(layer_at)(const FN(model) *model, size_t l, size_t m, FN(storage) storage,
                                        const real *parameters, real *products)
 {

@@ -22,6 +22,10 @@ typedef struct FN(extent) {
     size_t hidden_z;                   /* and of those whose derivative is written in z */
 } FN(extent);
 
+/*
+ * Checks the network and n_rows, and that no array or workspace of theirs has more bytes than can be counted: the
+ * factors are generous bounds. *e is written on success.
+ */
 static pn_status FN(measure)(size_t n_rows, const pn_network *network, FN(extent) *e)
 {
     size_t total = 0;
@@ -56,7 +60,7 @@ static size_t FN(products)(size_t n_rows, const pn_network *network, size_t (*ne
     return most;
 }
 
-/* What a row costs in a pass: so many operations for each parameter, and some fifty for each activation. */
+/* The cost of a row in a pass: some operations for each parameter, and about fifty for each activation. */
 static double FN(operations_a_row)(double a_parameter, const FN(extent) *e)
 {
     return a_parameter * (double)e->n_parameters + 50 * (double)(e->hidden + e->n_out);

@@ -1,6 +1,9 @@
 /* The public functions of training. */
 
-/* Up to max_steps steps, or 0: until the run ends. 0 if a loss is not finite, or the parameters at the end. */
+/*
+ * Makes up to max_steps steps, or all that are left if max_steps is 0. Returns 0 if a loss is not finite, or the
+ * parameters at the end.
+ */
 static int FN(make_steps)(const FN(run) *run, size_t max_steps)
 {
     const pn_progress *progress = run->now.progress;
@@ -35,11 +38,11 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
     if (progress->epoch >= training->epochs)
         return PN_OK;
 
-    /* About a second between snapshots: 5e10 operations; 16 steps at least, so that they cost a fraction of one. */
+    /* A snapshot every second or so, and of a large network every 16 steps, so that copying costs little beside them. */
     run.steps_per_snapshot = (size_t)(5e10 / ((double)run.batch_size * FN(operations_a_row)(6, e))) + 16;
     run.header->isa = isa;
     FN(begin_call)(&run, max_steps);
-    if (progress->steps == 0 && progress->row != 0)
+    if (progress->steps == 0 && progress->row != 0) /* an epoch is resumed; later calls find its order in the workspace */
         FN(make_order)(&run);
     if (FN(make_steps)(&run, max_steps)) {
         FN(unpack)(&run);
@@ -48,6 +51,7 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
     size_t steps = progress->steps;
     FN(rollback)(&run);
     FN(unpack)(&run);
+    /* The step that has been undone led to the infinite loss: that of the next epoch, if the step ended its own. */
     int ends_epoch = n_rows - progress->row <= run.batch_size;
     progress->diverged_epoch = progress->epoch + (steps > 0 && ends_epoch);
     return PN_DIVERGED;
@@ -58,7 +62,7 @@ pn_status FN(pn_train_on_batch)(size_t n_rows, const pn_network *network, double
 {
     const pn_training training = {.epochs = 1, .learning_rate = learning_rate};
     pn_progress progress = {0};
-    char before[sizeof *loss];
+    char before[sizeof *loss]; /* bytes, as pn_train has not checked yet that loss is aligned */
     PN_REQUIRE(loss != NULL, PN_NULL_POINTER);
     memcpy(before, (const void *)loss, sizeof before);
     pn_status status = FN(pn_train)(n_rows, network, &training, parameters, x, y, 0, loss, &progress, workspace,

@@ -11,7 +11,7 @@ static int FN(parameters_finite)(const FN(run) *run)
     return run->model.kernels->all_finite(FN(n_stored)(&run->model), run->model.parameters);
 }
 
-/* Steps until a snapshot is due; 0: before the next one. */
+/* Steps until the next snapshot; 0 if one is due before the next step. */
 static size_t FN(steps_to_snapshot)(const FN(run) *run)
 {
     size_t steps = run->now.progress->steps, since = steps - run->header->snapshot.steps;
@@ -49,7 +49,10 @@ static void FN(restore_snapshot)(const FN(run) *run)
     FN(make_order)(run);
 }
 
-/* When something is not finite: back to the last step whose parameters and loss were, before its update. */
+/*
+ * Restores the state from before the update of the last step whose parameters and loss were finite. Steps of tiny_train
+ * are repeated by `step`, which computes the same bits.
+ */
 static void FN(rollback)(const FN(run) *run)
 {
     const pn_progress *progress = run->now.progress;

@@ -3,7 +3,10 @@
  * safety net: a snapshot, see rollback.inc.c.
  */
 
-/* What a step changes, and what rollback restores: where the run stands, and the parameters as the caller has them. */
+/*
+ * What a snapshot keeps and rollback restores. The parameters are in the caller's order; while weights are packed,
+ * those of the model are newer, until `unpack`.
+ */
 typedef struct FN(run_state) {
     pn_progress *progress;
     real *parameters;
@@ -27,7 +30,7 @@ typedef struct FN(run) {
     FN(model) model;               /* its parameters are the caller's or, packed for the time of a call, in the workspace */
     size_t *order;                 /* of the rows in the epoch at hand, if they are shuffled */
     FN(sums) sums;
-    char *tape;                    /* memory for it */
+    char *tape_memory;
     size_t steps_per_snapshot;
 } FN(run);
 
@@ -92,7 +95,10 @@ pn_status FN(pn_train_workspace)(size_t n_rows, const pn_network *network, const
     return PN_OK;
 }
 
-/* Checks what depends on the workspace, and sets the instruction set of the run. */
+/*
+ * Checks the workspace, the progress and, if the run begins, the data. *isa and the model's kernels are then those that
+ * the run began with.
+ */
 static pn_status FN(check_workspace)(FN(run) *run, void *workspace, size_t workspace_bytes, const pn_isa_kernels **isa)
 {
     const size_t n_rows = run->rows.n;
@@ -130,7 +136,7 @@ static void FN(begin_call)(FN(run) *run, size_t max_steps)
     run->sums = FN(plan_sums)(run->batch_size, n_stored);
     char *sums = space;
     FN(alloc_sums)(&run->sums, &space);
-    run->tape = space;
+    run->tape_memory = space;
     if (run->sums.n_blocks > 0)
         run->sums.tape_bytes = FN(tape_bytes)(PN_BLOCK_ROWS, model->network, model->kernels, &model->e,
                                               training->shuffle);

@@ -40,16 +40,19 @@ static void FN(count_step)(const FN(run) *run, size_t m, double sum)
     progress->loss_sum = 0;
 }
 
-/* One step; 0 if its loss, or the parameters of a snapshot, are not finite, and then nothing has changed. */
+/*
+ * Makes one step. Returns 0, and changes nothing, if the loss is not finite, or if a snapshot is due and the parameters
+ * are not finite.
+ */
 static int FN(step)(const FN(run) *run)
 {
     const FN(model) *model = &run->model;
     const FN(rows) batch = FN(next_batch)(run);
     const real alpha = -(real)run->training->learning_rate;
     int is_block = batch.n <= PN_BLOCK_ROWS;
-    FN(tape) tape = FN(make_tape)(run->tape, FN(block_rows)(batch.n), &model->e, run->training->shuffle);
+    FN(tape) tape = FN(make_tape)(run->tape_memory, FN(block_rows)(batch.n), &model->e, run->training->shuffle);
     double sum = is_block ? FN(loss)(model, &batch, 0, batch.n, &tape)
-                          : FN(sum_blocks)(model, &batch, &run->sums, run->tape);
+                          : FN(sum_blocks)(model, &batch, &run->sums, run->tape_memory);
     if (!isfinite(run->now.progress->loss_sum + sum))
         return 0;
     if (FN(steps_to_snapshot)(run) == 0 && !FN(take_snapshot)(run))
@@ -63,8 +66,8 @@ static int FN(step)(const FN(run) *run)
 }
 
 /*
- * Up to max_steps steps of a network that tiny_train takes, each an epoch, and none beyond the next snapshot; 0 if a
- * loss, or the parameters of a snapshot, are not finite.
+ * Makes up to max_steps steps of a network that tiny_train takes, each of them an epoch, and none beyond the next
+ * snapshot. Returns 0 where `step` would.
  */
 static int FN(tiny_steps)(const FN(run) *run, size_t max_steps)
 {

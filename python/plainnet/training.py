@@ -34,7 +34,7 @@ def operations_a_row(n_parameters: int, n_out: int) -> int:
     The cost model: floating-point operations of a step, for each row.
 
     Each parameter takes part in three products, with a multiplication and an addition each, and each output has an
-    activation. The first slice is as long as this says; no result depends on it. ``pn_train`` in C counts alike.
+    activation. The first slice is as long as this says; no result depends on it.
     """
     return 6 * n_parameters + 50 * n_out
 

@@ -29,18 +29,16 @@
     void name##_##suffix(size_t n, const real *x, real *y)                                                            \
     {                                                                                                                 \
         for (size_t i = 0; i < n; i += lanes) {                                                                       \
-            size_t some = n - i < lanes ? n - i : lanes;                                                              \
-            FN(vec, suffix) e, sigmoid = FN(sigmoid_and_exp, suffix)(FN(load_some, suffix)(some, x + i), &e);         \
-            real values[lanes];                                                                                       \
+            size_t count = n - i < lanes ? n - i : lanes;                                                             \
+            FN(vec, suffix) e, sigmoid = FN(sigmoid_and_exp, suffix)(FN(load_n, suffix)(count, x + i), &e);           \
             (void)sigmoid;                                                                                            \
-            FN(store, suffix)(values, result);                                                                        \
-            FN(copy_some, suffix)(some, values, y + i);                                                               \
+            FN(store_n, suffix)(count, y + i, result);                                                                \
         }                                                                                                             \
     }
 #define LOOPS(suffix, real, lanes)                                                                                    \
     LOOP(exp, suffix, real, lanes, e)                                                                                 \
     LOOP(loss_sigmoid, suffix, real, lanes, sigmoid)                                                                  \
-    LOOP(log1p, suffix, real, lanes, FN(log1p_vector, suffix)(FN(load_some, suffix)(some, x + i)))                    \
+    LOOP(log1p, suffix, real, lanes, FN(log1p_vector, suffix)(FN(load_n, suffix)(count, x + i)))                      \
     void sigmoid_##suffix(size_t n, const real *x, real *y) { FN(sigmoid, suffix)(n, x, y); }                         \
     void tanh_##suffix(size_t n, const real *x, real *y) { FN(tanh, suffix)(n, x, y); }
 LOOPS(f32, float, (PN_VECTOR_BYTES / 4))

@@ -44,6 +44,6 @@ static void FN(unpack_weight)(size_t k, size_t n, const real *packed, real *weig
 {
     for (size_t p = 0; p < k; p++)
         for (size_t j = 0; j < n; j += PN_NR)
-            FN(copy_some)(FN(min)(n - j, PN_NR), packed + j / PN_NR * FN(packed_panel_size)(k) + p * PN_NR,
+            FN(copy_n)(FN(min)(n - j, PN_NR), packed + j / PN_NR * FN(packed_panel_size)(k) + p * PN_NR,
                           weight + p * n + j);
 }

@@ -12,9 +12,7 @@ static inline PN_INLINE void FN(identity)(size_t n, const real *z, real *a)
 /* For n < PN_LANES. Not inline, so that compilers keep the constants of the main loop in registers. */
 static __attribute__((noinline)) void FN(sigmoid_tail)(size_t n, const real *z, real *a)
 {
-    real padded[PN_LANES];
-    FN(store)(padded, FN(sigmoid_vector)(FN(load_some)(n, z)));
-    FN(copy_some)(n, padded, a);
+    FN(store_n)(n, a, FN(sigmoid_vector)(FN(load_n)(n, z)));
 }
 
 static inline PN_INLINE void FN(sigmoid)(size_t n, const real *z, real *a)
@@ -27,9 +25,7 @@ static inline PN_INLINE void FN(sigmoid)(size_t n, const real *z, real *a)
 
 static __attribute__((noinline)) void FN(tanh_tail)(size_t n, const real *z, real *a)
 {
-    real padded[PN_LANES];
-    FN(store)(padded, FN(tanh_vector)(FN(load_some)(n, z)));
-    FN(copy_some)(n, padded, a);
+    FN(store_n)(n, a, FN(tanh_vector)(FN(load_n)(n, z)));
 }
 
 static inline PN_INLINE void FN(tanh)(size_t n, const real *z, real *a)

@@ -18,12 +18,8 @@ static inline PN_INLINE void FN(log_loss)(size_t n, const real *z, const real *y
         FN(store)(grad_z, grad);
     }
     if (n > 0) {
-        real padded[PN_LANES];
-        FN(vec) losses = FN(log_loss_vector)(FN(load_some)(n, z), FN(load_some)(n, y), scale, &grad);
-        FN(store)(padded, grad);
-        FN(copy_some)(n, padded, grad_z);
-        FN(store)(padded, losses);
-        FN(copy_some)(n, padded, loss);
+        FN(store_n)(n, loss, FN(log_loss_vector)(FN(load_n)(n, z), FN(load_n)(n, y), scale, &grad));
+        FN(store_n)(n, grad_z, grad);
     }
 }
 

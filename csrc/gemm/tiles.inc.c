@@ -28,14 +28,12 @@ static inline PN_INLINE void FN(store_scaled)(real alpha, real beta, size_t n, c
     if (beta != 0)
         for (; n > 0; sum += PN_LANES, c += PN_LANES) {
             size_t some = n < PN_LANES ? n : PN_LANES;
-            real next[PN_LANES];
-            FN(vec) old = FN(broadcast)(beta) * FN(load_some)(some, c);
-            FN(store)(next, FN(vec_fma)(FN(broadcast)(alpha), FN(load)(sum), old));
-            FN(copy_some)(some, next, c);
+            FN(vec) old = FN(broadcast)(beta) * FN(load_n)(some, c);
+            FN(store_n)(some, c, FN(vec_fma)(FN(broadcast)(alpha), FN(load)(sum), old));
             n -= some;
         }
     else
-        FN(copy_some)(n, sum, c);
+        FN(copy_n)(n, sum, c);
 }
 
 /* Runs n_tiles micro-kernels along N, and advances init, B and C by them. */

@@ -43,7 +43,7 @@ static void FN(store_scaled_transposed)(const FN(product) *s, size_t i, size_t r
             for (size_t q = 0; q < n_full; q++)
                 FN(store)(c + q * s->c_stride, block[q]);
             for (size_t q = n_full; q < count; q++)
-                FN(copy_some)(some, (const real *)&block[q], c + q * s->c_stride);
+                FN(copy_n)(some, (const real *)&block[q], c + q * s->c_stride);
         }
 }
 

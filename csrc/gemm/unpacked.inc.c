@@ -16,8 +16,8 @@ static void FN(multiply_rank1)(const FN(product) *s, const FN(c_range) *range)
     size_t columns = range->columns, whole = columns / PN_LANES * PN_LANES, tail = columns - whole;
     const real *a = s->a.data, *b = s->b.data + range->j, *bias = s->bias ? s->bias + range->j : NULL;
     FN(vec) alpha = FN(broadcast)(s->alpha), beta = FN(broadcast)(s->beta);
-    FN(vec) last_b = FN(load_some)(tail, b + whole);
-    FN(vec) last_bias = FN(load_some)(bias ? tail : 0, bias ? bias + whole : b);
+    FN(vec) last_b = FN(load_n)(tail, b + whole);
+    FN(vec) last_bias = FN(load_n)(bias ? tail : 0, bias ? bias + whole : b);
     real last[PN_LANES];
     for (size_t i = range->i; i < range->i + range->rows; i++) {
         real *c = FN(c_at)(s, i, 0) + range->j;

@@ -41,9 +41,17 @@ static inline PN_INLINE void FN(copy_rows_padded)(size_t rows, size_t n, size_t 
 }
 
 /* to[n] = from[n]. */
-static inline PN_INLINE void FN(copy_some)(size_t n, const real *from, real *to)
+static inline PN_INLINE void FN(copy_n)(size_t n, const real *from, real *to)
 {
     FN(copy_rows)(1, n, from, 0, to, 0);
+}
+
+/* to[n] = the first n lanes of value, n <= PN_LANES. */
+static inline PN_INLINE void FN(store_n)(size_t n, real *to, FN(vec) value)
+{
+    real lanes[PN_LANES];
+    FN(store)(lanes, value);
+    FN(copy_n)(n, lanes, to);
 }
 
 /* to[width] = from[n] and zeros; width is a multiple of PN_LANES. */

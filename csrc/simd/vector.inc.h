@@ -76,7 +76,7 @@ static inline PN_INLINE FN(vec) FN(broadcast)(real value) { return value - (FN(v
  * from[n], n <= PN_LANES, and zeros in the other lanes. A copy through memory would be slow: a load that spans several
  * recent stores stalls.
  */
-static inline PN_INLINE FN(vec) FN(load_some)(size_t n, const real *from)
+static inline PN_INLINE FN(vec) FN(load_n)(size_t n, const real *from)
 {
 #if defined(PN_INTRINSIC) && PN_VECTOR_BYTES == 64
     return PN_INTRINSIC(maskz_loadu)((__mmask16)((1u << n) - 1), from);
@@ -85,10 +85,10 @@ static inline PN_INLINE FN(vec) FN(load_some)(size_t n, const real *from)
     const int32_t *mask = ones_then_zeros + 8 - n * (8 / PN_LANES);
     return PN_INTRINSIC(maskload)(from, _mm256_loadu_si256((const __m256i *)mask));
 #else
-    FN(vec) some;
+    FN(vec) value;
     for (size_t l = 0; l < PN_LANES; l++)
-        some[l] = l < n ? from[l] : 0;
-    return some;
+        value[l] = l < n ? from[l] : 0;
+    return value;
 #endif
 }
 

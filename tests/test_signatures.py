@@ -1,6 +1,7 @@
 """Both backends have the same functions with the same arguments."""
 
 import inspect
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +62,14 @@ def test_backends_know_the_same_activations_and_losses():
     assert list(pn.native.LOSSES) == list(pn.reference.LOSSES) == list(LOSSES)
     assert list(pn.native.ACTIVATIONS.values()) == list(range(len(pn.native.ACTIVATIONS)))
     assert list(pn.native.LOSSES.values()) == list(range(len(pn.native.LOSSES)))
+
+
+def test_documentation_names_every_activation_and_loss():
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    for name in ACTIVATIONS:
+        for documented in (pn.Dense, pn.kernels.dense_forward, pn.kernels.dense_backward):
+            assert f'"{name}"' in documented.__doc__
+    for name in LOSSES:
+        assert f'"{name}"' in pn.Network.__doc__
+    for name in (*ACTIVATIONS, *LOSSES):
+        assert f"`{name}`" in readme

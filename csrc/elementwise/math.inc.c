@@ -6,6 +6,7 @@
  * stated here are the largest on any instruction set, in units of the last place (ULP): docs/accuracy.md.
  */
 
+/* The format of numbers: the bits of the mantissa, and the bias of the exponent. */
 #if REAL_IS_DOUBLE
 typedef uint64_t FN(bits);
 #define PN_MANTISSA 52

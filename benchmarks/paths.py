@@ -155,11 +155,6 @@ PATHS = {
         "gemm/microkernel.inc.c", "if (chunk < args->n_chunks)", "if (0)",
         (*TRAIN, *ROWS, *SQUARE),
     ),
-    "streaming": SpecialPath(
-        "a single row and a B larger than the caches",
-        "gemm/select.inc.c", "else if (range->rows == 1 &&", "else if (0 &&",
-        ROW,
-    ),
     "packed strips": SpecialPath(
         "a column-major A is packed strip by strip",
         "gemm/select.inc.c", "plan.pack_strips =", "plan.pack_strips = 0 &&",

@@ -50,8 +50,8 @@
 #define PN_KC_COLUMN_MAJOR (1408 / sizeof(real))
 
 /*
- * The rows of B that are read side by side where a large B is not packed. Hardware prefetchers follow this many
- * streams. KC is then m, rounded up to a multiple of it.
+ * Where a large B is not packed, KC is m, rounded up to a multiple of this: so many rows of B are read side by side.
+ * Hardware prefetchers follow this many streams.
  */
 #define PN_B_STREAMS 8
 

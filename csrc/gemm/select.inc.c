@@ -57,11 +57,8 @@ static void FN(multiply_range)(const FN(product) *s, const FN(c_range) *range, r
         return;
     }
     const FN(plan) plan = FN(select_plan)(s, range);
-    int blocked = plan.kc < s->k;
-    if (s->beta != 0 && blocked)
+    if (s->beta != 0 && plan.kc < s->k)
         FN(update_by_blocks)(s, range, scratch);
-    else if (range->rows == 1 && !s->a.column_major && !plan.pack_b && blocked)
-        FN(multiply_streaming)(s, range);
     else if (plan.pack_a)
         FN(multiply_packed)(s, range, plan.kc, scratch, room);
     else

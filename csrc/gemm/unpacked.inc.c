@@ -36,43 +36,6 @@ static void FN(multiply_rank1)(const FN(product) *s, const FN(c_range) *range)
     FN(epilogue)(s, range->i, range->rows, range->j, columns);
 }
 
-/* c[columns] += a[0] b[0] + a[1] b[1] + ..., an axpy unrolled over `terms` rows of B. */
-static inline PN_INLINE void FN(axpy_rows)(const int terms, size_t columns, const real *a, const real *b, size_t stride,
-                                           real *c)
-{
-    size_t j = 0;
-    for (; j + PN_LANES <= columns; j += PN_LANES) {
-        FN(vec) sum = FN(load)(c + j);
-        PN_UNROLL
-        for (int q = 0; q < terms; q++)
-            sum = FN(vec_fma)(FN(broadcast)(a[q]), FN(load)(b + (size_t)q * stride + j), sum);
-        FN(store)(c + j, sum);
-    }
-    for (; j < columns; j++)
-        for (int q = 0; q < terms; q++)
-            c[j] = FN(fma)(a[q], b[(size_t)q * stride + j], c[j]);
-}
-
-/*
- * A single row of C, and a B that is larger than the caches. B is read from the first element to the last, PN_B_STREAMS
- * rows side by side, as hardware prefetchers follow this best. C stays in the cache.
- */
-static void FN(multiply_streaming)(const FN(product) *s, const FN(c_range) *range)
-{
-    real *c = FN(c_at)(s, range->i, 0) + range->j;
-    const real *a = s->a.data + range->i * s->a.stride, *b = s->b.data + range->j;
-    if (s->bias)
-        memcpy(c, s->bias + range->j, range->columns * sizeof(real));
-    else
-        memset(c, 0, range->columns * sizeof(real));
-    size_t p = 0;
-    for (; p + PN_B_STREAMS <= s->k; p += PN_B_STREAMS)
-        FN(axpy_rows)(PN_B_STREAMS, range->columns, a + p, b + p * s->b.stride, s->b.stride, c);
-    for (; p < s->k; p++)
-        FN(axpy_rows)(1, range->columns, a + p, b + p * s->b.stride, s->b.stride, c);
-    FN(epilogue)(s, range->i, 1, range->j, range->columns);
-}
-
 /*
  * run_microkernels for micro-tiles that are a panel wide. They prefetch the next_rows rows of A that follow, in equal
  * shares, and each prefetches C for the next micro-tile.

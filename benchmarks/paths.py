@@ -170,11 +170,6 @@ PATHS = {
         "gemm/select.inc.c", "!few_rows && !narrow;", "!few_rows;",
         (*TRAIN, *ROWS, *SQUARE),
     ),
-    "small KC": SpecialPath(
-        "a smaller KC for few rows of floats",
-        "gemm/blocking.inc.h", "(REAL_IS_DOUBLE ? PN_KC : 256)", "PN_KC",
-        (*TRAIN, *ROWS, *SQUARE),
-    ),
 }  # fmt: skip
 
 

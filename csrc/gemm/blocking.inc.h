@@ -40,12 +40,6 @@
  */
 #define PN_KC (3072 / sizeof(real))
 
-/* For at most this many rows of A, packing B is much of the work, and KC is PN_KC_SMALL_M. */
-#define PN_SMALL_M 96
-
-/* KC for few rows, where both A and B are packed. Products of doubles gain nothing from a smaller KC. */
-#define PN_KC_SMALL_M (REAL_IS_DOUBLE ? PN_KC : 256)
-
 /* KC where A is column-major and not packed as a block: each term of a sum is then in another cache line, or page. */
 #define PN_KC_COLUMN_MAJOR (1408 / sizeof(real))
 

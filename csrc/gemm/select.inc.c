@@ -28,8 +28,6 @@ static inline PN_INLINE FN(plan) FN(select_plan)(const FN(product) *s, const FN(
         plan.kc = s->k;
     else if (!plan.pack_b)
         plan.kc = FN(round_up)(range->rows, PN_B_STREAMS);
-    else if (plan.pack_a && !prepacked && range->rows <= PN_SMALL_M && s->beta == 0)
-        plan.kc = PN_KC_SMALL_M;
     else if (!plan.pack_a)
         plan.kc = FN(min)(plan.kc, (PN_SCRATCH_ELEMENTS / 2 - PN_STRIP_ELEMENTS) / FN(round_up)(range->columns, PN_NR));
     if (s->a.column_major && !plan.pack_a && plan.pack_b)

@@ -9,7 +9,7 @@ static inline PN_INLINE int FN(transposes_backward_x)(size_t m, size_t k, size_t
 {
     size_t lanes = FN(round_up)(m, PN_LANES);
     return lanes <= PN_TRANSPOSED_M && n <= PN_TRANSPOSED_MAX_K && (REAL_IS_DOUBLE || 2 * (lanes - m) <= PN_LANES) &&
-           PN_TRANSPOSE_RATIO * lanes * (n + k) <= n * k;
+           k * n * sizeof(real) <= PN_TRANSPOSED_WEIGHT_BYTES && PN_TRANSPOSE_RATIO * lanes * (n + k) <= n * k;
 }
 
 static void FN(dense_backward_x)(const FN(dense_layer) *layer, const real *grad_z, pn_activation f_prev,

@@ -87,6 +87,9 @@
 /* backward_x is computed transposed if the weights have this many times the elements of the batch and the result. */
 #define PN_TRANSPOSE_RATIO 3
 
+/* backward_x is not computed transposed if the weights have more bytes than this. */
+#define PN_TRANSPOSED_WEIGHT_BYTES (1 << 22)
+
 /* Training keeps weights packed from step to step if a batch has at least this many rows. */
 #define PN_KEEP_PACKED_M 8
 

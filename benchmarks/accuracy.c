@@ -1,5 +1,5 @@
 /*
- * Helper of accuracy.py, which compiles it once for each instruction set. It has exp, log1p, sigmoid and tanh as the
+ * Helper of accuracy.py, which compiles it once for each instruction set. It has exp, log1p and the activations as the
  * kernels compute them, and measures errors in units of the last place against the C library in a wider type: double
  * for float, and long double for double, which must be wider, as it is on x86-64.
  */
@@ -35,43 +35,58 @@
             FN(store_n, suffix)(count, y + i, result);                                                                \
         }                                                                                                             \
     }
+#define ACTIVATION(name, which, suffix, real)                                                                         \
+    void name##_##suffix(size_t n, const real *x, real *y) { FN(activate, suffix)(n, which, x, y); }
 #define LOOPS(suffix, real, lanes)                                                                                    \
     LOOP(exp, suffix, real, lanes, e)                                                                                 \
     LOOP(loss_sigmoid, suffix, real, lanes, sigmoid)                                                                  \
     LOOP(log1p, suffix, real, lanes, FN(log1p_vector, suffix)(FN(load_n, suffix)(count, x + i)))                      \
-    void sigmoid_##suffix(size_t n, const real *x, real *y) { FN(sigmoid, suffix)(n, x, y); }                         \
-    void tanh_##suffix(size_t n, const real *x, real *y) { FN(tanh, suffix)(n, x, y); }
+    ACTIVATION(sigmoid, PN_SIGMOID, suffix, real)                                                                     \
+    ACTIVATION(tanh, PN_TANH, suffix, real)                                                                           \
+    ACTIVATION(leaky_relu, PN_LEAKY_RELU, suffix, real)                                                               \
+    ACTIVATION(elu, PN_ELU, suffix, real)                                                                             \
+    ACTIVATION(selu, PN_SELU, suffix, real)                                                                           \
+    ACTIVATION(gelu, PN_GELU, suffix, real)                                                                           \
+    ACTIVATION(gelu_tanh, PN_GELU_TANH, suffix, real)                                                                 \
+    ACTIVATION(silu, PN_SILU, suffix, real)                                                                           \
+    ACTIVATION(mish, PN_MISH, suffix, real)                                                                           \
+    ACTIVATION(softplus, PN_SOFTPLUS, suffix, real)
 LOOPS(f32, float, (PN_VECTOR_BYTES / 4))
 LOOPS(f64, double, (PN_VECTOR_BYTES / 8))
 #include "../csrc/simd/region_end.inc.h"
 
-enum { EXP, LOG1P, SIGMOID, LOSS_SIGMOID, TANH };
+/* In the order of FUNCTIONS in accuracy.py. */
+enum { EXP, LOG1P, SIGMOID, LOSS_SIGMOID, TANH, LEAKY_RELU, ELU, SELU, GELU, GELU_TANH, SILU, MISH, SOFTPLUS };
 
-static double reference_f32(int function, double x)
-{
-    switch (function) {
-    case EXP: return exp(x);
-    case LOG1P: return log1p(x);
-    case TANH: return tanh(x);
-    default: {
-        double e = exp(-fabs(x));
-        return (x < 0 ? e : 1) / (1 + e);
-    }
-    }
-}
+/* x / (1 + exp(-w)) in a wider type, whose functions have the suffix f. It is 0 where that is infinity times 0. */
+#define SIGMOID_OF(w, x, wide, f) ((w) < -20000 ? 0 : (x) * ((w) < 0 ? exp##f(w) : 1) / (1 + exp##f(-fabs##f(w))))
+#define LOG_1_PLUS_EXP(x, f) (fmax##f(x, 0) + log1p##f(exp##f(-fabs##f(x))))
 
-static long double reference_f64(int function, long double x)
-{
-    switch (function) {
-    case EXP: return expl(x);
-    case LOG1P: return log1pl(x);
-    case TANH: return tanhl(x);
-    default: {
-        long double e = expl(-fabsl(x));
-        return (x < 0 ? e : 1) / (1 + e);
+#define REFERENCE(suffix, wide, f)                                                                                    \
+    static wide reference_##suffix(int function, wide x)                                                              \
+    {                                                                                                                 \
+        const wide selu = (wide)1.0507009873554804934193349852946L;                                                   \
+        const wide below_0 = selu * (wide)1.6732632423543772848170429916717L;                                         \
+        switch (function) {                                                                                           \
+        case EXP: return exp##f(x);                                                                                   \
+        case LOG1P: return log1p##f(x);                                                                               \
+        case TANH: return tanh##f(x);                                                                                 \
+        case LEAKY_RELU: return x < 0 ? x / 100 : x;                                                                  \
+        case ELU: return x < 0 ? expm1##f(x) : x;                                                                     \
+        case SELU: return x < 0 ? below_0 * expm1##f(x) : selu * x;                                                   \
+        case GELU: return x < -1000 ? 0 : x / 2 * erfc##f(-x * (wide)0.70710678118654752440084436210485L);            \
+        case GELU_TANH: {                                                                                             \
+            wide b = (wide)0.044715L, w = (wide)1.5957691216057307117597842397375L * x * (1 + b * x * x);             \
+            return SIGMOID_OF(w, x, wide, f);                                                                         \
+        }                                                                                                             \
+        case SILU: return SIGMOID_OF(x, x, wide, f);                                                                  \
+        case MISH: return x < -20000 ? 0 : x * tanh##f(LOG_1_PLUS_EXP(x, f));                                         \
+        case SOFTPLUS: return LOG_1_PLUS_EXP(x, f);                                                                   \
+        default: return SIGMOID_OF(x, 1, wide, f);                                                                    \
+        }                                                                                                             \
     }
-    }
-}
+REFERENCE(f32, double, )
+REFERENCE(f64, long double, l)
 
 /* The largest error of y[n] = function(x[n]) and, in *worst, its index. Infinite if a NaN or an infinity is wrong. */
 #define ULP(suffix, real, wide, frexp_, ldexp_, digits, least, largest)                                               \

@@ -24,7 +24,10 @@ import mpmath
 import numpy as np
 
 HERE = pathlib.Path(__file__).resolve().parent
-FUNCTIONS = ("exp", "log1p", "sigmoid", "loss_sigmoid", "tanh")
+FUNCTIONS = (
+    "exp", "log1p", "sigmoid", "loss_sigmoid", "tanh", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "mish",
+    "softplus",
+)  # fmt: skip
 # Bit patterns of the valid arguments, if not all are: 0 to 1, and -0 to NaN.
 FLOAT32_INPUTS = {"log1p": (0, 0x3F800001), "exp": (1 << 31, 1 << 32)}
 FLAGS = {

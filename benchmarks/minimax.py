@@ -9,7 +9,7 @@ import math
 import struct
 from itertools import pairwise
 
-from mpmath import exp, inf, log, log1p, lu_solve, matrix, mp, mpf, tanh
+from mpmath import erfc, exp, inf, log, log1p, lu_solve, matrix, mp, mpf, sqrt, tanh
 
 mp.dps = 60
 
@@ -132,6 +132,22 @@ def log1p_tail(degree):
     return remez(lambda x: x - log1p(x), basis, lambda x: 1 / log1p(x), mpf("1e-6"), mpf(1))
 
 
+def normal_tail(degree, highest):
+    """
+    NORMAL: Phi(-x) exp(x^2/2) (x + 4) = c0 + c1 s + ..., where s = x / (x + 4) - 0.45, for 0 <= x <= highest.
+
+    Phi is the distribution function of the normal distribution.
+    """
+    shift, high = mpf("0.45"), mpf(highest)
+
+    def target(s):
+        x = 4 * (s + shift) / (1 - s - shift)
+        return (x + 4) * erfc(x / sqrt(mpf(2))) * exp(x * x / 2) / 2
+
+    basis = [power(k) for k in range(degree + 1)]
+    return remez(target, basis, lambda s: 1 / target(s), -shift, high / (high + 4) - shift)
+
+
 def show(name, result, digits, suffix):
     coefficients, error = result
     print(f"{name}: relative error 2^{float(mp.log(error, 2)):.1f}")
@@ -140,9 +156,13 @@ def show(name, result, digits, suffix):
 
 
 if __name__ == "__main__":
-    for width, digits, suffix, exp_degree, log1p_degree in ((32, 10, "f", 6, 8), (64, 18, "", 11, 20)):
+    for width, digits, suffix, exp_degree, log1p_degree, normal_degree, highest in (
+        (32, 10, "f", 6, 8, 10, "14.6"),
+        (64, 18, "", 11, 20, 23, "39"),
+    ):
         show(f"EXP f{width}", exp_tail(exp_degree), digits, suffix)
         show(f"LOG1P f{width}", log1p_tail(log1p_degree), digits, suffix)
+        show(f"NORMAL f{width}", normal_tail(normal_degree, highest), digits, suffix)
     show("TANH f64, ratio", tanh_ratio(3, 3), 18, "")
     show("TANH f64, exp", tanh_exp(7), 18, "")
     print("TANH f64, powers:", ", ".join(p.hex() for p in tanh_powers()))

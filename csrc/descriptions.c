@@ -8,6 +8,14 @@ const pn_activation_description pn_activations[PN_N_ACTIVATIONS] = {
     [PN_SIGMOID] = {.backward_needs_z = 0},
     [PN_TANH] = {.backward_needs_z = 0},
     [PN_RELU] = {.backward_needs_z = 0},
+    [PN_LEAKY_RELU] = {.backward_needs_z = 0},
+    [PN_ELU] = {.backward_needs_z = 0},
+    [PN_SELU] = {.backward_needs_z = 0},
+    [PN_GELU] = {.backward_needs_z = 1},
+    [PN_GELU_TANH] = {.backward_needs_z = 1},
+    [PN_SILU] = {.backward_needs_z = 1},
+    [PN_MISH] = {.backward_needs_z = 1},
+    [PN_SOFTPLUS] = {.backward_needs_z = 0},
 };
 
 const pn_loss_description pn_losses[PN_N_LOSSES] = {

@@ -100,11 +100,25 @@ pn_status pn_set_num_threads(size_t n);     /* for the whole process; PN_BAD_THR
 
 /* ---- Networks ----------------------------------------------------------------------------------------- */
 
+/*
+ * f' is written in a = f(z) or, where "from z" is said, in z, which training keeps for such layers. Phi is the
+ * distribution function of the normal distribution, phi its density, and s the sigmoid of z.
+ */
 typedef enum pn_activation {
     PN_IDENTITY = 0,   /* f(z) = z */
     PN_SIGMOID,        /* f(z) = 1 / (1 + exp(-z)),   f' = a (1 - a) */
     PN_TANH,           /* f(z) = tanh(z),             f' = 1 - a^2   */
     PN_RELU,           /* f(z) = 0 where z < 0, else z; grad_z = grad_a where a > 0, else 0 (NaN where a is NaN) */
+    PN_LEAKY_RELU,     /* f(z) = 0.01 z where z < 0, else z;   f' = 1 where a > 0, else 0.01 */
+    PN_ELU,            /* f(z) = exp(z) - 1 where z < 0, else z;   f' = 1 where a > 0, else a + 1 */
+    PN_SELU,           /* f(z) = l c (exp(z) - 1) where z < 0, else l z;   f' = l where a > 0, else a + l c;
+                          l = 1.0507009873554805, c = 1.6732632423543772 */
+    PN_GELU,           /* f(z) = z Phi(z);   f' = Phi(z) + z phi(z), from z */
+    PN_GELU_TANH,      /* f(z) = z/2 (1 + tanh(w)), w = sqrt(2/pi) (z + 0.044715 z^3);   f' from z:
+                          (1 + tanh(w)) / 2 + z/2 (1 - tanh(w)^2) sqrt(2/pi) (1 + 0.134145 z^2) */
+    PN_SILU,           /* f(z) = z s;   f' = s (1 + z (1 - s)), from z */
+    PN_MISH,           /* f(z) = z t, t = tanh(log(1 + exp(z)));   f' = t + z s (1 - t^2), from z */
+    PN_SOFTPLUS,       /* f(z) = log(1 + exp(z));   f' = 1 - exp(-a) */
     PN_N_ACTIVATIONS
 } pn_activation;
 
@@ -228,7 +242,7 @@ pn_status pn_train_on_batch_f32(size_t n_rows, const pn_network *network, double
 
 /* ---- Single kernels ----------------------------------------------------------------------------------- */
 
-/* Elementwise over n elements, n >= 0; in place allowed. */
+/* Elementwise over n elements, n >= 0; in place allowed. The other activations are computed as those of a layer. */
 pn_status pn_sigmoid_f64(size_t n, const double *z, double *a);
 pn_status pn_tanh_f64(size_t n, const double *z, double *a);
 pn_status pn_relu_f64(size_t n, const double *z, double *a);
@@ -248,14 +262,14 @@ pn_status pn_dense_forward_f64(size_t n_rows, size_t n_in, size_t n_out, const d
                                void *workspace, size_t workspace_bytes);
 
 /*
- * Its backward pass, from a and grad_a[n_rows][n_out]. With grad_z = grad_a * f'(z):
+ * Its backward pass, from z, a and grad_a[n_rows][n_out]; z may be NULL if f' is not written in it. With grad_z = grad_a * f'(z):
  *   grad_x[n_rows][n_in]      = grad_z @ weight^T
  *   grad_weight[n_in][n_out]  = x^T @ grad_z
  *   grad_bias[n_out]          = sum over rows of grad_z
  * Each output may be NULL: not wanted. workspace as above.
  */
 pn_status pn_dense_backward_f64(size_t n_rows, size_t n_in, size_t n_out, const double *x, const double *weight,
-                                const double *a, const double *grad_a, pn_activation activation,
+                                const double *z, const double *a, const double *grad_a, pn_activation activation,
                                 double *grad_x, double *grad_weight, double *grad_bias,
                                 void *workspace, size_t workspace_bytes);
 
@@ -271,7 +285,7 @@ pn_status pn_dense_forward_f32(size_t n_rows, size_t n_in, size_t n_out, const f
                                const float *bias, pn_activation activation, float *a,
                                void *workspace, size_t workspace_bytes);
 pn_status pn_dense_backward_f32(size_t n_rows, size_t n_in, size_t n_out, const float *x, const float *weight,
-                                const float *a, const float *grad_a, pn_activation activation,
+                                const float *z, const float *a, const float *grad_a, pn_activation activation,
                                 float *grad_x, float *grad_weight, float *grad_bias,
                                 void *workspace, size_t workspace_bytes);
 

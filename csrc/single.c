@@ -1,5 +1,6 @@
 /* The public single kernels, for both dtypes. */
 #include "arguments.h"
+#include "descriptions.h"
 #include "kernels.h"
 #include "threads.h"
 

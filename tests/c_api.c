@@ -596,7 +596,7 @@ static void FN(check_kernels)(void)
 
     REAL *grad_x = w->gradient, *grad_weight = grad_x + 6, *grad_bias = grad_weight + 6;
 #define LAYER(rows, x, weight, a, grad_a, f, grad_x, grad_weight, grad_bias) \
-    FN(pn_dense_backward)(rows, 3, 2, x, weight, a, grad_a, f, grad_x, grad_weight, grad_bias, space, room)
+    FN(pn_dense_backward)(rows, 3, 2, x, weight, NULL, a, grad_a, f, grad_x, grad_weight, grad_bias, space, room)
     REFUSES(PN_NO_ROWS, LAYER(0, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias));
     REFUSES(PN_SIZE_OVERFLOW, LAYER(SIZE_MAX / 2, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias));
     REFUSES(PN_UNKNOWN_ACTIVATION, LAYER(2, x, p, y, y, (pn_activation)99, grad_x, grad_weight, grad_bias));
@@ -627,13 +627,26 @@ static void FN(check_kernels)(void)
         REFUSES(PN_OVERLAP, LAYER(2, x, p, y, y, PN_TANH, grad_x, inside, grad_bias));
         REFUSES(PN_OVERLAP, LAYER(2, x, p, y, y, PN_TANH, grad_x, grad_weight, inside));
     }
+#define LAYER_Z(z, f) \
+    FN(pn_dense_backward)(2, 3, 2, x, p, z, y, y, f, grad_x, grad_weight, grad_bias, space, room)
+    REFUSES(PN_NULL_POINTER, LAYER_Z(NULL, PN_GELU));
+    REFUSES(PN_NULL_POINTER, LAYER_Z(NULL, PN_GELU_TANH));
+    REFUSES(PN_NULL_POINTER, LAYER_Z(NULL, PN_SILU));
+    REFUSES(PN_NULL_POINTER, LAYER_Z(NULL, PN_MISH));
+    REFUSES(PN_MISALIGNED, LAYER_Z(ODD(y), PN_GELU));
+    REFUSES(PN_MISALIGNED, LAYER_Z(ODD(y), PN_TANH));
+    REFUSES(PN_OVERLAP, LAYER_Z(grad_x + 5, PN_GELU));
+    REFUSES(PN_OVERLAP, LAYER_Z((REAL *)(void *)(space + 64), PN_GELU));
+    CHECK(LAYER_Z(y, PN_GELU) == PN_OK);
+    FN(reset)();
+#undef LAYER_Z
     CHECK(FN(pn_dense_workspace)(2, 3, 2, &n_bytes) == PN_OK);
     asked_for[sizeof(REAL) / 8][3] = n_bytes;
     FIND_NEED(smallest, n_bytes, most_needed[sizeof(REAL) / 8][3],
-              FN(pn_dense_backward)(2, 3, 2, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias, space, smallest));
-    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_dense_backward)(2, 3, 2, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias,
+              FN(pn_dense_backward)(2, 3, 2, x, p, NULL, y, y, PN_TANH, grad_x, grad_weight, grad_bias, space, smallest));
+    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_dense_backward)(2, 3, 2, x, p, NULL, y, y, PN_TANH, grad_x, grad_weight, grad_bias,
                                                           space, smallest - 1));
-    REFUSES(PN_NULL_POINTER, FN(pn_dense_backward)(2, 3, 2, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias, NULL,
+    REFUSES(PN_NULL_POINTER, FN(pn_dense_backward)(2, 3, 2, x, p, NULL, y, y, PN_TANH, grad_x, grad_weight, grad_bias, NULL,
                                                    n_bytes));
     {
         REAL all[14];

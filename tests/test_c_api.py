@@ -89,7 +89,7 @@ BAD_THREADS = textwrap.dedent("""\
             return 1;
         if (pn_dense_workspace_f64(1, 1, 1, &n) != PN_BAD_THREADS ||
             pn_dense_forward_f64(1, 1, 1, &z, &z, &z, PN_TANH, &a, workspace, sizeof workspace) != PN_BAD_THREADS ||
-            pn_dense_backward_f64(1, 1, 1, &z, &z, &z, &z, PN_TANH, &a, NULL, NULL, workspace, sizeof workspace) !=
+            pn_dense_backward_f64(1, 1, 1, &z, &z, &z, &z, &z, PN_TANH, &a, NULL, NULL, workspace, sizeof workspace) !=
                 PN_BAD_THREADS)
             return 2;
         if (pn_forward_workspace_f64(1, &network, &n) != PN_BAD_THREADS ||
@@ -196,7 +196,7 @@ MODE = textwrap.dedent("""\
             pn_sigmoid_f64(M * N, x, single),
             pn_dense_forward_f64(M, N, N, x, parameters, NULL, PN_IDENTITY, single + M * N, workspace,
                                  sizeof workspace),
-            pn_dense_backward_f64(M, N, N, x, parameters, x, x, PN_IDENTITY, single + 2 * M * N, NULL, NULL, workspace,
+            pn_dense_backward_f64(M, N, N, x, parameters, NULL, x, x, PN_IDENTITY, single + 2 * M * N, NULL, NULL, workspace,
                                   sizeof workspace),
         };
         for (size_t i = 0; i < sizeof status / sizeof *status; i++)

@@ -161,7 +161,14 @@ CALLS = {
     "check-gradient-net": (lambda w: pn.check_gradient(None, w.x, w.y), Y, ["net", "Network", "NoneType"]),
     "copy-backend": (lambda w: w.net.copy(backend="cuda"), X, ["cuda", "'c'", "'numpy'"]),
     # kernels
-    "kernel-activation": (lambda w: w.k.dense_forward(w.x, w.x.T, activation="gelu"), X, ["gelu", "'relu'"]),
+    "kernel-activation": (lambda w: w.k.dense_forward(w.x, w.x.T, activation="swish"), X, ["swish", "'relu'"]),
+    "kernel-needs-z": (
+        lambda w: w.k.dense_backward(w.x, np.ones((3, 2)), w.y, w.y, "gelu"), X,
+        ["'gelu'", "hand over z", "'tanh', 'relu', 'leaky_relu', 'elu', 'selu', 'softplus'"],
+    ),
+    "kernel-z": (
+        lambda w: w.k.dense_backward(w.x, np.ones((3, 2)), w.y, w.y, "gelu", z=w.y[:3]), X, ["z", "(3, 2)", "(7, 2)"],
+    ),
     "kernel-activation-none": (lambda w: w.k.dense_forward(w.x, w.x.T, activation=None), X, ["None", "'relu'"]),
     "kernel-inner": (lambda w: w.k.dense_forward(w.x, np.ones((4, 2))), X, ["(7, 3)", "(4, 2)"]),
     "kernel-weight-1d": (lambda w: w.k.dense_forward(w.x, np.ones(3)), X, ["weight", "(3,)", "(n_in, n_out)"]),
@@ -232,7 +239,7 @@ NETWORKS = {
                      ["parameters", "memory"]),
     "beyond-memory": (lambda b: pn.Network([pn.Dense(1, 2**22), pn.Dense(2**22, 2**26)], backend=b), MemoryError,
                       ["parameters", "layers[1] = Dense(4194304, 67108864", "2 PiB"]),
-    "activation": (lambda b: pn.Dense(2, 3, "swish"), X, ["'swish'", "'identity', 'sigmoid', 'tanh', 'relu'"]),
+    "activation": (lambda b: pn.Dense(2, 3, "swish"), X, ["'swish'", "'identity', 'sigmoid', 'tanh', 'relu', 'leaky_relu'"]),
     "activation-none": (lambda b: pn.Dense(2, 3, None), X, ["None", "'identity'"]),
     "bias-text": (lambda b: pn.Dense(2, 3, bias="no"), Y, ["bias", "True or False"]),
     "loss": (lambda b: pn.Network([pn.Dense(2, 3)], loss="hinge", backend=b), X,
@@ -393,7 +400,9 @@ ARGUMENTS = {
     "tanh": {"z": {"nan", "minus", "large", "True", "empty", "0-d", "1-d"}, "out": {"None"}},
     "tanh_backward": {"a": set(), "grad_a": set(), "out": {"None"}},
     "dense_forward": {"x": set(), "weight": set(), "bias": {"None", "1-d"}, "activation": set(), "out": {"None"}},
-    "dense_backward": {"x": set(), "weight": set(), "a": set(), "grad_a": set(), "activation": set(), "out": {"None"}},
+    "dense_backward": {
+        "x": set(), "weight": set(), "a": set(), "grad_a": set(), "activation": set(), "out": {"None"}, "z": {"None"},
+    },
     "set_num_threads": {"n": set()},
     "set_isa": {"name": set()},
 }  # fmt: skip

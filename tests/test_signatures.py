@@ -10,6 +10,8 @@ from plainnet.activations import ACTIVATIONS
 from plainnet.backend import SmallCalls
 from plainnet.losses import LOSSES
 
+import textbook
+
 
 def public_functions(module):
     return {
@@ -73,3 +75,8 @@ def test_documentation_names_every_activation_and_loss():
         assert f'"{name}"' in pn.Network.__doc__
     for name in (*ACTIVATIONS, *LOSSES):
         assert f"`{name}`" in readme
+
+
+def test_textbook_has_every_activation():
+    """Tests that go through all activations take them from there. Softmax is none of single elements."""
+    assert list(textbook.ACTIVATIONS) == [name for name in ACTIVATIONS if name != "softmax"]

@@ -7,6 +7,8 @@ complex numbers (for complex steps) and, in `train`, a stack of networks at once
 Tests take their activations and losses from the tables below, so that one that is added here is tested everywhere.
 """
 
+import math
+
 import numpy as np
 
 import plainnet as pn
@@ -23,11 +25,46 @@ SYSTEMS = {
     ),
 }  # fmt: skip
 
+SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+
+
+def erf(z):
+    """Of real numbers, or of complex ones whose imaginary parts are tiny steps."""
+    value = np.vectorize(math.erf, otypes=[float])(z.real)
+    return value if np.isrealobj(z) else value + 2j / np.sqrt(np.pi) * np.exp(-(z.real**2)) * z.imag
+
+
+def _gelu_tanh_argument(z):
+    return np.sqrt(2 / np.pi) * (z + 0.044715 * z**3)
+
+
+#: All activations that plainnet has but softmax, each with its derivative.
 ACTIVATIONS = {
     "identity": (lambda z: z, lambda z: np.ones_like(z)),
     "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2),
     "tanh": (np.tanh, lambda z: 1 / np.cosh(z) ** 2),
     "relu": (lambda z: z * (z.real > 0), lambda z: (z.real > 0).astype(z.dtype)),
+    "leaky_relu": (lambda z: np.where(z.real > 0, z, z / 100), lambda z: np.where(z.real > 0, 1, 0.01).astype(z.dtype)),
+    "elu": (lambda z: np.where(z.real > 0, z, np.exp(z) - 1), lambda z: np.where(z.real > 0, 1, np.exp(z))),
+    "selu": (
+        lambda z: SELU_SCALE * np.where(z.real > 0, z, SELU_ALPHA * (np.exp(z) - 1)),
+        lambda z: SELU_SCALE * np.where(z.real > 0, 1, SELU_ALPHA * np.exp(z)),
+    ),
+    "gelu": (
+        lambda z: z * (1 + erf(z / np.sqrt(2))) / 2,
+        lambda z: (1 + erf(z / np.sqrt(2))) / 2 + z * np.exp(-z * z / 2) / np.sqrt(2 * np.pi),
+    ),
+    "gelu_tanh": (
+        lambda z: 0.5 * z * (1 + np.tanh(_gelu_tanh_argument(z))),
+        lambda z: 0.5 * (1 + np.tanh(_gelu_tanh_argument(z)))
+        + 0.5 * z * (1 - np.tanh(_gelu_tanh_argument(z)) ** 2) * np.sqrt(2 / np.pi) * (1 + 3 * 0.044715 * z**2),
+    ),
+    "silu": (lambda z: z / (1 + np.exp(-z)), lambda z: (1 + np.exp(-z) * (1 + z)) / (1 + np.exp(-z)) ** 2),
+    "mish": (
+        lambda z: z * np.tanh(np.log(1 + np.exp(z))),
+        lambda z: np.tanh(np.log(1 + np.exp(z))) + z / np.cosh(np.log(1 + np.exp(z))) ** 2 / (1 + np.exp(-z)),
+    ),
+    "softplus": (lambda z: np.log(1 + np.exp(z)), lambda z: 1 / (1 + np.exp(-z))),
 }
 
 LOSSES = {

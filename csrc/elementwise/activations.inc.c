@@ -1,6 +1,6 @@
 /*
- * Activations a = f(z), and their backward forms grad_z = grad_a f'(z), in which f'(z) is computed from a. An output
- * may be an input.
+ * Activations a = f(z), and their backward forms grad_z = grad_a f'(z), in which f'(z) is computed from a or, where that
+ * cannot be, from z. An output may be an input.
  */
 
 static inline PN_INLINE void FN(identity)(size_t n, const real *z, real *a)
@@ -93,6 +93,48 @@ static inline PN_INLINE void FN(relu_backward)(size_t n, const real *a, const re
         grad_z[i] = a[i] > 0 ? grad_a[i] : a[i] < 0 ? 0 : a[i];
 }
 
+/* Loops over what activation_vectors.inc.c computes. For fewer than PN_LANES elements see sigmoid_tail. */
+#define PN_DEFINE_ACTIVATION(name)                                                                                   \
+    static __attribute__((noinline)) void FN(name##_tail)(size_t n, const real *z, real *a)                          \
+    {                                                                                                                \
+        real padded[PN_LANES];                                                                                       \
+        FN(store)(padded, FN(name##_vector)(FN(load_n)(n, z)));                                                   \
+        FN(copy_n)(n, padded, a);                                                                                 \
+    }                                                                                                                \
+    static __attribute__((noinline)) void FN(name)(size_t n, const real *z, real *a)                                 \
+    {                                                                                                                \
+        for (; n >= PN_LANES; n -= PN_LANES, z += PN_LANES, a += PN_LANES)                                           \
+            FN(store)(a, FN(name##_vector)(FN(load)(z)));                                                            \
+        if (n > 0)                                                                                                   \
+            FN(name##_tail)(n, z, a);                                                                                \
+    }                                                                                                                \
+    static __attribute__((noinline)) void FN(name##_backward_tail)(size_t n, const real *kept, const real *grad_a,   \
+                                                                   real *grad_z)                                     \
+    {                                                                                                                \
+        real padded[PN_LANES];                                                                                       \
+        FN(store)(padded, FN(load_n)(n, grad_a) * FN(name##_slope)(FN(load_n)(n, kept)));                      \
+        FN(copy_n)(n, padded, grad_z);                                                                            \
+    }                                                                                                                \
+    /* `kept` is z or a, whichever the slope is computed from. */                                                    \
+    static __attribute__((noinline)) void FN(name##_backward)(size_t n, const real *kept, const real *grad_a,        \
+                                                              real *grad_z)                                          \
+    {                                                                                                                \
+        for (; n >= PN_LANES; n -= PN_LANES, kept += PN_LANES, grad_a += PN_LANES, grad_z += PN_LANES)               \
+            FN(store)(grad_z, FN(load)(grad_a) * FN(name##_slope)(FN(load)(kept)));                                  \
+        if (n > 0)                                                                                                   \
+            FN(name##_backward_tail)(n, kept, grad_a, grad_z);                                                       \
+    }
+
+PN_DEFINE_ACTIVATION(leaky_relu)
+PN_DEFINE_ACTIVATION(elu)
+PN_DEFINE_ACTIVATION(selu)
+PN_DEFINE_ACTIVATION(gelu)
+PN_DEFINE_ACTIVATION(gelu_tanh)
+PN_DEFINE_ACTIVATION(silu)
+PN_DEFINE_ACTIVATION(mish)
+PN_DEFINE_ACTIVATION(softplus)
+#undef PN_DEFINE_ACTIVATION
+
 /* To add an activation, define it and its backward form above, and add a case to both switches. */
 static inline PN_INLINE void FN(activate_inline)(size_t n, pn_activation f, const real *z, real *a)
 {
@@ -100,6 +142,14 @@ static inline PN_INLINE void FN(activate_inline)(size_t n, pn_activation f, cons
     case PN_SIGMOID: FN(sigmoid)(n, z, a); break;
     case PN_TANH: FN(tanh)(n, z, a); break;
     case PN_RELU: FN(relu)(n, z, a); break;
+    case PN_LEAKY_RELU: FN(leaky_relu)(n, z, a); break;
+    case PN_ELU: FN(elu)(n, z, a); break;
+    case PN_SELU: FN(selu)(n, z, a); break;
+    case PN_GELU: FN(gelu)(n, z, a); break;
+    case PN_GELU_TANH: FN(gelu_tanh)(n, z, a); break;
+    case PN_SILU: FN(silu)(n, z, a); break;
+    case PN_MISH: FN(mish)(n, z, a); break;
+    case PN_SOFTPLUS: FN(softplus)(n, z, a); break;
     default: FN(identity)(n, z, a); break;
     }
 }
@@ -107,11 +157,18 @@ static inline PN_INLINE void FN(activate_inline)(size_t n, pn_activation f, cons
 static inline PN_INLINE void FN(activate_backward_inline)(size_t n, pn_activation f, const real *z, const real *a,
                                                           const real *grad_a, real *grad_z)
 {
-    (void)z; /* which no activation asks for yet */
     switch (f) {
     case PN_SIGMOID: FN(sigmoid_backward)(n, a, grad_a, grad_z); break;
     case PN_TANH: FN(tanh_backward)(n, a, grad_a, grad_z); break;
     case PN_RELU: FN(relu_backward)(n, a, grad_a, grad_z); break;
+    case PN_LEAKY_RELU: FN(leaky_relu_backward)(n, a, grad_a, grad_z); break;
+    case PN_ELU: FN(elu_backward)(n, a, grad_a, grad_z); break;
+    case PN_SELU: FN(selu_backward)(n, a, grad_a, grad_z); break;
+    case PN_GELU: FN(gelu_backward)(n, z, grad_a, grad_z); break;
+    case PN_GELU_TANH: FN(gelu_tanh_backward)(n, z, grad_a, grad_z); break;
+    case PN_SILU: FN(silu_backward)(n, z, grad_a, grad_z); break;
+    case PN_MISH: FN(mish_backward)(n, z, grad_a, grad_z); break;
+    case PN_SOFTPLUS: FN(softplus_backward)(n, a, grad_a, grad_z); break;
     default: FN(identity_backward)(n, a, grad_a, grad_z); break;
     }
 }

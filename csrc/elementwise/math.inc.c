@@ -1,8 +1,8 @@
 /*
- * exp, log1p, sigmoid and tanh of a vector, without branches. NaN yields NaN, as vec_min and vec_max return their
- * second argument if either is NaN.
+ * exp, log1p, sigmoid, tanh and what the activations are made of, of a vector, without branches. NaN yields NaN, as
+ * vec_min and vec_max return their second argument if either is NaN.
  *
- * Coefficients are minimax approximations of benchmarks/minimax.py, which calls them EXP, LOG1P and TANH. The errors
+ * Coefficients are minimax approximations of benchmarks/minimax.py, which calls them EXP, LOG1P, TANH and NORMAL. The errors
  * stated here are the largest on any instruction set, in units of the last place (ULP): docs/accuracy.md.
  */
 
@@ -82,6 +82,34 @@ static inline PN_INLINE FN(vec) FN(exp_minus)(FN(vec) x, int scale, FN(vec) *pow
     r = FN(vec_fma)(minus_n, FN(broadcast)(-PN_LN2_LOW), r);
     *power = (FN(vec))((FN(vec_bits))shifted << PN_MANTISSA);
     return FN(expm1_reduced)(r);
+}
+
+/*
+ * exp(-high - low) 2^scale = power (1 + p), as exp_minus has it, of a sum in which low is much smaller than high: it adds
+ * the digits that high lacks, without which the error would grow with the argument.
+ */
+static inline PN_INLINE FN(vec) FN(exp_minus_sum)(FN(vec) high, FN(vec) low, int scale, FN(vec) *power)
+{
+    FN(vec) rounder = FN(broadcast)(PN_ROUNDER + (real)(PN_BIAS + scale));
+    FN(vec) shifted = FN(vec_fma)(high + low, FN(broadcast)(-PN_LOG2_E), rounder), minus_n = shifted - rounder;
+    FN(vec) r = FN(vec_fma)(minus_n, FN(broadcast)(-PN_LN2_HIGH), -high);
+    r = r + FN(vec_fma)(minus_n, FN(broadcast)(-PN_LN2_LOW), -low);
+    *power = (FN(vec))((FN(vec_bits))shifted << PN_MANTISSA);
+    return FN(expm1_reduced)(r);
+}
+
+/* x without the second half of its digits: the product of two such numbers is exact. */
+static inline PN_INLINE FN(vec) FN(first_half)(FN(vec) x)
+{
+    const FN(bits) second_half = ((FN(bits))1 << (PN_MANTISSA + 2) / 2) - 1;
+    return (FN(vec))((FN(vec_bits))x & ~(second_half - (FN(vec_bits)){0}));
+}
+
+/* 1 - exp(-x). Valid for x >= 0. */
+static inline PN_INLINE FN(vec) FN(one_minus_exp)(FN(vec) x)
+{
+    FN(vec) power, p = FN(exp_minus)(FN(vec_min)(FN(broadcast)(REAL_IS_DOUBLE ? 40 : 20), x), 0, &power);
+    return FN(vec_fma)(-power, p, 1 - power);
 }
 
 /* log(1 + x). Valid for 0 <= x <= 1. Error: 1.93 ULP in float32, 1.89 in float64. */

@@ -15,7 +15,7 @@ static int FN(narrow_fits)(size_t m, const pn_network *network)
 {
     const size_t n_layers = network->n_layers;
     size_t widest = network->layers[0].n_in, uneven = 0;
-    if (m < PN_NR || !FN(has_known_activations)(network))
+    if (m < PN_NR || !FN(has_known_activations)(network, 0))
         return 0;
     for (size_t l = 0; l < n_layers; l++) {
         size_t n = network->layers[l].n_out;

@@ -10,7 +10,7 @@ static int FN(tiny_fits)(size_t m, const pn_network *network, const pn_training 
     int full_batch = training->batch_size == 0 || training->batch_size >= m;
     size_t widest = network->layers[0].n_in, neurons = widest;
     if (!full_batch || training->shuffle || m > PN_LANES || network->n_layers > (size_t)FN(TINY_LAYERS) ||
-        !FN(has_known_activations)(network))
+        !FN(has_known_activations)(network, 1))
         return 0;
     switch (network->loss) {
     case PN_LOG_LOSS:

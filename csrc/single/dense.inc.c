@@ -66,7 +66,7 @@ pn_status FN(pn_dense_forward)(size_t n_rows, size_t n_in, size_t n_out, const r
 typedef struct FN(dense_gradient) {
     const FN(pn_kernels) *kernels;
     FN(pn_dense_layer) layer;
-    const real *x, *a, *grad_a;          /* of the rows that are left, as is grad_x */
+    const real *x, *z, *a, *grad_a;      /* of the rows that are left, as is grad_x; z may be NULL */
     real *grad_x;
     real *grad_z;                        /* [PN_BLOCK_ROWS][n_out] */
 } FN(dense_gradient);
@@ -77,7 +77,7 @@ static void FN(dense_backward_block)(FN(dense_gradient) *g, size_t m, real *grad
     const FN(pn_kernels) *kernels = g->kernels;
     const size_t k = g->layer.k, n = g->layer.n;
     g->layer.m = m;
-    kernels->activate_backward(m * n, g->layer.f, NULL, g->a, g->grad_a, g->grad_z);
+    kernels->activate_backward(m * n, g->layer.f, g->z, g->a, g->grad_a, g->grad_z);
     if (g->grad_x != NULL) {
         kernels->dense_backward_x(&g->layer, g->grad_z, PN_IDENTITY, NULL, g->x, g->grad_x);
         g->grad_x += m * k;
@@ -87,6 +87,7 @@ static void FN(dense_backward_block)(FN(dense_gradient) *g, size_t m, real *grad
     if (grad_bias != NULL)
         kernels->dense_backward_bias(m, n, g->grad_z, 1, 0, grad_bias);
     g->x += m * k;
+    g->z += g->z != NULL ? m * n : 0;
     g->a += m * n;
     g->grad_a += m * n;
 }
@@ -135,11 +136,13 @@ static void FN(dense_backward_blocks)(FN(dense_gradient) *g, size_t n_rows, real
 }
 
 pn_status FN(pn_dense_backward)(size_t n_rows, size_t n_in, size_t n_out, const real *x, const real *weight,
-                                const real *a, const real *grad_a, pn_activation activation,
+                                const real *z, const real *a, const real *grad_a, pn_activation activation,
                                 real *grad_x, real *grad_weight, real *grad_bias,
                                 void *workspace, size_t workspace_bytes)
 {
+    const int needs_z = (unsigned)activation < PN_N_ACTIVATIONS && pn_activations[activation].backward_needs_z;
     const pn_array inputs[] = {PN_ARRAY(x, n_rows * n_in), PN_ARRAY(weight, n_in * n_out),
+                               PN_ARRAY(z, z == NULL && !needs_z ? 0 : n_rows * n_out),
                                PN_ARRAY(a, n_rows * n_out), PN_ARRAY(grad_a, n_rows * n_out)};
     const pn_array outputs[] = {PN_ARRAY(grad_x, grad_x == NULL ? 0 : n_rows * n_in),
                                 PN_ARRAY(grad_weight, grad_weight == NULL ? 0 : n_in * n_out),
@@ -148,8 +151,8 @@ pn_status FN(pn_dense_backward)(size_t n_rows, size_t n_in, size_t n_out, const 
     PN_TRY(pn_ready(&isa));
     PN_EXACT_MODE;
     PN_TRY(FN(check_dense)(&isa->MEMBER, n_rows, n_in, n_out, activation, workspace_bytes));
-    PN_TRY(pn_check_arrays(inputs, 4, outputs, 4));
-    FN(dense_gradient) gradient = {.kernels = &isa->MEMBER, .x = x, .a = a, .grad_a = grad_a, .grad_x = grad_x,
+    PN_TRY(pn_check_arrays(inputs, 5, outputs, 4));
+    FN(dense_gradient) gradient = {.kernels = &isa->MEMBER, .x = x, .z = z, .a = a, .grad_a = grad_a, .grad_x = grad_x,
                                    .layer = {.k = n_in, .n = n_out, .weight = weight, .f = activation}};
     FN(dense_backward_blocks)(&gradient, n_rows, grad_weight, grad_bias, pn_align_workspace(workspace));
     return PN_OK;

@@ -11,13 +11,35 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation function ``a = f(z)``. Its derivative is written in terms of `a`."""
+    """
+    An activation function ``a = f(z)``.
+
+    Attributes
+    ----------
+    name : str
+    backward_needs_z : bool
+        Whether its derivative is written in terms of `z`, not of `a`: training keeps `z` of such layers.
+    """
 
     name: str
+    backward_needs_z: bool = False
 
 
 #: In the order of ``pn_activation`` in plainnet.h.
 ACTIVATIONS: dict[str, Activation] = {
     activation.name: activation
-    for activation in (Activation("identity"), Activation("sigmoid"), Activation("tanh"), Activation("relu"))
+    for activation in (
+        Activation("identity"),
+        Activation("sigmoid"),
+        Activation("tanh"),
+        Activation("relu"),
+        Activation("leaky_relu"),
+        Activation("elu"),
+        Activation("selu"),
+        Activation("gelu", backward_needs_z=True),
+        Activation("gelu_tanh", backward_needs_z=True),
+        Activation("silu", backward_needs_z=True),
+        Activation("mish", backward_needs_z=True),
+        Activation("softplus"),
+    )
 }

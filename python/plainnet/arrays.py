@@ -231,27 +231,34 @@ def dense_forward_arguments(
 def dense_backward_arguments(
     x: npt.ArrayLike,
     weight: npt.ArrayLike,
+    z: npt.ArrayLike | None,
     a: npt.ArrayLike,
     grad_a: npt.ArrayLike,
     activation: str,
     out: tuple[Array, Array, Array] | None,
-) -> tuple[tuple[Array, Array, Array, Array], tuple[Array, Array, Array]]:
+) -> tuple[tuple[Array, Array, Array, Array, Array], tuple[Array, Array, Array]]:
     check_name("activation", activation, ACTIVATIONS)
-    dtype = common_dtype(x=x, weight=weight, a=a, grad_a=grad_a)
+    if z is None:
+        if ACTIVATIONS[activation].backward_needs_z:
+            without = ", ".join(repr(name) for name, known in ACTIVATIONS.items() if not known.backward_needs_z)
+            raise ValueError(f"the derivative of {activation!r} is written in z: hand over z; without it go {without}")
+        z = a  # which is not looked at
+    dtype = common_dtype(x=x, weight=weight, z=z, a=a, grad_a=grad_a)
     inputs = (
-        as_native("x", x, dtype), as_native("weight", weight, dtype),
+        as_native("x", x, dtype), as_native("weight", weight, dtype), as_native("z", z, dtype),
         as_native("a", a, dtype), as_native("grad_a", grad_a, dtype),
     )  # fmt: skip
     _check_layer(inputs[0], inputs[1])
     n_rows, (n_in, n_out) = len(inputs[0]), inputs[1].shape
     because = f"x has shape {inputs[0].shape} and weight {inputs[1].shape}"
-    check_shape("a", inputs[2], (n_rows, n_out), because)
-    check_shape("grad_a", inputs[3], (n_rows, n_out), because)
+    check_shape("a", inputs[3], (n_rows, n_out), because)
+    check_shape("z", inputs[2], (n_rows, n_out), because)
+    check_shape("grad_a", inputs[4], (n_rows, n_out), because)
     if out is None:
         out = (np.empty((n_rows, n_in), dtype), np.empty((n_in, n_out), dtype), np.empty(n_out, dtype))
     if not isinstance(out, tuple) or len(out) != 3 or any(array is None for array in out):
         raise TypeError("out must be a tuple of three arrays: (grad_x, grad_weight, grad_bias)")
     names, shapes = ("grad_x", "grad_weight", "grad_bias"), ((n_rows, n_in), (n_in, n_out), (n_out,))
     for k in range(3):
-        as_output(f"out: {names[k]}", out[k], shapes[k], dtype, [x, weight, a, grad_a, *out[:k]])
+        as_output(f"out: {names[k]}", out[k], shapes[k], dtype, [x, weight, z, a, grad_a, *out[:k]])
     return inputs, out

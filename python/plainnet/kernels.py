@@ -110,7 +110,8 @@ def dense_forward(
     x : array_like (n_samples, n_in)
     weight : array_like (n_in, n_out)
     bias : array_like (n_out,), optional
-    activation : {"identity", "sigmoid", "tanh", "relu"}
+    activation : str
+        One of the activations of :class:`plainnet.Dense`.
     out : ndarray (n_samples, n_out), optional
 
     Returns
@@ -132,6 +133,7 @@ def dense_backward(
     grad_a: npt.ArrayLike,
     activation: str = "identity",
     out: tuple[Array, Array, Array] | None = None,
+    z: npt.ArrayLike | None = None,
 ) -> tuple[Array, Array, Array]:
     """
     The backward pass of ``a = dense_forward(x, weight, bias, activation)``.
@@ -142,8 +144,11 @@ def dense_backward(
     weight : array_like (n_in, n_out)
     a, grad_a : array_like (n_samples, n_out)
         The layer's output, and the loss's gradient with respect to it.
-    activation : {"identity", "sigmoid", "tanh", "relu"}
+    activation : str
     out : tuple of three ndarrays, optional
+    z : array_like (n_samples, n_out), optional
+        ``x @ weight + bias``, of which `a` is the activation. Needed by "gelu", "gelu_tanh", "silu" and "mish", whose
+        derivatives cannot be written in terms of `a`.
 
     Returns
     -------
@@ -154,4 +159,4 @@ def dense_backward(
     grad_bias : ndarray (n_out,)
         ``grad_z.sum(axis=0)``.
     """
-    return native.dense_backward(x, weight, a, grad_a, activation, out)
+    return native.dense_backward(x, weight, a, grad_a, activation, out, z)

@@ -331,8 +331,9 @@ def dense_backward(
     grad_a: npt.ArrayLike,
     activation: str,
     out: tuple[Array, Array, Array] | None,
+    z: npt.ArrayLike | None,
 ) -> tuple[Array, Array, Array]:
-    inputs, out = dense_backward_arguments(x, weight, a, grad_a, activation, out)
+    inputs, out = dense_backward_arguments(x, weight, z, a, grad_a, activation, out)
     suffix, sizes = _SUFFIX[inputs[0].dtype], (*inputs[0].shape, inputs[1].shape[1])
     workspace, n_bytes = _new_workspace(getattr(lib, f"pn_dense_workspace_{suffix}"), *sizes)
     targets = [_Output(array) for array in out]

@@ -6,11 +6,13 @@ To add an activation or a loss, write its functions here and add a line to the t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from ..activations import ACTIVATIONS as DESCRIPTIONS
 from ..arrays import Array
 
 # ---- A dense layer before its activation -----------------------------------------------------------------------------
@@ -22,7 +24,7 @@ def affine(x: Array, weight: Array, bias: Array | None) -> Array:
     return z if bias is None else z + bias
 
 
-# ---- Activations: a = f(z), and grad_z = grad_a * f'(z) with the derivative written in a -----------------------------
+# ---- Activations: a = f(z), and grad_z = grad_a * f'(z) with the derivative written in a or, if need be, in z --------
 
 
 def _identity(z: Array) -> Array:
@@ -61,8 +63,125 @@ def _relu_backward(a: Array, grad_a: Array) -> Array:
     return np.where(a > 0, grad_a, _relu(a))  # chosen, not multiplied: 0 whatever grad_a is; NaN where a is NaN
 
 
+LEAKY_RELU_SLOPE = 0.01
+
+
+def _leaky_relu(z: Array) -> Array:
+    return np.where(z < 0, LEAKY_RELU_SLOPE * z, z)
+
+
+def _leaky_relu_backward(a: Array, grad_a: Array) -> Array:
+    slope = np.where(a > 0, 1, np.where(a <= 0, LEAKY_RELU_SLOPE, a))  # NaN where a is NaN
+    grad_z: Array = grad_a * slope
+    return grad_z
+
+
+def _elu(z: Array) -> Array:
+    return np.where(z < 0, np.expm1(z), z)
+
+
+def _elu_backward(a: Array, grad_a: Array) -> Array:
+    grad_z: Array = grad_a * np.where(a > 0, 1, a + 1)
+    return grad_z
+
+
+# Klambauer et al., "Self-Normalizing Neural Networks" (2017): they keep activations at mean 0 and variance 1.
+SELU_SCALE, SELU_ALPHA = 1.0507009873554804934, 1.6732632423543772848
+
+
+def _selu(z: Array) -> Array:
+    return np.where(z < 0, SELU_SCALE * SELU_ALPHA * np.expm1(z), SELU_SCALE * z)
+
+
+def _selu_backward(a: Array, grad_a: Array) -> Array:
+    grad_z: Array = grad_a * np.where(a > 0, SELU_SCALE, a + SELU_SCALE * SELU_ALPHA)
+    return grad_z
+
+
+def _softplus(z: Array) -> Array:
+    """log(1 + exp(z)), rearranged so that it never overflows."""
+    a: Array = np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
+    return a
+
+
+def _softplus_backward(a: Array, grad_a: Array) -> Array:
+    """The sigmoid of z is 1 - exp(-a)."""
+    grad_z: Array = grad_a * -np.expm1(-a)
+    return grad_z
+
+
+def _confined(z: Array) -> Array:
+    """`z`, but for what lies beyond the numbers where the functions below are 0 or `z`: infinity times 0 is NaN."""
+    return np.clip(z, -1000, 1000)
+
+
+def _silu(z: Array) -> Array:
+    a: Array = np.maximum(z, -1000) * _sigmoid(z)
+    return a
+
+
+def _silu_backward(z: Array, grad_a: Array) -> Array:
+    s = _sigmoid(z)
+    grad_z: Array = grad_a * (s + _confined(z) * s * (1 - s))
+    return grad_z
+
+
+def _mish(z: Array) -> Array:
+    a: Array = np.maximum(z, -1000) * np.tanh(_softplus(z))
+    return a
+
+
+def _mish_backward(z: Array, grad_a: Array) -> Array:
+    t = np.tanh(_softplus(z))
+    grad_z: Array = grad_a * (t + _confined(z) * _sigmoid(z) * (1 - t * t))
+    return grad_z
+
+
+_erfc = np.frompyfunc(math.erfc, 1, 1)  # the standard library's, number by number: NumPy has none
+
+
+def _normal_distribution(z: Array) -> Array:
+    """The probability that a normally distributed number is less than `z`."""
+    probability: Array = np.asarray(_erfc(z.astype(np.float64) * -math.sqrt(0.5)) / 2, z.dtype)
+    return probability
+
+
+def _gelu(z: Array) -> Array:
+    """`z` times the probability that a normally distributed number is less, written so that it is exact for tiny `z`."""
+    x = np.minimum(np.abs(z), 1000)
+    a: Array = np.where(z < 0, -0.0, z) - x * _normal_distribution(-x)
+    return a
+
+
+def _gelu_backward(z: Array, grad_a: Array) -> Array:
+    x = _confined(z)
+    density = np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+    grad_z: Array = grad_a * (_normal_distribution(z) + x * density)
+    return grad_z
+
+
+# gelu_tanh is 0.5 z (1 + tanh(c (z + 0.044715 z^3))) with c = sqrt(2 / pi). 0.5 (1 + tanh(w / 2)) is sigmoid(w).
+GELU_TANH_A, GELU_TANH_B = 2 * math.sqrt(2 / math.pi), 2 * math.sqrt(2 / math.pi) * 0.044715
+
+
+def _gelu_tanh(z: Array) -> Array:
+    x = _confined(z)
+    a: Array = np.maximum(z, -1000) * _sigmoid(x * (GELU_TANH_A + GELU_TANH_B * x * x))
+    return a
+
+
+def _gelu_tanh_backward(z: Array, grad_a: Array) -> Array:
+    x = _confined(z)
+    s = _sigmoid(x * (GELU_TANH_A + GELU_TANH_B * x * x))
+    grad_z: Array = grad_a * (s + x * s * (1 - s) * (GELU_TANH_A + 3 * GELU_TANH_B * x * x))
+    return grad_z
+
+
 class ActivationEquations(NamedTuple):
-    """``forward(z)`` is `a`; ``backward(a, grad_a)`` is `grad_z`."""
+    """
+    ``forward(z)`` is `a`; ``backward(a, grad_a)`` is `grad_z`, or ``backward(z, grad_a)`` if the activation's
+    description in :mod:`plainnet.activations` says that it needs `z`.
+    """
 
     forward: Callable[[Array], Array]
     backward: Callable[[Array, Array], Array]
@@ -73,7 +192,26 @@ ACTIVATIONS: dict[str, ActivationEquations] = {
     "sigmoid": ActivationEquations(_sigmoid, _sigmoid_backward),
     "tanh": ActivationEquations(_tanh, _tanh_backward),
     "relu": ActivationEquations(_relu, _relu_backward),
+    "leaky_relu": ActivationEquations(_leaky_relu, _leaky_relu_backward),
+    "elu": ActivationEquations(_elu, _elu_backward),
+    "selu": ActivationEquations(_selu, _selu_backward),
+    "gelu": ActivationEquations(_gelu, _gelu_backward),
+    "gelu_tanh": ActivationEquations(_gelu_tanh, _gelu_tanh_backward),
+    "silu": ActivationEquations(_silu, _silu_backward),
+    "mish": ActivationEquations(_mish, _mish_backward),
+    "softplus": ActivationEquations(_softplus, _softplus_backward),
 }
+
+
+def kept_for_backward(name: str, z: Array, a: Array) -> Array:
+    """`z` or `a`, whichever the backward function of the activation called `name` takes."""
+    return z if DESCRIPTIONS[name].backward_needs_z else a
+
+
+def activation_backward(name: str, z: Array, a: Array, grad_a: Array) -> Array:
+    """`grad_z` of the activation called `name`."""
+    return ACTIVATIONS[name].backward(kept_for_backward(name, z, a), grad_a)
+
 
 # ---- Losses over rows: value, and grad_z of the last layer -----------------------------------------------------------
 

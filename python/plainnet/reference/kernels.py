@@ -12,7 +12,7 @@ from ..arrays import (
     dense_backward_arguments,
     dense_forward_arguments,
 )
-from .equations import ACTIVATIONS, affine
+from .equations import ACTIVATIONS, activation_backward, affine
 from .rows import RowSum, blocks_of_rows
 
 
@@ -81,14 +81,15 @@ def dense_backward(
     grad_a: npt.ArrayLike,
     activation: str = "identity",
     out: tuple[Array, Array, Array] | None = None,
+    z: npt.ArrayLike | None = None,
 ) -> tuple[Array, Array, Array]:
     """``(grad_x, grad_weight, grad_bias)``; see :func:`plainnet.kernels.dense_backward`."""
-    (x, weight, a, grad_a), out = dense_backward_arguments(x, weight, a, grad_a, activation, out)
+    (x, weight, z, a, grad_a), out = dense_backward_arguments(x, weight, z, a, grad_a, activation, out)
     grad_x, grad_weight, grad_bias = out
     with np.errstate(all="ignore"):
         weight_sum, bias_sum = RowSum(weight), RowSum(weight[0])
         for rows in blocks_of_rows(len(x)):
-            grad_z = ACTIVATIONS[activation].backward(a[rows], grad_a[rows])
+            grad_z = activation_backward(activation, z[rows], a[rows], grad_a[rows])
             grad_x[rows] = grad_z @ weight.T
             weight_sum.add(x[rows].T @ grad_z)
             bias_sum.add(grad_z.sum(axis=0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from ..arrays import Array, check_training_data, names_fewer_rows
 from ..backend import DivergedError, Layer, Progress, SmallCalls, Training
 from ..losses import Loss
-from .equations import ACTIVATIONS, LOSSES, affine
+from .equations import ACTIVATIONS, LOSSES, activation_backward, affine, kept_for_backward
 from .rows import RowSum, blocks_of_rows, shuffled
 
 
@@ -113,15 +114,17 @@ class Model:
         return loss_sum
 
     def _backpropagate_block(self, x: Array, y: Array, scale: Array, gradient: Array) -> float:
-        a = [x]
+        a, kept = [x], [x]
         z = x
         for layer in self.layers:
             z = affine(a[-1], layer.weight, layer.bias)
             a.append(ACTIVATIONS[layer.activation].forward(z))
+            kept.append(kept_for_backward(layer.activation, z, a[-1]))
 
         loss = LOSSES[self.loss.name]
         loss_sum = float(np.sum(loss.value(z, a[-1], y), dtype=np.float64))
-        grad_z = loss.grad_z(a[-1], y, scale, ACTIVATIONS[self.layers[-1].activation].backward)
+        f_backward = functools.partial(activation_backward, self.layers[-1].activation, z)
+        grad_z = loss.grad_z(a[-1], y, scale, f_backward)
 
         end = len(gradient)
         for k in reversed(range(len(self.layers))):
@@ -132,7 +135,7 @@ class Model:
             gradient[end - layer.weight.size : end] = (a[k].T @ grad_z).ravel()
             end -= layer.weight.size
             if k > 0:
-                grad_z = ACTIVATIONS[self.layers[k - 1].activation].backward(a[k], grad_z @ layer.weight.T)
+                grad_z = ACTIVATIONS[self.layers[k - 1].activation].backward(kept[k], grad_z @ layer.weight.T)
         return loss_sum
 
     def _denominator(self, n_rows: int) -> int:

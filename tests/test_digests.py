@@ -40,6 +40,24 @@ DIGESTS: dict[str, str] = {
     "20-30-2-float32": "e5b5ffd7396bb62d",
     "120-140-2-float64": "874d6cfed375ebc7",
     "120-140-2-float32": "b18a66bacf753f6e",
+    "120-140-130-9-float64": "27339c67c1f2e611",
+    "120-140-130-9-float32": "f65f0f39dbeeb5e6",
+    "17-33-2-leaky_relu-float64": "cc9d61df1bd859ee",
+    "17-33-2-leaky_relu-float32": "43a381e7ac0b70e4",
+    "17-33-2-elu-float64": "fe4337ad23282405",
+    "17-33-2-elu-float32": "8c627c117bddee8a",
+    "17-33-2-selu-float64": "58e372e28695ae1d",
+    "17-33-2-selu-float32": "b1ff3003f4500b3e",
+    "17-33-2-gelu-float64": "8c0cfed2074e44cd",
+    "17-33-2-gelu-float32": "c8c9f495ad064352",
+    "17-33-2-gelu_tanh-float64": "45cd7958354a2aee",
+    "17-33-2-gelu_tanh-float32": "62b486bd5413fb28",
+    "17-33-2-silu-float64": "2450b9a00e292fff",
+    "17-33-2-silu-float32": "1b3bd7a836d64974",
+    "17-33-2-mish-float64": "99a17e8c1cb41297",
+    "17-33-2-mish-float32": "c8b07f090eb351e9",
+    "17-33-2-softplus-float64": "c769f7794822672e",
+    "17-33-2-softplus-float32": "282436e3b5a1da57",
 }
 
 #: The same on x86-64 without fused multiply-adds.
@@ -64,6 +82,24 @@ BASELINE_DIGESTS: dict[str, str] = {
     "20-30-2-float32": "83b068a4230d556f",
     "120-140-2-float64": "9805c8407820bf5a",
     "120-140-2-float32": "46ba8d56198e47f9",
+    "120-140-130-9-float64": "41dbd16d39f3d1ca",
+    "120-140-130-9-float32": "9975ec3764c37530",
+    "17-33-2-leaky_relu-float64": "02ba6142bb9f3f15",
+    "17-33-2-leaky_relu-float32": "888a4420a01a50fd",
+    "17-33-2-elu-float64": "12a9d732a43cc53c",
+    "17-33-2-elu-float32": "ab0077f1023e1049",
+    "17-33-2-selu-float64": "d3180f362a1a5a39",
+    "17-33-2-selu-float32": "9e254c8111c5f614",
+    "17-33-2-gelu-float64": "8b5af843dcc7b975",
+    "17-33-2-gelu-float32": "23fa080dcd03269a",
+    "17-33-2-gelu_tanh-float64": "2bcac5447914d0c1",
+    "17-33-2-gelu_tanh-float32": "a01cce4ec6dbd604",
+    "17-33-2-silu-float64": "20543c5d6a69d6b0",
+    "17-33-2-silu-float32": "4410184e398cd80a",
+    "17-33-2-mish-float64": "4b6d1c071eceb676",
+    "17-33-2-mish-float32": "e265b47bca1f0d4c",
+    "17-33-2-softplus-float64": "7b050a8f27de23a0",
+    "17-33-2-softplus-float32": "a2bc9bd3ade045e8",
 }
 
 #: name: (layers, loss, rows, batch size, epochs, learning rate)
@@ -87,7 +123,16 @@ RUNS = {
     "120-140-2": (  # the same with weights that are kept packed
         [(120, 140, "relu", True), (140, 2, "identity", False)], "mean_squared_error", 1300, 800, 3, 0.1,
     ),
+    "120-140-130-9": (  # packed weights, with z kept of some layers and not of others
+        [(120, 140, "gelu", True), (140, 130, "elu", True), (130, 9, "mish", True)], "mean_squared_error",
+        500, 300, 3, 0.1,
+    ),
 }  # fmt: skip
+#: The activations that few of these have, on every layer.
+RUNS |= {
+    f"17-33-2-{f}": ([(17, 33, f, True), (33, 2, f, True)], "mean_squared_error", 33, 8, 20, 0.1)
+    for f in ("leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus")
+}
 
 FMA_ISAS = [isa for isa in pn.native.available_isas() if isa != "baseline"]
 NAMES = [f"{run}-{dtype}" for run in RUNS for dtype in ("float64", "float32")]

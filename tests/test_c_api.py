@@ -196,8 +196,8 @@ MODE = textwrap.dedent("""\
             pn_sigmoid_f64(M * N, x, single),
             pn_dense_forward_f64(M, N, N, x, parameters, NULL, PN_IDENTITY, single + M * N, workspace,
                                  sizeof workspace),
-            pn_dense_backward_f64(M, N, N, x, parameters, NULL, x, x, PN_IDENTITY, single + 2 * M * N, NULL, NULL, workspace,
-                                  sizeof workspace),
+            pn_dense_backward_f64(M, N, N, x, parameters, NULL, x, x, PN_IDENTITY, single + 2 * M * N, NULL, NULL,
+                                  workspace, sizeof workspace),
         };
         for (size_t i = 0; i < sizeof status / sizeof *status; i++)
             if (status[i] != PN_OK)

@@ -239,7 +239,7 @@ NETWORKS = {
                      ["parameters", "memory"]),
     "beyond-memory": (lambda b: pn.Network([pn.Dense(1, 2**22), pn.Dense(2**22, 2**26)], backend=b), MemoryError,
                       ["parameters", "layers[1] = Dense(4194304, 67108864", "2 PiB"]),
-    "activation": (lambda b: pn.Dense(2, 3, "swish"), X, ["'swish'", "'identity', 'sigmoid', 'tanh', 'relu', 'leaky_relu'"]),
+    "activation": (lambda b: pn.Dense(2, 3, "swish"), X, ["'swish'", "'identity', 'sigmoid', 'tanh', 'relu', 'leaky"]),
     "activation-none": (lambda b: pn.Dense(2, 3, None), X, ["None", "'identity'"]),
     "bias-text": (lambda b: pn.Dense(2, 3, bias="no"), Y, ["bias", "True or False"]),
     "loss": (lambda b: pn.Network([pn.Dense(2, 3)], loss="hinge", backend=b), X,

@@ -1,4 +1,4 @@
-"""Activations in networks against PyTorch in float64: outputs, losses, and gradients by its automatic differentiation."""
+"""Activations in networks against PyTorch in float64: outputs, losses, and the gradients of its autograd."""
 
 import functools
 

@@ -1,6 +1,7 @@
 /*
  * Activations a = f(z), and their backward forms grad_z = grad_a f'(z), in which f'(z) is computed from a or, where that
- * cannot be, from z. An output may be an input.
+ * cannot be, from z. An output may be an input. The functions of this file's first part take whole vectors: n is a
+ * multiple of PN_LANES.
  */
 
 static inline PN_INLINE void FN(identity)(size_t n, const real *z, real *a)
@@ -9,48 +10,29 @@ static inline PN_INLINE void FN(identity)(size_t n, const real *z, real *a)
         memcpy(a, z, n * sizeof *a);
 }
 
-/* For n < PN_LANES. Not inline, so that compilers keep the constants of the main loop in registers. */
-static __attribute__((noinline)) void FN(sigmoid_tail)(size_t n, const real *z, real *a)
-{
-    FN(store_n)(n, a, FN(sigmoid_vector)(FN(load_n)(n, z)));
-}
-
 static inline PN_INLINE void FN(sigmoid)(size_t n, const real *z, real *a)
 {
-    for (; n >= PN_LANES; n -= PN_LANES, z += PN_LANES, a += PN_LANES)
+    for (; n > 0; n -= PN_LANES, z += PN_LANES, a += PN_LANES)
         FN(store)(a, FN(sigmoid_vector)(FN(load)(z)));
-    if (n > 0)
-        FN(sigmoid_tail)(n, z, a);
-}
-
-static __attribute__((noinline)) void FN(tanh_tail)(size_t n, const real *z, real *a)
-{
-    FN(store_n)(n, a, FN(tanh_vector)(FN(load_n)(n, z)));
 }
 
 static inline PN_INLINE void FN(tanh)(size_t n, const real *z, real *a)
 {
 #if REAL_IS_DOUBLE
-    for (; n >= PN_LANES; n -= PN_LANES, z += PN_LANES, a += PN_LANES)
+    for (; n > 0; n -= PN_LANES, z += PN_LANES, a += PN_LANES)
         FN(store)(a, FN(tanh_vector)(FN(load)(z)));
 #else
-    if (n >= PN_LANES) { /* the first step of the next vector is interleaved: processors do not look ahead that far */
-        FN(vec_bits) interval, next_interval;
-        FN(vec) x = FN(tanh_interval)(FN(load)(z), &interval);
-        for (; n >= 2 * PN_LANES; n -= PN_LANES, z += PN_LANES, a += PN_LANES) {
-            FN(vec) next = FN(tanh_interval)(FN(load)(z + PN_LANES), &next_interval);
-            FN(store)(a, FN(tanh_in_interval)(FN(load)(z), x, interval));
-            x = next;
-            interval = next_interval;
-        }
+    /* The first step of the next vector is interleaved, as processors do not look ahead that far. */
+    FN(vec_bits) interval, next_interval;
+    FN(vec) x = FN(tanh_interval)(FN(load)(z), &interval);
+    for (; n > PN_LANES; n -= PN_LANES, z += PN_LANES, a += PN_LANES) {
+        FN(vec) next = FN(tanh_interval)(FN(load)(z + PN_LANES), &next_interval);
         FN(store)(a, FN(tanh_in_interval)(FN(load)(z), x, interval));
-        n -= PN_LANES;
-        z += PN_LANES;
-        a += PN_LANES;
+        x = next;
+        interval = next_interval;
     }
+    FN(store)(a, FN(tanh_in_interval)(FN(load)(z), x, interval));
 #endif
-    if (n > 0)
-        FN(tanh_tail)(n, z, a);
 }
 
 static inline PN_INLINE void FN(relu)(size_t n, const real *z, real *a)
@@ -84,45 +66,23 @@ static inline PN_INLINE void FN(tanh_backward)(size_t n, const real *a, const re
 static inline PN_INLINE void FN(relu_backward)(size_t n, const real *a, const real *grad_a, real *grad_z)
 {
     const FN(vec) zero = {0};
-    for (; n >= PN_LANES; n -= PN_LANES, a += PN_LANES, grad_a += PN_LANES, grad_z += PN_LANES) {
+    for (; n > 0; n -= PN_LANES, a += PN_LANES, grad_a += PN_LANES, grad_z += PN_LANES) {
         FN(vec) value = FN(load)(a);
         FN(store)(grad_z, FN(choose)(value > zero, FN(load)(grad_a), FN(vec_max)(zero, value)));
     }
-    PN_ELEMENTWISE
-    for (size_t i = 0; i < n; i++)
-        grad_z[i] = a[i] > 0 ? grad_a[i] : a[i] < 0 ? 0 : a[i];
 }
 
-/* Loops over what activation_vectors.inc.c computes. For fewer than PN_LANES elements see sigmoid_tail. */
+/* Loops over what activation_vectors.inc.c computes. `kept` is z or a, whichever the slope is computed from. */
 #define PN_DEFINE_ACTIVATION(name)                                                                                   \
-    static __attribute__((noinline)) void FN(name##_tail)(size_t n, const real *z, real *a)                          \
+    static void FN(name)(size_t n, const real *z, real *a)                                                           \
     {                                                                                                                \
-        real padded[PN_LANES];                                                                                       \
-        FN(store)(padded, FN(name##_vector)(FN(load_n)(n, z)));                                                   \
-        FN(copy_n)(n, padded, a);                                                                                 \
-    }                                                                                                                \
-    static __attribute__((noinline)) void FN(name)(size_t n, const real *z, real *a)                                 \
-    {                                                                                                                \
-        for (; n >= PN_LANES; n -= PN_LANES, z += PN_LANES, a += PN_LANES)                                           \
+        for (; n > 0; n -= PN_LANES, z += PN_LANES, a += PN_LANES)                                                   \
             FN(store)(a, FN(name##_vector)(FN(load)(z)));                                                            \
-        if (n > 0)                                                                                                   \
-            FN(name##_tail)(n, z, a);                                                                                \
     }                                                                                                                \
-    static __attribute__((noinline)) void FN(name##_backward_tail)(size_t n, const real *kept, const real *grad_a,   \
-                                                                   real *grad_z)                                     \
+    static void FN(name##_backward)(size_t n, const real *kept, const real *grad_a, real *grad_z)                    \
     {                                                                                                                \
-        real padded[PN_LANES];                                                                                       \
-        FN(store)(padded, FN(load_n)(n, grad_a) * FN(name##_slope)(FN(load_n)(n, kept)));                      \
-        FN(copy_n)(n, padded, grad_z);                                                                            \
-    }                                                                                                                \
-    /* `kept` is z or a, whichever the slope is computed from. */                                                    \
-    static __attribute__((noinline)) void FN(name##_backward)(size_t n, const real *kept, const real *grad_a,        \
-                                                              real *grad_z)                                          \
-    {                                                                                                                \
-        for (; n >= PN_LANES; n -= PN_LANES, kept += PN_LANES, grad_a += PN_LANES, grad_z += PN_LANES)               \
+        for (; n > 0; n -= PN_LANES, kept += PN_LANES, grad_a += PN_LANES, grad_z += PN_LANES)                       \
             FN(store)(grad_z, FN(load)(grad_a) * FN(name##_slope)(FN(load)(kept)));                                  \
-        if (n > 0)                                                                                                   \
-            FN(name##_backward_tail)(n, kept, grad_a, grad_z);                                                       \
     }
 
 PN_DEFINE_ACTIVATION(leaky_relu)
@@ -136,7 +96,7 @@ PN_DEFINE_ACTIVATION(softplus)
 #undef PN_DEFINE_ACTIVATION
 
 /* To add an activation, define it and its backward form above, and add a case to both switches. */
-static inline PN_INLINE void FN(activate_inline)(size_t n, pn_activation f, const real *z, real *a)
+static void FN(activate_vectors)(size_t n, pn_activation f, const real *z, real *a)
 {
     switch (f) {
     case PN_SIGMOID: FN(sigmoid)(n, z, a); break;
@@ -154,8 +114,8 @@ static inline PN_INLINE void FN(activate_inline)(size_t n, pn_activation f, cons
     }
 }
 
-static inline PN_INLINE void FN(activate_backward_inline)(size_t n, pn_activation f, const real *z, const real *a,
-                                                          const real *grad_a, real *grad_z)
+static void FN(activate_backward_vectors)(size_t n, pn_activation f, const real *z, const real *a, const real *grad_a,
+                                          real *grad_z)
 {
     switch (f) {
     case PN_SIGMOID: FN(sigmoid_backward)(n, a, grad_a, grad_z); break;
@@ -173,13 +133,33 @@ static inline PN_INLINE void FN(activate_backward_inline)(size_t n, pn_activatio
     }
 }
 
+/* ---- Any number of elements: those that do not fill a vector are computed in one that zeros fill up ---- */
+
 static void FN(activate)(size_t n, pn_activation f, const real *z, real *a)
 {
-    FN(activate_inline)(n, f, z, a);
+    size_t tail = n % PN_LANES, whole = n - tail;
+    if (whole > 0)
+        FN(activate_vectors)(whole, f, z, a);
+    if (tail > 0) {
+        real padded[PN_LANES];
+        FN(store)(padded, FN(load_n)(tail, z + whole));
+        FN(activate_vectors)(PN_LANES, f, padded, padded);
+        FN(copy_n)(tail, padded, a + whole);
+    }
 }
 
 static void FN(activate_backward)(size_t n, pn_activation f, const real *z, const real *a, const real *grad_a,
                                   real *grad_z)
 {
-    FN(activate_backward_inline)(n, f, z, a, grad_a, grad_z);
+    size_t tail = n % PN_LANES, whole = n - tail;
+    if (whole > 0)
+        FN(activate_backward_vectors)(whole, f, z, a, grad_a, grad_z);
+    if (tail > 0) {
+        real padded_z[PN_LANES], padded_a[PN_LANES], padded_grad[PN_LANES];
+        FN(store)(padded_z, FN(load_n)(z != NULL ? tail : 0, z != NULL ? z + whole : a));
+        FN(store)(padded_a, FN(load_n)(tail, a + whole));
+        FN(store)(padded_grad, FN(load_n)(tail, grad_a + whole));
+        FN(activate_backward_vectors)(PN_LANES, f, padded_z, padded_a, padded_grad, padded_grad);
+        FN(copy_n)(tail, padded_grad, grad_z + whole);
+    }
 }

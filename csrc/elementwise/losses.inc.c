@@ -28,13 +28,13 @@ static inline PN_INLINE void FN(squares)(size_t n, pn_activation f, const real *
                                          real *loss, real *grad_z)
 {
     real a[PN_LOSS_BLOCK], grad_a[PN_LOSS_BLOCK];
-    FN(activate_inline)(n, f, z, a);
+    FN(activate)(n, f, z, a);
     for (size_t i = 0; i < n; i++) {
         real error = a[i] - y[i];
         loss[i] = error * error;
         grad_a[i] = 2 * scale * error;
     }
-    FN(activate_backward_inline)(n, f, z, a, grad_a, grad_z);
+    FN(activate_backward)(n, f, z, a, grad_a, grad_z);
 }
 
 /* For n <= PN_LOSS_BLOCK outputs. To add a loss, define it above, and add a case here. */

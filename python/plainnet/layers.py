@@ -33,10 +33,10 @@ class Dense:
     ----------
     n_in, n_out : int
         Numbers of inputs and of neurons, at least 1.
-    activation : {"identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", \
-"mish", "softplus"}
-        The functions of PyTorch with the same names and their defaults: "leaky_relu" with slope 0.01, "elu" with alpha 1,
-        "gelu" with the error function, and "gelu_tanh" with its approximation by tanh.
+    activation : str
+        "identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "mish" or
+        "softplus": the functions of PyTorch with these names and their defaults. "leaky_relu" has slope 0.01, "elu" has
+        alpha 1, "gelu" is the one with the error function, and "gelu_tanh" its approximation by tanh.
     bias : bool
         Whether the layer has a bias.
 

@@ -147,7 +147,7 @@ def _normal_distribution(z: Array) -> Array:
 
 
 def _gelu(z: Array) -> Array:
-    """`z` times the probability that a normally distributed number is less, written so that it is exact for tiny `z`."""
+    """`z` times the probability that a normally distributed number is less, which is exact for tiny `z`, too."""
     x = np.minimum(np.abs(z), 1000)
     a: Array = np.where(z < 0, -0.0, z) - x * _normal_distribution(-x)
     return a

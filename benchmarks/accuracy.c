@@ -62,6 +62,20 @@ enum { EXP, LOG1P, SIGMOID, LOSS_SIGMOID, TANH, LEAKY_RELU, ELU, SELU, GELU, GEL
 #define SIGMOID_OF(w, x, wide, f) ((w) < -20000 ? 0 : (x) * ((w) < 0 ? exp##f(w) : 1) / (1 + exp##f(-fabs##f(w))))
 #define LOG_1_PLUS_EXP(x, f) (fmax##f(x, 0) + log1p##f(exp##f(-fabs##f(x))))
 
+/*
+ * x Phi(x) = x / 2 erfc(t), t = -x / sqrt(2), where erfc is steep: what t lacks of its digits is made good to first
+ * order. The square root is the sum of `root` and root_low.
+ */
+#define GELU_REFERENCE(suffix, wide, f, root_low)                                                                     \
+    static wide gelu_##suffix##_reference(wide x)                                                                     \
+    {                                                                                                                 \
+        const wide root = (wide)1.414213562373095048802L, t = -x / root;                                              \
+        wide lost = -(fma##f(t, root, x) + t * root_low) / root;                                                      \
+        return x / 2 * (erfc##f(t) - (wide)1.1283791670955125739L * exp##f(-t * t) * lost);                           \
+    }
+GELU_REFERENCE(f32, double, , -9.66729331345291345e-17)
+GELU_REFERENCE(f64, long double, l, 3.79006511778651415931e-20L)
+
 #define REFERENCE(suffix, wide, f)                                                                                    \
     static wide reference_##suffix(int function, wide x)                                                              \
     {                                                                                                                 \
@@ -74,7 +88,7 @@ enum { EXP, LOG1P, SIGMOID, LOSS_SIGMOID, TANH, LEAKY_RELU, ELU, SELU, GELU, GEL
         case LEAKY_RELU: return x < 0 ? x / 100 : x;                                                                  \
         case ELU: return x < 0 ? expm1##f(x) : x;                                                                     \
         case SELU: return x < 0 ? below_0 * expm1##f(x) : selu * x;                                                   \
-        case GELU: return x < -1000 ? 0 : x / 2 * erfc##f(-x * (wide)0.70710678118654752440084436210485L);            \
+        case GELU: return x < -1000 ? 0 : x > 1000 ? x : gelu_##suffix##_reference(x);                                \
         case GELU_TANH: {                                                                                             \
             wide b = (wide)0.044715L, w = (wide)1.5957691216057307117597842397375L * x * (1 + b * x * x);             \
             return SIGMOID_OF(w, x, wide, f);                                                                         \

@@ -262,7 +262,8 @@ pn_status pn_dense_forward_f64(size_t n_rows, size_t n_in, size_t n_out, const d
                                void *workspace, size_t workspace_bytes);
 
 /*
- * Its backward pass, from z, a and grad_a[n_rows][n_out]; z may be NULL if f' is not written in it. With grad_z = grad_a * f'(z):
+ * Its backward pass, from z, a and grad_a[n_rows][n_out]; z may be NULL if f' is not written in it. With
+ * grad_z = grad_a * f'(z):
  *   grad_x[n_rows][n_in]      = grad_z @ weight^T
  *   grad_weight[n_in][n_out]  = x^T @ grad_z
  *   grad_bias[n_out]          = sum over rows of grad_z

@@ -644,10 +644,10 @@ static void FN(check_kernels)(void)
     asked_for[sizeof(REAL) / 8][3] = n_bytes;
     FIND_NEED(smallest, n_bytes, most_needed[sizeof(REAL) / 8][3],
               FN(pn_dense_backward)(2, 3, 2, x, p, NULL, y, y, PN_TANH, grad_x, grad_weight, grad_bias, space, smallest));
-    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_dense_backward)(2, 3, 2, x, p, NULL, y, y, PN_TANH, grad_x, grad_weight, grad_bias,
-                                                          space, smallest - 1));
-    REFUSES(PN_NULL_POINTER, FN(pn_dense_backward)(2, 3, 2, x, p, NULL, y, y, PN_TANH, grad_x, grad_weight, grad_bias, NULL,
-                                                   n_bytes));
+    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_dense_backward)(2, 3, 2, x, p, NULL, y, y, PN_TANH, grad_x, grad_weight,
+                                                          grad_bias, space, smallest - 1));
+    REFUSES(PN_NULL_POINTER, FN(pn_dense_backward)(2, 3, 2, x, p, NULL, y, y, PN_TANH, grad_x, grad_weight, grad_bias,
+                                                   NULL, n_bytes));
     {
         REAL all[14];
         CHECK(LAYER(2, x, p, y, y, PN_TANH, grad_x, grad_weight, grad_bias) == PN_OK);

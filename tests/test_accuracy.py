@@ -1,4 +1,4 @@
-"""sigmoid and tanh of the C kernels: errors, order, special values, and the same bits wherever an element is.
+"""The activations of the C kernels: errors, order, special values, and the same bits wherever an element lies.
 
 benchmarks/accuracy.py is the same at full size, and covers exp and log1p as well.
 """
@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from plainnet import kernels, native
+
+import textbook
 
 ISAS = native.available_isas()
 FUNCTIONS = ("sigmoid", "tanh")
@@ -20,6 +22,18 @@ BOUNDS = {
     ("sigmoid", np.float64): 2.5,
     ("tanh", np.float32): 1.1,
     ("tanh", np.float64): 1.3,
+}
+#: The other activations, which have no functions of their own: the largest ULP with and without fused multiply-adds,
+#: and the range of interest in float32 and in float64. docs/accuracy.md tells why some are above 2.5.
+LAYER_BOUNDS = {
+    "leaky_relu": (0.9, 0.9, (-10, 1), (-10, 1)),
+    "elu": (1.2, 1.2, (-20, 1), (-40, 1)),
+    "selu": (2.0, 2.0, (-20, 10), (-40, 10)),
+    "gelu": (5.5, 6.5, (-14.6, 7), (-39, 9)),
+    "gelu_tanh": (2.7, 2.7, (-10.9, 6), (-21.7, 8)),
+    "silu": (2.5, 2.5, (-110, 20), (-760, 40)),
+    "mish": (2.5, 3.5, (-110, 20), (-760, 40)),
+    "softplus": (2.3, 2.5, (-104, 20), (-746, 40)),
 }
 # Beyond these the functions are constant or, for the sigmoid, 0.
 RANGES = {
@@ -40,7 +54,19 @@ def isa(request):
 
 def exact(function, x):
     x = mpmath.mpf(float(x))
-    return mpmath.tanh(x) if function == "tanh" else 1 / (1 + mpmath.exp(-x))
+    scale, alpha = mpmath.mpf("1.0507009873554804934193349852946"), mpmath.mpf("1.6732632423543772848170429916717")
+    return {
+        "sigmoid": lambda: 1 / (1 + mpmath.exp(-x)),
+        "tanh": lambda: mpmath.tanh(x),
+        "leaky_relu": lambda: x / 100 if x < 0 else x,
+        "elu": lambda: mpmath.expm1(x) if x < 0 else x,
+        "selu": lambda: scale * (alpha * mpmath.expm1(x) if x < 0 else x),
+        "gelu": lambda: x / 2 * mpmath.erfc(-x / mpmath.sqrt(2)),
+        "gelu_tanh": lambda: x / (1 + mpmath.exp(-mpmath.sqrt(8 / mpmath.pi) * (x + mpmath.mpf("0.044715") * x**3))),
+        "silu": lambda: x / (1 + mpmath.exp(-x)),
+        "mish": lambda: x * mpmath.tanh(mpmath.log1p(mpmath.exp(x))),
+        "softplus": lambda: mpmath.log1p(mpmath.exp(x)),
+    }[function]()
 
 
 def ulp_of(value, info):
@@ -209,3 +235,69 @@ def test_avx2_and_avx512_give_the_same_bits(function, dtype):
     finally:
         native.set_isa(before)
     assert results[0] == results[1]
+
+
+# ---- The other activations, as those of a layer whose only weight is 1 -----------------------------------------------
+
+
+def through_layer(function, z):
+    return kernels.dense_forward(z[:, np.newaxis], np.ones((1, 1), z.dtype), None, function)[:, 0]
+
+
+def layer_points(function, dtype, n, seed):
+    """Half over the range, and half where most arguments are: tiny to moderate."""
+    rng = np.random.default_rng(seed)
+    low, high = LAYER_BOUNDS[function][2 if dtype == np.float32 else 3]
+    tiny = 2.0 ** rng.uniform(-40, 3, n // 2) * rng.choice([-1, 1], n // 2)
+    return np.concatenate([rng.uniform(low, high, n // 2), np.clip(tiny, low, high)]).astype(dtype)
+
+
+def test_layers_reach_every_activation_without_a_function_of_its_own():
+    assert sorted([*FUNCTIONS, "identity", "relu", *LAYER_BOUNDS]) == sorted(textbook.ACTIVATIONS)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("function", LAYER_BOUNDS)
+def test_error_of_an_activation_is_within_its_bound(isa, function, dtype):
+    z = layer_points(function, dtype, 1500, seed=1)
+    assert worst_error(function, z, through_layer(function, z)) <= LAYER_BOUNDS[function][isa == "baseline"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("function", LAYER_BOUNDS)
+def test_activation_goes_through_the_subnormal_numbers_to_its_limit(isa, function, dtype):
+    """From where it is a normal number to where it is 0, or from -1.7 to the limit of elu and selu."""
+    low, _ = LAYER_BOUNDS[function][2 if dtype == np.float32 else 3]
+    z = np.linspace(0.9 * low, low, 500).astype(dtype)
+    assert worst_error(function, z, through_layer(function, z)) <= LAYER_BOUNDS[function][isa == "baseline"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("function", LAYER_BOUNDS)
+def test_special_values_of_an_activation(isa, function, dtype):
+    largest = np.finfo(dtype).max
+    z = np.array([np.inf, largest, -np.inf, -largest, np.nan, 0.0], dtype)
+    left = {"leaky_relu": [-np.inf, dtype(-0.01) * largest], "elu": [-1, -1], "selu": [-1.7580993408473769] * 2}
+    right = [np.inf, np.inf if function == "selu" else largest]
+    at_0 = 0 if function != "softplus" else np.log(2)
+    expected = np.array([*right, *left.get(function, [0, 0]), np.nan, at_0], dtype)
+    np.testing.assert_allclose(through_layer(function, z), expected, rtol=np.finfo(dtype).eps, atol=0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("function", LAYER_BOUNDS)
+def test_bits_of_an_activation_and_its_gradient_do_not_depend_on_offset_or_length(isa, function, dtype):
+    """Elements in the body of a loop over registers and in its end, of the function and of its derivative."""
+    z = layer_points(function, dtype, 100, seed=6)
+    one = np.ones((1, 1), dtype)
+
+    def both(z):
+        a, z = through_layer(function, z)[:, np.newaxis], z[:, np.newaxis]
+        grad_x, _, _ = kernels.dense_backward(z, one, a, np.full_like(a, 0.7), function, z=z)
+        return np.stack([a[:, 0], grad_x[:, 0]])
+
+    one_by_one = np.concatenate([both(z[i : i + 1]) for i in range(len(z))], axis=1)
+    for offset in range(20):
+        for length in (1, 2, 3, 5, 8, 15, 16, 17, 33, 80):
+            inside = slice(offset, offset + length)
+            assert both(z[inside]).tobytes() == one_by_one[:, inside].tobytes()

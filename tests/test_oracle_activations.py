@@ -103,7 +103,10 @@ def test_gradient_of_a_layer_agrees_with_pytorch(kernels, activation, shape, n_r
 
 @pytest.mark.parametrize("activation", ORACLES)
 def test_activation_agrees_with_pytorch_from_the_far_left_to_the_far_right(kernels, activation):
-    """Where results are large or tiny, and at 0. PyTorch's functions lose digits far to the left (hence `atol`), and beyond 1e100 all."""
+    """
+    Where results are large or tiny, and at 0. PyTorch's functions lose digits far to the left (hence `atol`), and its
+    gradients some beyond 1e100.
+    """
     z = np.concatenate([np.linspace(-50, 50, 2001), [0.0], 10.0 ** np.arange(-300, 101, 50)])
     tensor = torch.tensor(z, requires_grad=True)
     outputs = ORACLES[activation](tensor)

@@ -1,7 +1,7 @@
 /*
- * The functions behind the activations that are made of exp, of a vector, and what grad_a is multiplied by in their
- * backward forms (their slopes). All are without branches and valid for all z: each goes to its limit at both ends, and z is
- * confined to where the result is neither that limit nor z itself. Errors: docs/accuracy.md.
+ * Activations of a vector, and what grad_a is multiplied by in their backward forms (their slopes). All are without
+ * branches and valid for all z: each goes to its limit at both ends, and z is confined to where the result is neither
+ * that limit nor z itself. Errors: docs/accuracy.md.
  */
 
 /* Results that may be subnormal are computed times 2^PN_SCALE. */
@@ -21,7 +21,7 @@ static inline PN_INLINE FN(vec) FN(confine)(FN(vec) z, real least, real most)
     return FN(vec_max)(FN(broadcast)(least), FN(vec_min)(FN(broadcast)(most), z));
 }
 
-/* ---- From a: elu, selu, softplus ---- */
+/* ---- Slopes from a: leaky_relu, elu, selu, softplus -------------------------------------------------- */
 
 static inline PN_INLINE FN(vec) FN(leaky_relu_vector)(FN(vec) z)
 {
@@ -66,7 +66,7 @@ static inline PN_INLINE FN(vec) FN(softplus_vector)(FN(vec) z)
 /* 1 / (1 + exp(-z)) = 1 - exp(-a) */
 static inline PN_INLINE FN(vec) FN(softplus_slope)(FN(vec) a) { return FN(one_minus_exp)(a); }
 
-/* ---- From z: silu, mish, gelu ---- */
+/* ---- Slopes from z: silu, mish, gelu, gelu_tanh -------------------------------------------------------- */
 
 /* x / (1 + e) from e 2^-PN_SCALE = power (1 + p). */
 static inline PN_INLINE FN(vec) FN(over_1_plus)(FN(vec) x, FN(vec) power, FN(vec) p)
@@ -89,8 +89,9 @@ static inline PN_INLINE FN(vec) FN(silu_slope)(FN(vec) z)
 }
 
 /*
- * tanh(log(1 + exp(z))) = n / d, of which n is scaled. With e = exp(-|z|): n = e^2 + 2e and d = n + 2 where z < 0, else, both
- * divided by exp(2z), n = 1 + 2e and d = n + 2 e^2. *n_low is what rounding takes from n where z < 0. Returns x: z, confined.
+ * tanh(log(1 + exp(z))) = n / d, of which n is scaled. With e = exp(-|z|): n = e^2 + 2e and d = n + 2 where z < 0, else,
+ * both divided by exp(2z), n = 1 + 2e and d = n + 2 e^2. *n_low is what rounding takes from n where z < 0. Returns x: z,
+ * confined.
  */
 static inline PN_INLINE FN(vec) FN(mish_quotient)(FN(vec) z, FN(vec) *e, FN(vec) *n, FN(vec) *n_low, FN(vec) *d)
 {
@@ -110,12 +111,13 @@ static inline PN_INLINE FN(vec) FN(mish_quotient)(FN(vec) z, FN(vec) *e, FN(vec)
 /* z tanh(log(1 + exp(z))). What rounding takes from x n / d is added at the end. */
 static inline PN_INLINE FN(vec) FN(mish_vector)(FN(vec) z)
 {
-    FN(vec) e, n, n_low, d, x = FN(mish_quotient)(z, &e, &n, &n_low, &d), over = 1 / d, product = x * n, a = product * over;
+    FN(vec) e, n, n_low, d, x = FN(mish_quotient)(z, &e, &n, &n_low, &d);
+    FN(vec) over = 1 / d, product = x * n, a = product * over;
     FN(vec) low = FN(vec_fma)(-a, d, product) + FN(vec_fma)(x, n_low, FN(vec_fma)(x, n, -product));
     return FN(choose)(z > FN(broadcast)(PN_MOST_Z), z, FN(vec_fma)(low, over, a) * PN_UNSCALED);
 }
 
-/* t + z s (1 - t^2) with t = n / d and s = sigmoid(z): (n d + 4 z c) / d^2, c = (e + e^2) times 1 where z < 0, else e. */
+/* t + z s (1 - t^2), t = n / d, s = sigmoid(z): (n d + 4 z c) / d^2 with c = (e + e^2) times 1 where z < 0, else e. */
 static inline PN_INLINE FN(vec) FN(mish_slope)(FN(vec) z)
 {
     FN(vec) e, n, n_low, d, x = FN(mish_quotient)(z, &e, &n, &n_low, &d), c = FN(vec_fma)(e, e, e);
@@ -123,7 +125,10 @@ static inline PN_INLINE FN(vec) FN(mish_slope)(FN(vec) z)
     return FN(vec_fma)(n * PN_UNSCALED, d, c) / (d * d);
 }
 
-/* K(y) - PN_NORMAL_0 where K(y) = Phi(-x) exp(x^2/2) (x + 4), y = x / (x + 4), and Phi is the normal distribution's. */
+/*
+ * K(y) - PN_NORMAL_0 where K(y) = Phi(-x) exp(x^2/2) (x + 4), y = x / (x + 4), and Phi is the distribution function of the
+ * normal distribution. The coefficients are what benchmarks/minimax.py calls NORMAL.
+ */
 #define PN_NORMAL_0 ((real)8.20138801896491052e-1)
 static inline PN_INLINE FN(vec) FN(normal_tail)(FN(vec) y)
 {
@@ -216,7 +221,8 @@ static inline PN_INLINE FN(vec) FN(gelu_tanh_argument)(FN(vec) x, FN(vec) *low)
     FN(vec) square_low = FN(vec_fma)(head, head, -square_high) + (x - head) * (x + head);
     FN(vec) factor = FN(linear)(PN_A_HIGH + PN_A_LOW, PN_B_HIGH + PN_B_LOW, square), high = FN(first_half)(factor);
     FN(vec) factor_low = FN(vec_fma)(square_high, FN(broadcast)(PN_B_HIGH), PN_A_HIGH - high);
-    factor_low = factor_low + FN(vec_fma)(square_low, FN(broadcast)(PN_B_HIGH), FN(linear)(PN_A_LOW, PN_B_LOW, square));
+    FN(vec) factor_rest = FN(linear)(PN_A_LOW, PN_B_LOW, square);
+    factor_low = factor_low + FN(vec_fma)(square_low, FN(broadcast)(PN_B_HIGH), factor_rest);
     *low = FN(vec_fma)(head, factor_low, (x - head) * factor);
     return head * high;
 }

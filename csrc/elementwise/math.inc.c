@@ -2,7 +2,7 @@
  * exp, log1p, sigmoid, tanh and what the activations are made of, of a vector, without branches. NaN yields NaN, as
  * vec_min and vec_max return their second argument if either is NaN.
  *
- * Coefficients are minimax approximations of benchmarks/minimax.py, which calls them EXP, LOG1P, TANH and NORMAL. The errors
+ * Coefficients are minimax approximations of benchmarks/minimax.py, which calls them EXP, LOG1P and TANH. The errors
  * stated here are the largest on any instruction set, in units of the last place (ULP): docs/accuracy.md.
  */
 
@@ -85,8 +85,8 @@ static inline PN_INLINE FN(vec) FN(exp_minus)(FN(vec) x, int scale, FN(vec) *pow
 }
 
 /*
- * exp(-high - low) 2^scale = power (1 + p), as exp_minus has it, of a sum in which low is much smaller than high: it adds
- * the digits that high lacks, without which the error would grow with the argument.
+ * exp(-high - low) 2^scale = power (1 + p), as exp_minus has it, of a sum in which low is much smaller than high: it
+ * adds the digits that high lacks, without which the error would grow with the argument.
  */
 static inline PN_INLINE FN(vec) FN(exp_minus_sum)(FN(vec) high, FN(vec) low, int scale, FN(vec) *power)
 {

@@ -331,7 +331,7 @@ def heading(arguments):
             "functions that fall and rise are not counted. Three are not within 2.5 ULP everywhere:",
             "",
             "- `gelu`: below 1.2 where z > 0. Where z < 0 it is a product of three rounded numbers: below 3 from -3 on",
-            "  (3.7 without fused multiply-adds), and more to the left of that, where one of them, a polynomial, is the",
+            "  (3.7 without fused multiply-adds), and more to the left of it, where one of them, a polynomial, is the",
             "  difference of larger numbers.",
             "- `mish`: below 2.5 with fused multiply-adds, which tell what rounding takes from products.",
             "- `gelu_tanh`: below 2.5 but where 1 + exp(-w) loses the 1, as in the sigmoid.",

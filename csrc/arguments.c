@@ -27,6 +27,8 @@ const char *pn_status_message(pn_status status)
     case PN_UNKNOWN_ISA: return "no such instruction set here (names: baseline, avx2, avx512, neon)";
     case PN_BAD_THREADS: return "the number of threads is out of range";
     case PN_INEXACT_BUILD: return "the library was compiled with options that break its arithmetic, such as -ffast-math";
+    case PN_BAD_LOSS_PARAMETER: return "the parameter of the loss is outside of what that loss allows";
+    case PN_NEGATIVE_TARGET: return "the Poisson loss needs targets of at least 0";
     }
     return "unknown status";
 }

@@ -25,6 +25,16 @@ const pn_loss_description pn_losses[PN_N_LOSSES] = {
     [PN_SUM_OF_SQUARES] = {.reduction = PN_SUM, .min_target = -INFINITY, .max_target = INFINITY, .activation = -1},
     [PN_MEAN_SQUARED_ERROR] = {.reduction = PN_MEAN_OVER_OUTPUTS, .min_target = -INFINITY, .max_target = INFINITY,
                                .activation = -1},
+    [PN_MEAN_ABSOLUTE_ERROR] = {.reduction = PN_MEAN_OVER_OUTPUTS, .min_target = -INFINITY, .max_target = INFINITY,
+                                .activation = -1},
+    [PN_HUBER] = {.reduction = PN_MEAN_OVER_OUTPUTS, .min_target = -INFINITY, .max_target = INFINITY,
+                  .activation = -1, .has_parameter = 1, .above = 0, .below = INFINITY},
+    [PN_LOG_COSH] = {.reduction = PN_MEAN_OVER_OUTPUTS, .min_target = -INFINITY, .max_target = INFINITY,
+                     .activation = -1},
+    [PN_QUANTILE] = {.reduction = PN_MEAN_OVER_OUTPUTS, .min_target = -INFINITY, .max_target = INFINITY,
+                     .activation = -1, .has_parameter = 1, .above = 0, .below = 1},
+    [PN_POISSON] = {.reduction = PN_MEAN_OVER_OUTPUTS, .min_target = 0, .max_target = INFINITY,
+                    .bad_target = PN_NEGATIVE_TARGET, .activation = -1},
 };
 
 double pn_loss_denominator(const pn_network *network, size_t n_rows)

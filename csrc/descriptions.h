@@ -14,6 +14,8 @@ typedef enum pn_reduction { PN_SUM, PN_MEAN_OVER_ROWS, PN_MEAN_OVER_OUTPUTS } pn
 
 typedef struct pn_loss_description {
     pn_reduction reduction;
+    int has_parameter;
+    double above, below;      /* then the parameter lies between these two, both excluded */
     double min_target, max_target; /* every target lies within these, or is refused with... */
     pn_status bad_target;
     int activation;           /* the activation that the last layer must have; -1: any. Another one is refused with... */

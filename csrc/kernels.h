@@ -41,8 +41,8 @@
  * activate_backward     grad_z = grad_a * f'(z) from a = f(z), and from z if the activation's description asks for it
  *                       (else z may be NULL); in place allowed on any input
  *
- * loss                  z[m][n] pre-activations of the last layer, f its activation, y[m][n] targets; writes
- *                       grad_z[m][n] = scale * dl/dz (grad_z may be z) and returns the sum of the m n unscaled losses in
+ * loss                  the network's, for m rows: z[m][n] pre-activations of its last layer, y[m][n] targets; writes
+ *                       grad_z[m][n] = dl/dz / denominator (grad_z may be z) and returns the sum of the m n losses in
  *                       double: number i goes into partial sum i % 8, and these are added in pairs
  *
  * Sums over more than PN_BLOCK_ROWS rows are made of blocks, whose totals are added with these; n elements each:
@@ -93,7 +93,7 @@
         void (*activate)(size_t n, pn_activation f, const real *z, real *a);                                         \
         void (*activate_backward)(size_t n, pn_activation f, const real *z, const real *a, const real *grad_a,       \
                                   real *grad_z);                                                                     \
-        double (*loss)(pn_loss loss, size_t m, size_t n, pn_activation f, const real *z, const real *y, real scale,  \
+        double (*loss)(const pn_network *network, size_t m, const real *z, const real *y, double denominator,        \
                        real *grad_z);                                                                                \
         void (*add_block)(size_t n, const real *block, real *total, real *error);                                    \
         void (*settle)(size_t n, const real *total, const real *error, real *sum);                                   \

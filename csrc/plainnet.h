@@ -60,8 +60,10 @@ typedef enum pn_status {
     PN_DIVERGED,             /* loss or parameters became NaN or infinite; see pn_train_f64 */
     PN_UNKNOWN_ISA,          /* no such instruction set, or not on this machine; also from PLAINNET_ISA */
     PN_BAD_THREADS,          /* number of threads not within 1...PN_MAX_THREADS; also from PLAINNET_NUM_THREADS */
-    PN_INEXACT_BUILD         /* the library was compiled with options such as -ffast-math: it finds no NaN, loses
+    PN_INEXACT_BUILD,        /* the library was compiled with options such as -ffast-math: it finds no NaN, loses
                                 subnormal numbers, or adds in another order */
+    PN_BAD_LOSS_PARAMETER,   /* pn_network.loss_parameter is outside of what the loss allows, in the network's type */
+    PN_NEGATIVE_TARGET       /* the Poisson loss with a target below 0 */
 } pn_status;
 
 /* A sentence for a status; never NULL, static. */
@@ -127,6 +129,12 @@ typedef enum pn_loss {
     PN_LOG_LOSS = 0,        /* 1/n_rows sum -[y ln a + (1-y) ln(1-a)]; computed from z, finite for every finite z */
     PN_SUM_OF_SQUARES,      /* sum (a - y)^2 */
     PN_MEAN_SQUARED_ERROR,  /* 1/(n_rows n_out) sum (a - y)^2 */
+    /* The same mean over rows and outputs, with d = a - y, of: */
+    PN_MEAN_ABSOLUTE_ERROR, /* |d|; the gradient is 0 where d is 0 */
+    PN_HUBER,               /* d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2); the parameter is delta > 0 */
+    PN_LOG_COSH,            /* ln cosh d */
+    PN_QUANTILE,            /* -q d where d < 0, else (1 - q) d; the parameter is q, 0 < q < 1; no gradient at d = 0 */
+    PN_POISSON,             /* exp(a) - y a, y >= 0: a is the logarithm of the rate */
     PN_N_LOSSES
 } pn_loss;
 
@@ -150,6 +158,7 @@ typedef struct pn_network {
     size_t n_layers;           /* >= 1 */
     const pn_layer *layers;    /* layers[n_layers]; each n_in is the n_out of the one before */
     pn_loss loss;
+    double loss_parameter;     /* of PN_HUBER and PN_QUANTILE; not used by other losses */
 } pn_network;
 
 /* How many parameters the network has: the sum of n_in * n_out (+ n_out with bias). */

@@ -30,7 +30,7 @@ static const struct problem {
     double start[MAX_PARAMETERS];       /* weight[n_in][n_out], then bias[n_out], of each layer */
 } problems[] = {
     {
-        "layered", {2, layered_layers, PN_LOG_LOSS}, 0.1,
+        "layered", {.n_layers = 2, .layers = layered_layers, .loss = PN_LOG_LOSS}, 0.1,
         {0, 0,  0, 1,  1, 0,  1, 1},
         {-0.4167578474054706, -2.136196095668454, -1.7934355851948631,
          -0.056266827226329474, 1.6402708084049886, -0.841747365656204,
@@ -39,7 +39,7 @@ static const struct problem {
          0},
     },
     {
-        "two_layer", {2, two_layer_layers, PN_SUM_OF_SQUARES}, 1,
+        "two_layer", {.n_layers = 2, .layers = two_layer_layers, .loss = PN_SUM_OF_SQUARES}, 1,
         {0, 0, 1,  0, 1, 1,  1, 0, 1,  1, 1, 1},
         {0.417022004702574, 0.7203244934421581, 0.00011437481734488664, 0.30233257263183977,
          0.14675589081711304, 0.0923385947687978, 0.1862602113776709, 0.34556072704304774,

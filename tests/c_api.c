@@ -86,13 +86,13 @@ static void check_process_wide(void)
     for (int status = -3; status < 200; status++) {
         const char *message = pn_status_message((pn_status)status);
         CHECK(message != NULL && *message != '\0');
-        for (int other = PN_OK; other < status && status <= PN_DIVERGED; other++)
+        for (int other = PN_OK; other < status && status <= PN_NEGATIVE_TARGET; other++)
             CHECK(strcmp(message, pn_status_message((pn_status)other)) != 0);
     }
 
     /* Sizes and descriptions: the same for both dtypes. */
     pn_layer layers[] = {{3, 5, PN_TANH, 1}, {5, 2, PN_SIGMOID, 0}};
-    pn_network network = {2, layers, PN_LOG_LOSS};
+    pn_network network = {.n_layers = 2, .layers = layers, .loss = PN_LOG_LOSS};
     size_t n = 77;
     CHECK(pn_n_parameters(&network, &n) == PN_OK && n == 3 * 5 + 5 + 5 * 2);
     n = 77;
@@ -178,7 +178,7 @@ static void FN(describe)(void)
 {
     FN(layers)[0] = (pn_layer){3, 5, PN_TANH, 1};
     FN(layers)[1] = (pn_layer){5, 2, PN_SIGMOID, 1};
-    FN(network) = (pn_network){2, FN(layers), PN_LOG_LOSS};
+    FN(network) = (pn_network){.n_layers = 2, .layers = FN(layers), .loss = PN_LOG_LOSS};
     FN(training) = (pn_training){.epochs = 4, .batch_size = 2, .learning_rate = 0.25, .shuffle = 1};
     FN(reset)();
 }
@@ -234,6 +234,18 @@ static void FN(check_bad_networks)(void)
     FN(refused_by_all)(PN_UNKNOWN_LOSS, 7);
     layers[1].activation = PN_TANH;
     FN(refused_by_all)(PN_LOG_LOSS_NEEDS_SIGMOID, 7);
+    const double huber[] = {0, -1, NAN, INFINITY, sizeof(REAL) == 4 ? 1e-60 : -5e-324, sizeof(REAL) == 4 ? 1e60 : INFINITY};
+    for (int i = 0; i < 6; i++) {
+        network->loss = PN_HUBER;
+        network->loss_parameter = huber[i];
+        FN(refused_by_all)(PN_BAD_LOSS_PARAMETER, 7);
+    }
+    const double quantile[] = {0, 1, -0.5, NAN, sizeof(REAL) == 4 ? 1 - 1e-12 : 2, INFINITY};
+    for (int i = 0; i < 6; i++) {
+        network->loss = PN_QUANTILE;
+        network->loss_parameter = quantile[i];
+        FN(refused_by_all)(PN_BAD_LOSS_PARAMETER, 7);
+    }
     FN(refused_by_all)(PN_NO_ROWS, 0);
     FN(refused_by_all)(PN_SIZE_OVERFLOW, SIZE_MAX);
     FN(refused_by_all)(PN_SIZE_OVERFLOW, SIZE_MAX / 2);
@@ -303,7 +315,7 @@ static void FN(check_runs)(void)
         enum { MANY = 60, HIDDEN = 40 };
         static REAL x[MANY * 3], out[MANY * 2], parameters[3 * HIDDEN + HIDDEN + HIDDEN * 2 + 2];
         const pn_layer layers[] = {{3, HIDDEN, PN_TANH, 1}, {HIDDEN, 2, PN_SIGMOID, 1}};
-        const pn_network wider = {2, layers, PN_LOG_LOSS};
+        const pn_network wider = {.n_layers = 2, .layers = layers, .loss = PN_LOG_LOSS};
         size_t n_bytes = 0;
         CHECK(FN(pn_forward_workspace)(MANY, &wider, &n_bytes) == PN_OK && n_bytes > 0 && n_bytes < sizeof w->workspace);
         size_t *needed = most_needed[sizeof(REAL) / 8], smallest;
@@ -363,6 +375,10 @@ static void FN(check_runs)(void)
     REFUSES(PN_TARGET_OUT_OF_RANGE, GRADIENT(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient));
     w->y[0] = (REAL)-0.25;
     REFUSES(PN_TARGET_OUT_OF_RANGE, GRADIENT(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient));
+    FN(network).loss = PN_POISSON;
+    w->y[13] = -1;
+    REFUSES(PN_NEGATIVE_TARGET, GRADIENT(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient));
+    FN(describe)();
     REFUSES(PN_WORKSPACE_TOO_SMALL,
             FN(pn_loss_and_gradient)(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient, w->workspace, 8));
     REFUSES(PN_WORKSPACE_TOO_SMALL,

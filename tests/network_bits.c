@@ -63,8 +63,8 @@ static void draw(pn_case *c, long number)
     static const size_t rows[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 33, 40, 64, 100, 300, 777};
     uint64_t kind = random_bits() % 4;
     size_t same = number < N_FIXED ? (number % 4 < 3 ? 8 : 7) : 0;
-    c->network = (pn_network){same ? MOST_LAYERS : 1 + random_bits() % MOST_LAYERS, c->layers,
-                              (pn_loss)(random_bits() % PN_N_LOSSES)};
+    c->network = (pn_network){.n_layers = same ? MOST_LAYERS : 1 + random_bits() % MOST_LAYERS, .layers = c->layers,
+                              .loss = (pn_loss)(random_bits() % PN_N_LOSSES)};
     size_t width = kind == 0 ? ONE_OF(tiny) : kind == 1 ? ONE_OF(narrow) : ONE_OF(wide);
     width = c->n_in = same ? same : width;
     for (size_t l = 0; l < c->network.n_layers; l++) {
@@ -75,8 +75,11 @@ static void draw(pn_case *c, long number)
         width = next;
     }
     c->n_out = width;
+    c->network.loss_parameter = 0.25;
     if (pn_losses[c->network.loss].activation >= 0)
         c->layers[c->network.n_layers - 1].activation = (pn_activation)pn_losses[c->network.loss].activation;
+    if (c->network.loss == PN_POISSON) /* or exp(a) overflows */
+        c->layers[c->network.n_layers - 1].activation = PN_TANH;
     c->n_rows = same ? (size_t)number + 1 : kind == 0 ? ONE_OF(few) : ONE_OF(rows);
     must(pn_n_parameters(&c->network, &c->n_parameters), "n_parameters");
     static const int threads[] = {1, 2, 3, 8};

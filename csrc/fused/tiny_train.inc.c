@@ -12,12 +12,6 @@ static int FN(tiny_fits)(size_t m, const pn_network *network, const pn_training 
     if (!full_batch || training->shuffle || m > PN_LANES || network->n_layers > (size_t)FN(TINY_LAYERS) ||
         !FN(has_known_activations)(network, 1))
         return 0;
-    switch (network->loss) {
-    case PN_LOG_LOSS:
-    case PN_SUM_OF_SQUARES:
-    case PN_MEAN_SQUARED_ERROR: break;
-    default: return 0;
-    }
     for (size_t l = 0; l < network->n_layers; l++) {
         size_t n = network->layers[l].n_out;
         widest = n > widest ? n : widest;
@@ -124,6 +118,8 @@ typedef struct FN(tiny_layer) {
 typedef struct FN(tiny_network) {
     size_t m, n_layers, n_out;
     pn_loss loss;
+    real loss_parameter;
+    real scale[PN_LANES];       /* of each row's gradient */
     FN(tiny_layer) layers[FN(TINY_LAYERS)];
     _Alignas(64) real a[(FN(TINY_NEURONS) + FN(TINY_LAYERS)) * PN_LANES];
     _Alignas(64) real grad_z[FN(TINY_NEURONS) * PN_LANES];
@@ -131,13 +127,16 @@ typedef struct FN(tiny_network) {
 } FN(tiny_network);
 
 static void FN(tiny_set_up)(FN(tiny_network) *tiny, size_t m, const pn_network *network, real *parameters,
-                            const real *x, const real *y)
+                            const real *x, const real *y, double denominator)
 {
     real *a = tiny->a, *grad_z = tiny->grad_z;
     tiny->m = m;
     tiny->n_layers = network->n_layers;
     tiny->n_out = network->layers[network->n_layers - 1].n_out;
     tiny->loss = network->loss;
+    tiny->loss_parameter = (real)network->loss_parameter;
+    for (size_t i = 0; i < PN_LANES; i++)
+        tiny->scale[i] = (real)(1 / denominator);
     for (size_t l = 0; l < network->n_layers; l++) {
         const size_t k = network->layers[l].n_in, n = network->layers[l].n_out;
         const int has_bias = network->layers[l].has_bias;
@@ -154,8 +153,8 @@ static void FN(tiny_set_up)(FN(tiny_network) *tiny, size_t m, const pn_network *
     FN(tiny_columns)(m, tiny->n_out, y, tiny->y);
 }
 
-/* The sum of the losses, after a forward pass. The last layer's grad_z is that of the losses times scale. */
-static inline PN_INLINE double FN(tiny_loss)(const FN(tiny_network) *tiny, real scale)
+/* The sum of the losses, after a forward pass. The last layer's grad_z is that of the losses, scaled. */
+static inline PN_INLINE double FN(tiny_loss)(const FN(tiny_network) *tiny)
 {
     const FN(tiny_layer) *layer = tiny->layers;
     real loss[FN(TINY_WIDTH) * PN_LANES];
@@ -167,7 +166,8 @@ static inline PN_INLINE double FN(tiny_loss)(const FN(tiny_network) *tiny, real 
             FN(activate)(layer->n * PN_LANES, layer->f, layer->a, layer->a);
     }
     for (size_t j = 0; j < tiny->n_out * PN_LANES; j += PN_LANES)
-        FN(losses)(tiny->loss, PN_LANES, layer->f, layer->a + j, tiny->y + j, scale, loss + j, layer->grad_z + j);
+        FN(losses)(tiny->loss, tiny->loss_parameter, PN_LANES, layer->f, layer->a + j, tiny->y + j, tiny->scale, loss + j,
+                   layer->grad_z + j);
     for (size_t i = 0; i < tiny->m; i++)
         for (size_t j = 0; j < tiny->n_out; j++)
             sums[(i * tiny->n_out + j) % PN_LOSS_SUMS] += (double)loss[j * PN_LANES + i];
@@ -195,9 +195,9 @@ static size_t FN(tiny_train)(size_t m, const pn_network *network, size_t n_steps
                              const real *y, real rate, double denominator, double *losses)
 {
     FN(tiny_network) tiny;
-    FN(tiny_set_up)(&tiny, m, network, parameters, x, y);
+    FN(tiny_set_up)(&tiny, m, network, parameters, x, y, denominator);
     for (size_t step = 0; step < n_steps; step++) {
-        double sum = FN(tiny_loss)(&tiny, (real)(1 / denominator));
+        double sum = FN(tiny_loss)(&tiny);
         if (!isfinite(sum))
             return step;
         if (losses != NULL)

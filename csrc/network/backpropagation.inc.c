@@ -122,6 +122,5 @@ static double FN(loss)(const FN(model) *model, const FN(rows) *rows, size_t firs
         y = tape->gathered_y;
     }
     FN(forward)(m, model, *tape);
-    return model->kernels->loss(network->loss, m, n_out, network->layers[network->n_layers - 1].activation,
-                                tape->grad_z[0], y, (real)(1 / pn_loss_denominator(network, rows->n)), tape->grad_z[0]);
+    return model->kernels->loss(network, m, tape->grad_z[0], y, pn_loss_denominator(network, rows->n), tape->grad_z[0]);
 }

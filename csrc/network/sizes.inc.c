@@ -31,6 +31,10 @@ static pn_status FN(measure)(size_t n_rows, const pn_network *network, FN(extent
     size_t total = 0;
     FN(extent) found = {0};
     PN_TRY(pn_check_network(network, &found.n_parameters));
+    const pn_loss_description *loss = &pn_losses[network->loss];
+    const real parameter = (real)network->loss_parameter;
+    PN_REQUIRE(!loss->has_parameter || (parameter > (real)loss->above && parameter < (real)loss->below),
+               PN_BAD_LOSS_PARAMETER);
     PN_REQUIRE(n_rows > 0, PN_NO_ROWS);
     found.n_in = network->layers[0].n_in;
     found.n_out = network->layers[network->n_layers - 1].n_out;

@@ -15,6 +15,7 @@ except (ValueError, KeyboardInterrupt) as error:  # an unusable environment vari
 from .backend import DivergedError
 from .checks import CrossCheck, GradientCheck, check_gradient, cross_check
 from .layers import Dense
+from .losses import Huber, Quantile
 from .native import num_threads, set_num_threads
 from .network import History, Network
 
@@ -26,7 +27,9 @@ __all__ = [
     "DivergedError",
     "GradientCheck",
     "History",
+    "Huber",
     "Network",
+    "Quantile",
     "check_gradient",
     "cross_check",
     "kernels",

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from .arrays import FLOAT32, FLOAT64, check_name
 from .conversion import REFUSALS, shown
-from .losses import LOSSES
+from .losses import LOSSES, PARAMETRIC, LossLike, described
 
 #: More parameters than this cannot be indexed in C.
 MAX_PARAMETERS = sys.maxsize // 128
@@ -50,13 +50,16 @@ def as_dtype(value: npt.DTypeLike) -> np.dtype[Any]:
     return FLOAT32 if dtype == FLOAT32 else FLOAT64
 
 
-def as_loss(value: Any, last_activation: str) -> str:
-    """`value` as the name of a loss that goes with the activation of the last layer."""
-    check_name("loss", value, LOSSES)
-    needed = LOSSES[value].last_activation
-    if needed is not None and needed != last_activation:
-        raise ValueError(f'{value} needs "{needed}" as the last layer\'s activation, not "{last_activation}"')
-    return str(value)
+def as_loss(value: Any, last_activation: str, dtype: np.dtype[Any]) -> LossLike:
+    """`value` as a loss that goes with the activation of the last layer, in a network of `dtype`."""
+    if not isinstance(value, PARAMETRIC):
+        check_name("loss", value, LOSSES)
+    as_named: LossLike = value if isinstance(value, PARAMETRIC) else str(value)
+    loss = described(as_named, dtype)
+    if loss.last_activation is not None and loss.last_activation != last_activation:
+        needed = loss.last_activation
+        raise ValueError(f'{loss.name} needs "{needed}" as the last layer\'s activation, not "{last_activation}"')
+    return as_named
 
 
 def is_learning_rate(rate: float, dtype: np.dtype[Any]) -> bool:

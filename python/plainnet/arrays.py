@@ -174,7 +174,8 @@ def check_training_data(x: Array, y: Array, loss: Loss) -> None:
         outside = (y < low) | (y > high)
         if outside.any():
             index = tuple(np.argwhere(outside)[0])
-            allowed = f"{loss.name} needs targets in [{low:g}, {high:g}]"
+            of = f"in [{low:g}, {high:g}]" if math.isfinite(high) else f"of at least {low:g}"
+            allowed = f"{loss.name} needs targets {of}"
             raise ValueError(f"y holds {y[index]} ({position(index)}); {allowed}")
 
 

@@ -135,7 +135,7 @@ class Model:
             "pn_layer[]",
             [(*layer.weight.shape, ACTIVATIONS[layer.activation], layer.bias is not None) for layer in layers],
         )
-        self._network = ffi.new("pn_network *", (len(layers), self._c_layers, LOSSES[loss.name]))
+        self._network = ffi.new("pn_network *", (len(layers), self._c_layers, LOSSES[loss.name], loss.parameter))
         suffix = _SUFFIX[parameters.dtype]
         for name in ("forward", "forward_workspace", "loss_and_gradient", "gradient_workspace", "train_on_batch",
                      "train", "train_workspace"):  # fmt: skip

@@ -18,7 +18,7 @@ from .backend import Backend, Training
 from .conversion import shown
 from .initializers import Seed, as_generator, initialize
 from .layers import Dense, allocate_parameters, as_parameters, bind, check_chain
-from .losses import LOSSES, Loss
+from .losses import Loss, LossLike, described
 from .state import as_state, slots
 from .training import Run, TrainingState, train_on_batch
 
@@ -50,11 +50,13 @@ class Network:
     ----------
     layers : sequence of Dense
         Each one's ``n_in`` is the ``n_out`` of the one before. The network makes its own copies: ``net.layers``.
-    loss : {"mean_squared_error", "log_loss", "sum_of_squares"}
-        Over m rows, with outputs a and targets y:
-        ``mean_squared_error`` is the mean of (a-y)^2 over rows and outputs;
-        ``log_loss`` the mean over rows of -[y ln a + (1-y) ln(1-a)], summed over outputs (the last layer must be a
-        sigmoid); ``sum_of_squares`` the sum of (a-y)^2.
+    loss : str, Huber or Quantile
+        Over m rows, with outputs a and targets y, a mean over rows and outputs:
+        ``"mean_squared_error"`` of (a-y)^2; ``"mean_absolute_error"`` of abs(a-y); ``"huber"``, the same as
+        ``pn.Huber()``; ``"log_cosh"`` of ln cosh(a-y); ``"quantile"``, the same as ``pn.Quantile()``; ``"poisson"`` of
+        exp(a) - y a, where exp(a) is the rate and y >= 0.
+        Or ``"log_loss"``, the mean over rows of -[y ln a + (1-y) ln(1-a)], summed over outputs (the last layer must be
+        a sigmoid); ``"sum_of_squares"``, the sum of (a-y)^2.
     init : str or array_like (n_parameters,)
         All parameters, or a name for the initial weights, with biases of 0: "glorot_uniform", "glorot_normal",
         "he_uniform", "he_normal", "lecun_uniform", "lecun_normal", "orthogonal" are those of Keras; "glorot" is
@@ -70,7 +72,8 @@ class Network:
         Weight, then bias, of the first layer, then of the second, ...: one array, of which ``net.layers[k].weight`` and
         ``.bias`` are views.
     layers : tuple of Dense
-    loss, backend : str
+    loss : str, Huber or Quantile
+    backend : str
     dtype : numpy.dtype
         Cannot be changed: ``net.copy(backend="numpy")`` is a network on the other backend.
     epochs_trained : int
@@ -93,7 +96,7 @@ class Network:
     def __init__(
         self,
         layers: Sequence[Dense],
-        loss: str = "mean_squared_error",
+        loss: LossLike = "mean_squared_error",
         init: str | npt.ArrayLike = "glorot",
         seed: Seed = None,
         dtype: npt.DTypeLike = "float64",
@@ -104,12 +107,13 @@ class Network:
         except TypeError:
             raise TypeError(f"layers must be a sequence of Dense, not {shown(layers)}") from None
         check_chain(layers)
-        self._build(layers, as_loss(loss, layers[-1].activation), _as_backend(backend), as_dtype(dtype))
+        of_dtype = as_dtype(dtype)
+        self._build(layers, as_loss(loss, layers[-1].activation, of_dtype), _as_backend(backend), of_dtype)
         rng = as_generator(seed)
         initialize(self.layers, self._parameters, init, rng)
         self._shuffle_seed = int(rng.integers(2**64, dtype=np.uint64))
 
-    def _build(self, layers: Sequence[Dense], loss: str, backend: str, dtype: np.dtype[Any]) -> None:
+    def _build(self, layers: Sequence[Dense], loss: LossLike, backend: str, dtype: np.dtype[Any]) -> None:
         """Sets all attributes but the seed, with parameters of any values; the arguments are checked already."""
         self._dtype = dtype
         self._parameters = allocate_parameters(layers, dtype)
@@ -119,7 +123,7 @@ class Network:
         views = (view for layer in self.layers for view in (layer.weight, layer.bias) if view is not None)
         self._state = TrainingState((self._parameters, *views))
         self._n_in, self._n_out = self.layers[0].n_in, self.layers[-1].n_out
-        self._model = BACKENDS[backend](self.layers, LOSSES[loss], self._parameters)
+        self._model = BACKENDS[backend](self.layers, described(loss, dtype), self._parameters)
         self._small = self._model.small_calls(self._state)
 
     @property
@@ -145,7 +149,7 @@ class Network:
         return self._layers
 
     @property
-    def loss(self) -> str:
+    def loss(self) -> LossLike:
         return self._loss
 
     @property

@@ -14,6 +14,7 @@ from .arguments import MAX_PARAMETERS, as_dtype, as_loss
 from .arrays import Array, check_name
 from .conversion import REFUSALS
 from .layers import Dense, check_chain
+from .losses import LossLike
 from .training import Interrupted
 
 
@@ -25,7 +26,8 @@ class State:
     Attributes
     ----------
     layers : list of Dense
-    loss, backend : str
+    loss : str, Huber or Quantile
+    backend : str
     dtype : numpy.dtype
     parameters : ndarray (n_parameters,)
         Of that dtype, in either byte order.
@@ -36,7 +38,7 @@ class State:
     """
 
     layers: list[Dense]
-    loss: str
+    loss: LossLike
     dtype: np.dtype[Any]
     backend: str
     parameters: Array
@@ -84,7 +86,7 @@ def as_state(value: Any, backends: Iterable[str], own: Container[str]) -> State:
     dtype = entry("dtype", as_dtype)
     return State(
         layers,
-        entry("loss", lambda value: as_loss(value, layers[-1].activation)),
+        entry("loss", lambda value: as_loss(value, layers[-1].activation, dtype)),
         dtype,
         entry("backend", lambda value: _as_backend(value, backends)),
         entry("parameters", lambda value: _as_stored(value, n_parameters, dtype)),

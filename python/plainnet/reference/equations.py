@@ -216,39 +216,93 @@ def activation_backward(name: str, z: Array, a: Array, grad_a: Array) -> Array:
 # ---- Losses over rows: value, and grad_z of the last layer -----------------------------------------------------------
 
 
-def _log_loss(z: Array, a: Array, y: Array) -> Array:
+def _log_loss(z: Array, a: Array, y: Array, parameter: float) -> Array:
     """-[y ln a + (1-y) ln(1-a)] with a = sigmoid(z), rearranged so that it is finite for every finite z."""
     loss: Array = np.maximum(z, 0) - y * z + np.log1p(np.exp(-np.abs(z)))
     return loss
 
 
-def _log_loss_grad_z(a: Array, y: Array, scale: Array, f_backward: Callable[[Array, Array], Array]) -> Array:
+def _log_loss_grad(a: Array, y: Array, scale: Array, parameter: float) -> Array:
     """(a - y) / (a (1-a)) * a (1-a): the sigmoid's derivative cancels."""
     return scale * (a - y)
 
 
-def _squares(z: Array, a: Array, y: Array) -> Array:
+def _squares(z: Array, a: Array, y: Array, parameter: float) -> Array:
     return (a - y) ** 2
 
 
-def _squares_grad_z(a: Array, y: Array, scale: Array, f_backward: Callable[[Array, Array], Array]) -> Array:
-    return f_backward(a, 2 * scale * (a - y))  # scaled first: a mean overflows no sooner than it must
+def _squares_grad(a: Array, y: Array, scale: Array, parameter: float) -> Array:
+    return 2 * scale * (a - y)  # scaled first: a mean overflows no sooner than it must
+
+
+def _absolute_errors(z: Array, a: Array, y: Array, parameter: float) -> Array:
+    return np.abs(a - y)
+
+
+def _absolute_errors_grad(a: Array, y: Array, scale: Array, parameter: float) -> Array:
+    return scale * np.sign(a - y)
+
+
+def _huber(z: Array, a: Array, y: Array, delta: float) -> Array:
+    """d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), with d = a - y."""
+    clipped = np.clip(a - y, -delta, delta)
+    return clipped * ((a - y) - clipped / 2)
+
+
+def _huber_grad(a: Array, y: Array, scale: Array, delta: float) -> Array:
+    return scale * np.clip(a - y, -delta, delta)
+
+
+def _log_cosh(z: Array, a: Array, y: Array, parameter: float) -> Array:
+    """ln cosh d, as log1p(cosh d - 1) near 0, where that is exact, and beyond in a form that does not overflow."""
+    s = np.abs(a - y)
+    near, far = np.minimum(s, 1), np.maximum(s, 1)
+    cosh_less_1 = np.expm1(-near) ** 2 / (2 * np.exp(-near))
+    return np.where(s <= 1, np.log1p(cosh_less_1), far + np.log1p(np.exp(-2 * far)) - float(np.log(2)))
+
+
+def _log_cosh_grad(a: Array, y: Array, scale: Array, parameter: float) -> Array:
+    return scale * np.tanh(a - y)
+
+
+def _quantile(z: Array, a: Array, y: Array, q: float) -> Array:
+    return np.maximum(q * (y - a), (q - 1) * (y - a))
+
+
+def _quantile_grad(a: Array, y: Array, scale: Array, q: float) -> Array:
+    slope = np.where(a > y, 1 - q, np.where(a < y, -q, a - y)).astype(a.dtype)  # 0 where they are equal; NaN stays NaN
+    return scale * slope
+
+
+def _poisson(z: Array, a: Array, y: Array, parameter: float) -> Array:
+    """The negative log likelihood of counts y whose rate is exp(a), without the term ln y!, which has no gradient."""
+    return np.exp(a) - y * a
+
+
+def _poisson_grad(a: Array, y: Array, scale: Array, parameter: float) -> Array:
+    return scale * (np.exp(a) - y)
 
 
 class LossEquations(NamedTuple):
     """
     A loss over rows: all arrays are (m, n_out).
 
-    ``value(z, a, y)`` has the terms of the sum. ``grad_z(a, y, scale, f_backward)`` is its gradient times `scale`;
-    ``f_backward`` is the backward function of the last layer's activation.
+    ``value(z, a, y, parameter)`` has the terms of the sum. ``grad(a, y, scale, parameter)`` is its gradient times
+    `scale`: with respect to `a` or, if the loss ``is_fused`` with the last activation, to `z`.
     """
 
-    value: Callable[[Array, Array, Array], Array]
-    grad_z: Callable[[Array, Array, Array, Callable[[Array, Array], Array]], Array]
+    value: Callable[[Array, Array, Array, float], Array]
+    grad: Callable[[Array, Array, Array, float], Array]
+    is_fused: bool = False
 
 
 LOSSES: dict[str, LossEquations] = {
-    "log_loss": LossEquations(_log_loss, _log_loss_grad_z),
-    "sum_of_squares": LossEquations(_squares, _squares_grad_z),
-    "mean_squared_error": LossEquations(_squares, _squares_grad_z),
+    "log_loss": LossEquations(_log_loss, _log_loss_grad, is_fused=True),
+    "sum_of_squares": LossEquations(_squares, _squares_grad),
+    "mean_squared_error": LossEquations(_squares, _squares_grad),
+    "mean_absolute_error": LossEquations(_absolute_errors, _absolute_errors_grad),
+    "huber": LossEquations(_huber, _huber_grad),
+    "log_cosh": LossEquations(_log_cosh, _log_cosh_grad),
+    "quantile": LossEquations(_quantile, _quantile_grad),
+    "poisson": LossEquations(_poisson, _poisson_grad),
 }

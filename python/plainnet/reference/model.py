@@ -122,9 +122,10 @@ class Model:
             kept.append(kept_for_backward(layer.activation, z, a[-1]))
 
         loss = LOSSES[self.loss.name]
-        loss_sum = float(np.sum(loss.value(z, a[-1], y), dtype=np.float64))
-        f_backward = functools.partial(activation_backward, self.layers[-1].activation, z)
-        grad_z = loss.grad_z(a[-1], y, scale, f_backward)
+        loss_sum = float(np.sum(loss.value(z, a[-1], y, self.loss.parameter), dtype=np.float64))
+        grad_z = loss.grad(a[-1], y, scale, self.loss.parameter)
+        if not loss.is_fused:
+            grad_z = ACTIVATIONS[self.layers[-1].activation].backward(kept[-1], grad_z)
 
         end = len(gradient)
         for k in reversed(range(len(self.layers))):

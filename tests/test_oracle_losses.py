@@ -1,0 +1,99 @@
+"""Losses and their gradients against PyTorch's, in float64."""
+
+import functools
+
+import numpy as np
+import pytest
+
+import plainnet as pn
+
+torch = pytest.importorskip("torch", reason="the oracle is PyTorch, which is not installed")
+
+# Sums of some hundred terms of order 1, each side with rounding errors of its own; relative to the largest entry.
+RTOL = 1e-10
+
+SHAPES = {"5-7-3": (5, 7, 3), "1-1-1": (1, 1, 1), "17-33-2": (17, 33, 2)}
+ROWS = [1, 3, 7, 33, 500]
+
+functional = torch.nn.functional
+
+
+def log_cosh(a, y, reduction):
+    """PyTorch has none: |d| + ln(1 + exp(-2|d|)) - ln 2."""
+    d = (a - y).abs()
+    return d + functional.softplus(-2 * d) - np.log(2)
+
+
+def quantile(a, y, reduction, q):
+    return torch.maximum(q * (y - a), (q - 1) * (y - a))
+
+
+#: name: (loss, the activations of the last layer to try, PyTorch's terms of the mean over rows and outputs)
+ELEMENTWISE = {
+    "log_loss": ("log_loss", ["sigmoid"], functional.binary_cross_entropy),
+    "sum_of_squares": ("sum_of_squares", ["tanh", "identity"], functional.mse_loss),
+    "mean_squared_error": ("mean_squared_error", ["relu", "identity"], functional.mse_loss),
+    "mean_absolute_error": ("mean_absolute_error", ["identity", "sigmoid"], functional.l1_loss),
+    "huber": ("huber", ["identity"], functional.huber_loss),
+    "huber-0.3": (pn.Huber(0.3), ["identity", "tanh"], functools.partial(functional.huber_loss, delta=0.3)),
+    "log_cosh": ("log_cosh", ["identity", "sigmoid"], log_cosh),
+    "quantile": ("quantile", ["identity"], functools.partial(quantile, q=0.5)),
+    "quantile-0.9": (pn.Quantile(0.9), ["identity", "relu"], functools.partial(quantile, q=0.9)),
+    "poisson": (
+        "poisson", ["identity", "tanh"], functools.partial(functional.poisson_nll_loss, log_input=True, full=False),
+    ),
+}  # fmt: skip
+
+TORCH_ACTIVATIONS = {
+    "identity": lambda z: z, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "relu": torch.relu,
+}  # fmt: skip
+
+
+def network(shape, loss, last, backend):
+    n_in, hidden, n_out = SHAPES[shape]
+    layers = [pn.Dense(n_in, hidden, "tanh"), pn.Dense(hidden, n_out, last)]
+    net = pn.Network(layers, loss=loss, seed=7, backend=backend)
+    net.parameters += 0.05
+    return net
+
+
+def forward(net, parameters, x):
+    """The network in PyTorch."""
+    a, start = torch.tensor(x), 0
+    for layer in net.layers:
+        end = start + layer.n_in * layer.n_out
+        z = a @ parameters[start:end].reshape(layer.n_in, layer.n_out) + parameters[end : end + layer.n_out]
+        start = end + layer.n_out
+        a = TORCH_ACTIVATIONS[layer.activation](z)
+    return a
+
+
+def assert_equal_to_torch(net, x, y, torch_loss):
+    parameters = torch.tensor(net.parameters, requires_grad=True)
+    expected = torch_loss(forward(net, parameters, x))
+    expected.backward()
+    loss, gradient = net.loss_and_gradient(x, y)
+    expected_gradient = parameters.grad.numpy()
+    np.testing.assert_allclose(loss, expected.item(), rtol=RTOL)
+    np.testing.assert_allclose(gradient, expected_gradient, rtol=0, atol=RTOL * np.abs(expected_gradient).max())
+    return expected_gradient
+
+
+@pytest.mark.parametrize("n_rows", ROWS)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("name", "last"), [(name, last) for name in ELEMENTWISE for last in ELEMENTWISE[name][1]])
+def test_elementwise_loss_and_gradient_are_those_of_torch(backend, name, last, shape, n_rows):
+    loss, _, terms = ELEMENTWISE[name]
+    net = network(shape, loss, last, backend)
+    rng = np.random.default_rng(n_rows)
+    x = rng.standard_normal((n_rows, SHAPES[shape][0]))
+    shape_y = n_rows, SHAPES[shape][2]
+    y = rng.uniform(0, 1, shape_y) if name == "log_loss" else rng.gamma(1, 1.5, shape_y)
+
+    def torch_loss(a):
+        total = terms(a, torch.tensor(y), reduction="none").sum()
+        return total / {"log_loss": n_rows, "sum_of_squares": 1}.get(name, y.size)
+
+    gradient = assert_equal_to_torch(net, x, y, torch_loss)
+    if last != "relu":  # which may switch everything off
+        assert np.count_nonzero(gradient) == gradient.size  # guards against all zeros agreeing

@@ -29,6 +29,11 @@ const char *pn_status_message(pn_status status)
     case PN_INEXACT_BUILD: return "the library was compiled with options that break its arithmetic, such as -ffast-math";
     case PN_BAD_LOSS_PARAMETER: return "the parameter of the loss is outside of what that loss allows";
     case PN_NEGATIVE_TARGET: return "the Poisson loss needs targets of at least 0";
+    case PN_SOFTMAX_NOT_LAST: return "softmax is for the last layer only";
+    case PN_SOFTMAX_NEEDS_CROSS_ENTROPY: return "softmax as the last layer's activation needs cross entropy as the loss";
+    case PN_CROSS_ENTROPY_NEEDS_SOFTMAX: return "cross entropy needs softmax as the last layer's activation";
+    case PN_BAD_PROBABILITY: return "cross entropy needs targets within [0, 1] that sum to 1 in each row";
+    case PN_BAD_LABEL: return "cross entropy needs whole numbers from 0 to n_out - 1 as labels";
     }
     return "unknown status";
 }
@@ -82,6 +87,11 @@ pn_status pn_check_network(const pn_network *network, size_t *n_parameters)
     const pn_loss_description *loss = &pn_losses[network->loss];
     PN_REQUIRE(loss->activation < 0 || loss->activation == (int)network->layers[network->n_layers - 1].activation,
                loss->bad_activation);
+    for (size_t l = 0; l + 1 < network->n_layers; l++)
+        PN_REQUIRE(network->layers[l].activation != PN_SOFTMAX, PN_SOFTMAX_NOT_LAST);
+    const pn_layer *last = &network->layers[network->n_layers - 1];
+    PN_REQUIRE(last->activation != PN_SOFTMAX || loss->activation == PN_SOFTMAX, PN_SOFTMAX_NEEDS_CROSS_ENTROPY);
+    PN_REQUIRE(last->activation != PN_SOFTMAX || last->n_out <= PN_MOST_CLASSES, PN_SIZE_OVERFLOW);
     *n_parameters = count;
     return PN_OK;
 }

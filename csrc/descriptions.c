@@ -16,6 +16,7 @@ const pn_activation_description pn_activations[PN_N_ACTIVATIONS] = {
     [PN_SILU] = {.backward_needs_z = 1},
     [PN_MISH] = {.backward_needs_z = 1},
     [PN_SOFTPLUS] = {.backward_needs_z = 0},
+    [PN_SOFTMAX] = {.backward_needs_z = 0},
 };
 
 const pn_loss_description pn_losses[PN_N_LOSSES] = {
@@ -35,6 +36,14 @@ const pn_loss_description pn_losses[PN_N_LOSSES] = {
                      .activation = -1, .has_parameter = 1, .above = 0, .below = 1},
     [PN_POISSON] = {.reduction = PN_MEAN_OVER_OUTPUTS, .min_target = 0, .max_target = INFINITY,
                     .bad_target = PN_NEGATIVE_TARGET, .activation = -1},
+    [PN_CROSS_ENTROPY] = {.reduction = PN_MEAN_OVER_ROWS, .min_target = 0, .max_target = 1,
+                          .bad_target = PN_BAD_PROBABILITY, .probabilities = 1,
+                          .has_parameter = 1, .above = 0, .below = 1, .or_0 = 1,
+                          .activation = PN_SOFTMAX, .bad_activation = PN_CROSS_ENTROPY_NEEDS_SOFTMAX},
+    [PN_CROSS_ENTROPY_LABELS] = {.reduction = PN_MEAN_OVER_ROWS, .min_target = 0, .max_target = PN_MOST_CLASSES,
+                                 .bad_target = PN_BAD_LABEL, .labels = 1,
+                                 .has_parameter = 1, .above = 0, .below = 1, .or_0 = 1,
+                                 .activation = PN_SOFTMAX, .bad_activation = PN_CROSS_ENTROPY_NEEDS_SOFTMAX},
 };
 
 double pn_loss_denominator(const pn_network *network, size_t n_rows)

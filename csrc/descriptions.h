@@ -15,12 +15,18 @@ typedef enum pn_reduction { PN_SUM, PN_MEAN_OVER_ROWS, PN_MEAN_OVER_OUTPUTS } pn
 typedef struct pn_loss_description {
     pn_reduction reduction;
     int has_parameter;
-    double above, below;      /* then the parameter lies between these two, both excluded */
+    double above, below;      /* then the parameter lies between these two, both excluded... */
+    int or_0;                 /* ...or may be 0 as well */
+    int probabilities;        /* the targets of a row sum to 1 */
+    int labels;               /* there is one target for each row, a class number from 0 to n_out - 1 */
     double min_target, max_target; /* every target lies within these, or is refused with... */
     pn_status bad_target;
     int activation;           /* the activation that the last layer must have; -1: any. Another one is refused with... */
     pn_status bad_activation;
 } pn_loss_description;
+
+/* Class numbers up to this one are exact in single precision. */
+#define PN_MOST_CLASSES ((size_t)1 << 24)
 
 extern const pn_activation_description pn_activations[PN_N_ACTIVATIONS];
 extern const pn_loss_description pn_losses[PN_N_LOSSES];

@@ -21,6 +21,8 @@ typedef pn_dense_layer_f64 FN(dense_layer);
         .all_finite = PN_JOIN(all_finite, PN_ISA, suffix),                                                           \
         .activate = PN_JOIN(activate, PN_ISA, suffix),                                                               \
         .activate_backward = PN_JOIN(activate_backward, PN_ISA, suffix),                                             \
+        .softmax = PN_JOIN(softmax, PN_ISA, suffix),                                                                 \
+        .softmax_backward = PN_JOIN(softmax_backward, PN_ISA, suffix),                                               \
         .loss = PN_JOIN(loss, PN_ISA, suffix),                                                                       \
         .add_block = PN_JOIN(add_block, PN_ISA, suffix),                                                             \
         .settle = PN_JOIN(settle, PN_ISA, suffix),                                                                   \

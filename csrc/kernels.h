@@ -41,9 +41,15 @@
  * activate_backward     grad_z = grad_a * f'(z) from a = f(z), and from z if the activation's description asks for it
  *                       (else z may be NULL); in place allowed on any input
  *
- * loss                  the network's, for m rows: z[m][n] pre-activations of its last layer, y[m][n] targets; writes
- *                       grad_z[m][n] = dl/dz / denominator (grad_z may be z) and returns the sum of the m n losses in
- *                       double: number i goes into partial sum i % 8, and these are added in pairs
+ * softmax               a[m][n] = exp(z) / (sum of exp(z) over the row); in place allowed
+ * softmax_backward      grad_z[m][n] = a (grad_a - (sum of a grad_a over the row)); in place allowed on any input. In both
+ *                       sums, number j of a row goes into partial sum j % 16, and these are added in pairs
+ *
+ * loss                  the network's, for m rows: z[m][n] pre-activations of its last layer, y[m][n] targets, or y[m]
+ *                       if these are labels; writes
+ *                       grad_z[m][n] = dl/dz / denominator (grad_z may be z) and returns the sum of the m n losses
+ *                       (cross entropy: m losses, of rows) in double: number i goes into partial sum i % 8, and these
+ *                       are added in pairs
  *
  * Sums over more than PN_BLOCK_ROWS rows are made of blocks, whose totals are added with these; n elements each:
  *
@@ -93,6 +99,8 @@
         void (*activate)(size_t n, pn_activation f, const real *z, real *a);                                         \
         void (*activate_backward)(size_t n, pn_activation f, const real *z, const real *a, const real *grad_a,       \
                                   real *grad_z);                                                                     \
+        void (*softmax)(size_t m, size_t n, const real *z, real *a);                                                 \
+        void (*softmax_backward)(size_t m, size_t n, const real *a, const real *grad_a, real *grad_z);               \
         double (*loss)(const pn_network *network, size_t m, const real *z, const real *y, double denominator,        \
                        real *grad_z);                                                                                \
         void (*add_block)(size_t n, const real *block, real *total, real *error);                                    \

@@ -63,7 +63,12 @@ typedef enum pn_status {
     PN_INEXACT_BUILD,        /* the library was compiled with options such as -ffast-math: it finds no NaN, loses
                                 subnormal numbers, or adds in another order */
     PN_BAD_LOSS_PARAMETER,   /* pn_network.loss_parameter is outside of what the loss allows, in the network's type */
-    PN_NEGATIVE_TARGET       /* the Poisson loss with a target below 0 */
+    PN_NEGATIVE_TARGET,      /* the Poisson loss with a target below 0 */
+    PN_SOFTMAX_NOT_LAST,     /* softmax on a hidden layer */
+    PN_SOFTMAX_NEEDS_CROSS_ENTROPY, /* softmax on the last layer, with another loss */
+    PN_CROSS_ENTROPY_NEEDS_SOFTMAX, /* the reverse */
+    PN_BAD_PROBABILITY,      /* PN_CROSS_ENTROPY with a target outside [0, 1], or targets of a row that do not sum to 1 */
+    PN_BAD_LABEL             /* PN_CROSS_ENTROPY_LABELS with a target that is none of 0, 1, ... n_out - 1 */
 } pn_status;
 
 /* A sentence for a status; never NULL, static. */
@@ -121,10 +126,11 @@ typedef enum pn_activation {
     PN_SILU,           /* f(z) = z s;   f' = s (1 + z (1 - s)), from z */
     PN_MISH,           /* f(z) = z t, t = tanh(log(1 + exp(z)));   f' = t + z s (1 - t^2), from z */
     PN_SOFTPLUS,       /* f(z) = log(1 + exp(z));   f' = 1 - exp(-a) */
+    PN_SOFTMAX,        /* exp(z) / (sum of exp(z) over the row): the last layer only, and with cross entropy */
     PN_N_ACTIVATIONS
 } pn_activation;
 
-/* y[n_rows][n_out] are the targets, a[n_rows][n_out] the network's outputs. */
+/* y[n_rows][n_out] are the targets (but see PN_CROSS_ENTROPY_LABELS), a[n_rows][n_out] the network's outputs. */
 typedef enum pn_loss {
     PN_LOG_LOSS = 0,        /* 1/n_rows sum -[y ln a + (1-y) ln(1-a)]; computed from z, finite for every finite z */
     PN_SUM_OF_SQUARES,      /* sum (a - y)^2 */
@@ -135,6 +141,15 @@ typedef enum pn_loss {
     PN_LOG_COSH,            /* ln cosh d */
     PN_QUANTILE,            /* -q d where d < 0, else (1 - q) d; the parameter is q, 0 < q < 1; no gradient at d = 0 */
     PN_POISSON,             /* exp(a) - y a, y >= 0: a is the logarithm of the rate */
+    /*
+     * 1/n_rows sum -t ln a with softmax, computed from z, finite for every finite z, where t = (1 - s) y + s / n_out.
+     * The parameter is s, 0 <= s < 1, label smoothing. y holds probabilities: each within [0, 1], and those of a row sum
+     * to 1, within 1e-6 or, in single precision, 1e-3.
+     */
+    PN_CROSS_ENTROPY,
+    /* The same with y[n_rows], the classes' numbers from 0 to n_out - 1, as numbers of the network's type: their y is 1
+       for that class and 0 for the others. The classes are at most 2^24. */
+    PN_CROSS_ENTROPY_LABELS,
     PN_N_LOSSES
 } pn_loss;
 
@@ -158,7 +173,7 @@ typedef struct pn_network {
     size_t n_layers;           /* >= 1 */
     const pn_layer *layers;    /* layers[n_layers]; each n_in is the n_out of the one before */
     pn_loss loss;
-    double loss_parameter;     /* of PN_HUBER and PN_QUANTILE; not used by other losses */
+    double loss_parameter;     /* of a loss that has one, as stated there; not used by the others */
 } pn_network;
 
 /* How many parameters the network has: the sum of n_in * n_out (+ n_out with bias). */
@@ -174,7 +189,7 @@ pn_status pn_forward_f64(size_t n_rows, const pn_network *network, const double 
 
 /*
  * The loss of the rows x, y and its gradient with respect to the parameters (gradient[n_parameters], laid out as
- * they are), by back-propagation. y[n_rows][n_out of the last layer].
+ * they are), by back-propagation. y[n_rows][n_out of the last layer], or as the loss says.
  * workspace: at least pn_gradient_workspace_f64 bytes, any alignment.
  */
 pn_status pn_gradient_workspace_f64(size_t n_rows, const pn_network *network, size_t *n_bytes);

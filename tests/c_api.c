@@ -86,7 +86,7 @@ static void check_process_wide(void)
     for (int status = -3; status < 200; status++) {
         const char *message = pn_status_message((pn_status)status);
         CHECK(message != NULL && *message != '\0');
-        for (int other = PN_OK; other < status && status <= PN_NEGATIVE_TARGET; other++)
+        for (int other = PN_OK; other < status && status <= PN_BAD_LABEL; other++)
             CHECK(strcmp(message, pn_status_message((pn_status)other)) != 0);
     }
 
@@ -110,6 +110,8 @@ int main(void)
             check_bad_networks_f32();
             check_runs_f64();
             check_runs_f32();
+            check_classes_f64();
+            check_classes_f32();
             check_kernels_f64();
             check_kernels_f32();
         }
@@ -246,6 +248,27 @@ static void FN(check_bad_networks)(void)
         network->loss_parameter = quantile[i];
         FN(refused_by_all)(PN_BAD_LOSS_PARAMETER, 7);
     }
+    const double smoothing[] = {1, -0.5, NAN, sizeof(REAL) == 4 ? 1 - 1e-12 : 2};
+    for (int i = 0; i < 4; i++) {
+        layers[1].activation = PN_SOFTMAX;
+        network->loss = PN_CROSS_ENTROPY;
+        network->loss_parameter = smoothing[i];
+        FN(refused_by_all)(PN_BAD_LOSS_PARAMETER, 7);
+    }
+    layers[0].activation = layers[1].activation = PN_SOFTMAX;
+    network->loss = PN_CROSS_ENTROPY;
+    FN(refused_by_all)(PN_SOFTMAX_NOT_LAST, 7);
+    layers[1].activation = PN_SOFTMAX;
+    network->loss = PN_MEAN_SQUARED_ERROR;
+    FN(refused_by_all)(PN_SOFTMAX_NEEDS_CROSS_ENTROPY, 7);
+    network->loss = PN_CROSS_ENTROPY;
+    FN(refused_by_all)(PN_CROSS_ENTROPY_NEEDS_SOFTMAX, 7);
+    network->loss = PN_CROSS_ENTROPY_LABELS;
+    FN(refused_by_all)(PN_CROSS_ENTROPY_NEEDS_SOFTMAX, 7);
+    layers[1].activation = PN_SOFTMAX; /* more classes than numbers that are exact in single precision */
+    layers[1].n_out = ((size_t)1 << 24) + 1;
+    network->loss = PN_CROSS_ENTROPY_LABELS;
+    FN(refused_by_all)(PN_SIZE_OVERFLOW, 7);
     FN(refused_by_all)(PN_NO_ROWS, 0);
     FN(refused_by_all)(PN_SIZE_OVERFLOW, SIZE_MAX);
     FN(refused_by_all)(PN_SIZE_OVERFLOW, SIZE_MAX / 2);
@@ -285,6 +308,52 @@ static void FN(check_bad_networks)(void)
     CHECK(FN(pn_gradient_workspace)(7, network, NULL) == PN_NULL_POINTER);
     CHECK(FN(pn_train_workspace)(7, network, &FN(training), NULL) == PN_NULL_POINTER);
     CHECK(FN(pn_train_workspace)(7, network, NULL, &(size_t){0}) == PN_NULL_POINTER);
+}
+
+/* The classes 1, 0, 1, ... of all rows, as probabilities or as labels, which leave half of y unused. */
+static void FN(set_classes)(int labels)
+{
+    FN(world) *w = &FN(w);
+    for (int i = 0; i < 7 * 2; i++)
+        w->y[i] = labels ? (REAL)NAN : (REAL)((i + i / 2 + 1) % 2 == 0);
+    for (int i = 0; labels && i < 7; i++)
+        w->y[i] = (REAL)((i + 1) % 2);
+}
+
+/* What cross entropy refuses as probabilities and as labels. */
+static void FN(check_classes)(void)
+{
+    FN(world) *w = &FN(w);
+    const pn_network *n = &FN(network);
+    const REAL bad_rows[][2] = {{(REAL)0.5, (REAL)0.4}, {(REAL)1.5, (REAL)-0.5}, {1, (REAL)0.01}, {0, 0}};
+    const REAL bad_labels[] = {2, -1, (REAL)0.5, 100};
+    double loss;
+    FN(describe)();
+    FN(layers)[1].activation = PN_SOFTMAX;
+    FN(network).loss = PN_CROSS_ENTROPY;
+    for (int i = 0; i < 4; i++) {
+        FN(set_classes)(0);
+        memcpy(w->y + 6, bad_rows[i], sizeof bad_rows[i]);
+        REFUSES(PN_BAD_PROBABILITY, GRADIENT(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient));
+        FN(set_classes)(0);
+        memcpy(w->y + 6, bad_rows[i], sizeof bad_rows[i]);
+        REFUSES(PN_BAD_PROBABILITY, STEP(7, n, 0.1, w->parameters, w->x, w->y, &w->loss));
+    }
+    FN(set_classes)(0);
+    CHECK(GRADIENT(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient) == PN_OK);
+    loss = w->loss;
+    FN(network).loss = PN_CROSS_ENTROPY_LABELS;
+    for (int i = 0; i < 4; i++) {
+        FN(set_classes)(1);
+        w->y[6] = bad_labels[i];
+        REFUSES(PN_BAD_LABEL, GRADIENT(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient));
+        FN(set_classes)(1);
+        w->y[6] = bad_labels[i];
+        REFUSES(PN_BAD_LABEL, STEP(7, n, 0.1, w->parameters, w->x, w->y, &w->loss));
+    }
+    FN(set_classes)(1);
+    CHECK(GRADIENT(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient) == PN_OK && w->loss == loss);
+    FN(describe)();
 }
 
 static void FN(check_runs)(void)

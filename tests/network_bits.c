@@ -47,7 +47,7 @@ static void *new_workspace(size_t n_bytes)
 typedef struct pn_case {
     pn_layer layers[MOST_LAYERS];
     pn_network network;
-    size_t n_rows, n_in, n_out, n_parameters;
+    size_t n_rows, n_in, n_out, n_targets, n_parameters;
     int threads;
     char description[200];
 } pn_case;
@@ -70,7 +70,7 @@ static void draw(pn_case *c, long number)
     for (size_t l = 0; l < c->network.n_layers; l++) {
         size_t next = kind == 0 ? ONE_OF(tiny) : kind == 1 ? ONE_OF(narrow) : ONE_OF(wide);
         next = same ? same : next;
-        c->layers[l] = (pn_layer){width, next, (pn_activation)(random_bits() % PN_N_ACTIVATIONS),
+        c->layers[l] = (pn_layer){width, next, (pn_activation)(random_bits() % PN_SOFTMAX),
                                   (int)(random_bits() % 3)};
         width = next;
     }
@@ -78,6 +78,7 @@ static void draw(pn_case *c, long number)
     c->network.loss_parameter = 0.25;
     if (pn_losses[c->network.loss].activation >= 0)
         c->layers[c->network.n_layers - 1].activation = (pn_activation)pn_losses[c->network.loss].activation;
+    c->n_targets = c->network.loss == PN_CROSS_ENTROPY_LABELS ? 1 : c->n_out;
     if (c->network.loss == PN_POISSON) /* or exp(a) overflows */
         c->layers[c->network.n_layers - 1].activation = PN_TANH;
     c->n_rows = same ? (size_t)number + 1 : kind == 0 ? ONE_OF(few) : ONE_OF(rows);

@@ -117,14 +117,14 @@ static void NAME(check_run)(const pn_case *c, int fuses, const real *parameters,
             pn_shuffle(training.shuffle_seed, training.first_epoch + epoch, m, order);
         for (size_t row = epoch == 0 ? progress.row : 0, rows; row < m; row += rows) {
             rows = m - row < batch ? m - row : batch;
-            real *batch_x = fenced(rows * c->n_in * sizeof(real)), *batch_y = fenced(rows * c->n_out * sizeof(real));
+            real *batch_x = fenced(rows * c->n_in * sizeof(real)), *batch_y = fenced(rows * c->n_targets * sizeof(real));
             for (size_t i = 0; i < rows; i++) {
                 memcpy(batch_x + i * c->n_in, x + order[row + i] * c->n_in, c->n_in * sizeof(real));
-                memcpy(batch_y + i * c->n_out, y + order[row + i] * c->n_out, c->n_out * sizeof(real));
+                memcpy(batch_y + i * c->n_targets, y + order[row + i] * c->n_targets, c->n_targets * sizeof(real));
             }
             double share = pn_losses[c->network.loss].reduction == PN_SUM ? 1 : (double)rows / (double)m;
             sums[epoch] += share * NAME(step)(c, fuses, rows, expected, batch_x, batch_y, rate);
-            NAME(drop)(batch_x, rows * c->n_in), NAME(drop)(batch_y, rows * c->n_out);
+            NAME(drop)(batch_x, rows * c->n_in), NAME(drop)(batch_y, rows * c->n_targets);
         }
     }
     size_t n_bytes = 0, calls = 0;
@@ -146,15 +146,33 @@ static void NAME(check_run)(const pn_case *c, int fuses, const real *parameters,
     NAME(drop)(expected, c->n_parameters), NAME(drop)(got, c->n_parameters);
 }
 
+/* Numbers within [0, 1] or, with cross entropy, probabilities or labels. */
+static real *NAME(targets)(const pn_case *c)
+{
+    real *y = NAME(numbers)(c->n_rows * c->n_targets, 0, 1);
+    for (size_t i = 0; i < c->n_rows; i++) {
+        real sum = 0;
+        if (c->network.loss == PN_CROSS_ENTROPY_LABELS)
+            y[i] = (real)(random_bits() % c->n_out);
+        if (c->network.loss != PN_CROSS_ENTROPY)
+            continue;
+        for (size_t j = 0; j < c->n_out; j++)
+            sum += y[i * c->n_out + j];
+        for (size_t j = 0; j < c->n_out; j++)
+            y[i * c->n_out + j] /= sum;
+    }
+    return y;
+}
+
 static void NAME(check)(const pn_case *c, int fuses)
 {
     int is_small = c->n_parameters < 300;
     real limit = (real)(is_small ? 0.5 : 0.1), rate = (real)(is_small ? 0.1 : 1e-3);
     rate = pn_losses[c->network.loss].reduction == PN_SUM ? (real)1e-6 : rate;
     real *parameters = NAME(numbers)(c->n_parameters, -limit, limit), *x = NAME(numbers)(c->n_rows * c->n_in, -1, 1);
-    real *y = NAME(numbers)(c->n_rows * c->n_out, 0, 1);
+    real *y = NAME(targets)(c);
     NAME(check_forward)(c, parameters, x);
     NAME(check_step)(c, fuses, parameters, x, y, rate);
     NAME(check_run)(c, fuses, parameters, x, y, rate);
-    NAME(drop)(parameters, c->n_parameters), NAME(drop)(x, c->n_rows * c->n_in), NAME(drop)(y, c->n_rows * c->n_out);
+    NAME(drop)(parameters, c->n_parameters), NAME(drop)(x, c->n_rows * c->n_in), NAME(drop)(y, c->n_rows * c->n_targets);
 }

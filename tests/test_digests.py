@@ -58,6 +58,22 @@ DIGESTS: dict[str, str] = {
     "17-33-2-mish-float32": "c8b07f090eb351e9",
     "17-33-2-softplus-float64": "c769f7794822672e",
     "17-33-2-softplus-float32": "282436e3b5a1da57",
+    "mean_absolute_error-float64": "263d319ac1040474",
+    "mean_absolute_error-float32": "e35fe7b8e57bd201",
+    "huber-float64": "57981090574ad968",
+    "huber-float32": "e24dcff3bdc02d10",
+    "log_cosh-float64": "db5b3397567ce88b",
+    "log_cosh-float32": "2edadb4f918ecb4c",
+    "quantile-float64": "c618e95157ee7b41",
+    "quantile-float32": "ac273df0e8ddb481",
+    "poisson-float64": "f5a15065a9cfde89",
+    "poisson-float32": "c053a13ac433b73b",
+    "log_cosh-tiny-float64": "ba91308e89229f05",
+    "log_cosh-tiny-float32": "96e5b9a09557724e",
+    "cross_entropy-float64": "f75d91ed9984ec69",
+    "cross_entropy-float32": "90d92f9737564a67",
+    "labels-float64": "888394229c93b6c7",
+    "labels-float32": "4d3faf6984ca9421",
 }
 
 #: The same on x86-64 without fused multiply-adds.
@@ -100,6 +116,22 @@ BASELINE_DIGESTS: dict[str, str] = {
     "17-33-2-mish-float32": "e265b47bca1f0d4c",
     "17-33-2-softplus-float64": "7b050a8f27de23a0",
     "17-33-2-softplus-float32": "a2bc9bd3ade045e8",
+    "mean_absolute_error-float64": "cb099f78944d1fed",
+    "mean_absolute_error-float32": "c4a46fff02585b75",
+    "huber-float64": "8f783bea0c905e7b",
+    "huber-float32": "619681aeee2b7c45",
+    "log_cosh-float64": "41cd4e1d892c5bd5",
+    "log_cosh-float32": "31b2a3e8de44ed7e",
+    "quantile-float64": "14d2b77f114a186c",
+    "quantile-float32": "e7ea0a25ab1b1f02",
+    "poisson-float64": "a4ff3506e9dbb375",
+    "poisson-float32": "225e3e41d22422cd",
+    "log_cosh-tiny-float64": "0851e016b681008c",
+    "log_cosh-tiny-float32": "0fda4c025b68d432",
+    "cross_entropy-float64": "a4fbdade186a6fb2",
+    "cross_entropy-float32": "c602f02b47f69406",
+    "labels-float64": "fbc0c7e9652fc1c3",
+    "labels-float32": "4b15fd9366da16a3",
 }
 
 #: name: (layers, loss, rows, batch size, epochs, learning rate)
@@ -127,6 +159,16 @@ RUNS = {
         [(120, 140, "gelu", True), (140, 130, "elu", True), (130, 9, "mish", True)], "mean_squared_error",
         500, 300, 3, 0.1,
     ),
+    "mean_absolute_error": (
+        [(5, 7, "tanh", True), (7, 3, "identity", True)], "mean_absolute_error", 70, 32, 20, 0.1,
+    ),
+    "huber": ([(5, 7, "tanh", True), (7, 3, "identity", True)], pn.Huber(0.25), 70, 32, 20, 0.1),
+    "log_cosh": ([(5, 7, "tanh", True), (7, 3, "identity", True)], "log_cosh", 70, 32, 20, 0.1),
+    "quantile": ([(5, 7, "tanh", True), (7, 3, "identity", True)], pn.Quantile(0.75), 70, 32, 20, 0.1),
+    "poisson": ([(5, 7, "tanh", True), (7, 3, "identity", True)], "poisson", 70, 32, 20, 0.1),
+    "log_cosh-tiny": ([(2, 3, "tanh", True), (3, 2, "tanh", True)], "log_cosh", 2, 2, 50, 0.5),
+    "cross_entropy": ([(17, 33, "relu", True), (33, 37, "softmax", True)], "cross_entropy", 500, 450, 5, 0.5),
+    "labels": ([(17, 33, "tanh", True), (33, 10, "softmax", True)], pn.CrossEntropy(0.125), 500, 64, 5, 0.5),
 }  # fmt: skip
 #: The activations that few of these have, on every layer.
 RUNS |= {
@@ -145,6 +187,10 @@ def digest(name, max_steps=10**9):
     init = textbook.fractions(textbook.n_parameters(layers), 1) * 0.5
     x = textbook.fractions(n_rows * n_in, 2, dtype).reshape(n_rows, n_in)
     y = np.abs(textbook.fractions(n_rows * n_out, 3, dtype).reshape(n_rows, n_out))
+    if run == "labels":
+        y = y.argmax(axis=1).astype(dtype)
+    elif run == "cross_entropy":
+        y = (y == y.max(axis=1, keepdims=True)).astype(dtype)
     net = textbook.network(layers, loss, init=init, dtype=dtype, backend="c")
     # By the backend's own `train`, which takes a seed for the order of the rows.
     training = Training(epochs, batch_size, learning_rate, batch_size < n_rows, 12345)

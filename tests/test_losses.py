@@ -19,6 +19,10 @@ LOSSES = {
     "quantile": ("quantile", "tanh"),
     "quantile-0.9": (pn.Quantile(0.9), "identity"),
     "poisson": ("poisson", "identity"),
+    "cross_entropy": ("cross_entropy", "softmax"),
+    "cross_entropy-0.1": (pn.CrossEntropy(0.1), "softmax"),
+    "labels": ("cross_entropy", "softmax"),
+    "labels-0.1": (pn.CrossEntropy(label_smoothing=0.1), "softmax"),
 }
 
 # As in test_parity: a step is some roundings away; exp and tanh have an error of some units of the last place.
@@ -31,8 +35,11 @@ def case(name, n_rows, dtype, shape=(5, 7, 3)):
     layers = [(shape[0], shape[1], "tanh", True), (shape[1], shape[2], last, True)]
     rng = np.random.default_rng(n_rows)
     x = rng.standard_normal((n_rows, shape[0])).astype(dtype)
-    y = rng.gamma(1, 1.0, (n_rows, shape[2])).astype(dtype)
-    return layers, loss, x, y
+    if name.startswith("labels"):
+        return layers, loss, x, rng.integers(0, shape[2], n_rows)
+    if name.startswith("cross_entropy"):
+        return layers, loss, x, rng.dirichlet(np.ones(shape[2]), n_rows).astype(dtype)
+    return layers, loss, x, rng.gamma(1, 1.0, (n_rows, shape[2])).astype(dtype)
 
 
 def step_difference(actual, expected):
@@ -135,15 +142,16 @@ def test_poisson_from_tiny_to_huge_rates(backend, dtype):
         net.train_on_batch([[1.0]], [[1.0]], 0.1)
 
 
-@pytest.mark.parametrize("loss", ["huber", pn.Huber(0.5), pn.Quantile(0.9), "poisson"])
+@pytest.mark.parametrize("loss", ["huber", pn.Huber(0.5), pn.Quantile(0.9), "poisson", pn.CrossEntropy(0.25)])
 def test_network_keeps_its_loss(backend, dtype, loss):
-    net = textbook.network([(2, 1, "identity", True)], loss, seed=1, dtype=dtype, backend=backend)
+    last, y = ("softmax", [2]) if loss == pn.CrossEntropy(0.25) else ("identity", [[9, 8, 7]])
+    net = textbook.network([(2, 3, last, True)], loss, seed=1, dtype=dtype, backend=backend)
     assert net.loss == loss
     assert f"loss={loss!r}" in repr(net)
-    expected = net.loss_and_gradient([[1, 2]], [[9]])
+    expected = net.loss_and_gradient([[1, 2]], y)
     for twin in (net.copy(), copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
         assert twin.loss == loss
-        assert twin.loss_and_gradient([[1, 2]], [[9]])[0] == expected[0]
+        assert twin.loss_and_gradient([[1, 2]], y)[0] == expected[0]
 
 
 def test_names_stand_for_the_default_parameters(backend):
@@ -170,6 +178,14 @@ def test_names_stand_for_the_default_parameters(backend):
         (lambda: pn.Network([pn.Dense(2, 1)], loss=pn.Quantile(1 - 1e-12), dtype="float32"), ValueError,
          ["q must be", "in float32"]),
         (lambda: pn.Network([pn.Dense(2, 1)], loss=pn.Huber), ValueError, ["unknown loss", "'huber'"]),
+        (lambda: pn.CrossEntropy(1), ValueError, ["label_smoothing must be at least 0 and below 1, not 1"]),
+        (lambda: pn.CrossEntropy(-0.1), ValueError, ["label_smoothing", "-0.1"]),
+        (lambda: pn.Network([pn.Dense(2, 3, "softmax"), pn.Dense(3, 2, "softmax")], loss="cross_entropy"), ValueError,
+         ["layers[0] = Dense(2, 3, 'softmax')", "softmax is for the last layer only"]),
+        (lambda: pn.Network([pn.Dense(2, 3, "softmax")]), ValueError,
+         ['softmax needs "cross_entropy" as the loss, not "mean_squared_error"']),
+        (lambda: pn.Network([pn.Dense(2, 3, "tanh")], loss=pn.CrossEntropy(0.1)), ValueError,
+         ['cross_entropy needs "softmax" as the last layer\'s activation, not "tanh"']),
     ],
 )  # fmt: skip
 def test_bad_parameter_is_refused(make, error, words):
@@ -185,3 +201,144 @@ def test_poisson_refuses_negative_targets(backend, dtype):
         with pytest.raises(ValueError, match=r"y holds -0\.5 \(row 1, column 0\); poisson needs targets of at least 0"):
             call([[1], [2]], [[1, 0], [-0.5, 3]])
     assert np.array_equal(net.parameters, before)
+
+
+# ---- Cross entropy ---------------------------------------------------------------------------------------------------
+
+
+def classifier(backend, dtype, n_out=3, **arguments):
+    layers = [(5, 7, "tanh", True), (7, n_out, "softmax", True)]
+    loss = arguments.pop("loss", "cross_entropy")
+    return textbook.network(layers, loss, seed=1, dtype=dtype, backend=backend, **arguments)
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint16", "int64", ">i4", "float64", "list", "strided"])
+def test_labels_of_every_integer_type_are_the_same(backend, dtype, kind):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((9, 5)), rng.integers(0, 3, 9)
+    given = y.tolist() if kind == "list" else np.repeat(y, 2)[::2] if kind == "strided" else y.astype(kind)
+    net = classifier(backend, dtype)
+    loss, gradient = net.loss_and_gradient(x, given)
+    expected_loss, expected_gradient = net.loss_and_gradient(x, y)
+    assert loss == expected_loss
+    assert np.array_equal(gradient, expected_gradient)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", pn.CrossEntropy(0.1)])
+@pytest.mark.parametrize("n_out", [1, 2, 3, 10, 16, 17, 40])
+def test_labels_have_the_bits_of_one_hot_targets(backend, dtype, loss, n_out):
+    rng = np.random.default_rng(n_out)
+    x, y = rng.standard_normal((13, 5)), rng.integers(0, n_out, 13)
+    labels, one_hot = (classifier(backend, dtype, n_out, loss=loss) for _ in range(2))
+    assert labels.loss_and_gradient(x, y)[0] == one_hot.loss_and_gradient(x, np.eye(n_out)[y])[0]
+    histories = [labels.fit(x, y, epochs=3, batch_size=4), one_hot.fit(x, np.eye(n_out)[y], epochs=3, batch_size=4)]
+    assert np.array_equal(histories[0].loss, histories[1].loss)
+    assert np.array_equal(labels.parameters, one_hot.parameters)
+
+
+def test_softmax_of_many_rows_is_that_of_each_row(backend, dtype):
+    """Sums to 1 up to a rounding of each term, and does not depend on the rows around it."""
+    x = np.random.default_rng(0).standard_normal((1000, 5)).astype(dtype)
+    net = classifier(backend, dtype, 10)
+    a = net.predict(x)
+    assert a.shape == (1000, 10)
+    assert np.abs(a.sum(axis=1) - 1).max() <= 10 * np.finfo(dtype).eps
+    if backend == "c":  # NumPy's products depend on how many rows there are
+        assert np.array_equal(a[[5, 999]], np.concatenate([net.predict(x[5:6]), net.predict(x[999:])]))
+
+
+@pytest.mark.parametrize("n_out", [1, 3, 16, 37])
+def test_softmax_layer_by_itself_is_that_of_the_network(kernels, dtype, n_out):
+    """Forward; and its backward pass against that of the network, to which it is fused with the loss."""
+    rng = np.random.default_rng(n_out)
+    weight, bias = rng.standard_normal((5, n_out)).astype(dtype), rng.standard_normal(n_out).astype(dtype)
+    x, y = rng.standard_normal((7, 5)).astype(dtype), rng.dirichlet(np.ones(n_out), 7).astype(dtype)
+    a = kernels.dense_forward(x, weight, bias, "softmax")
+    z = (x @ weight + bias).astype(float)
+    expected = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    tolerance = 100 * np.finfo(dtype).eps
+    np.testing.assert_allclose(a, expected, rtol=tolerance, atol=0)
+    grad_a = (-y / a / 7).astype(dtype)
+    _, grad_weight, grad_bias = kernels.dense_backward(x, weight, a, grad_a, "softmax")
+    net = textbook.network([(5, n_out, "softmax", True)], "cross_entropy", init=np.append(weight, bias), dtype=dtype)
+    _, gradient = net.loss_and_gradient(x, y)
+    assert np.abs(np.append(grad_weight, grad_bias) - gradient).max() <= tolerance
+
+
+@pytest.mark.parametrize("y", [[1], [[0, 1, 0]]])
+def test_cross_entropy_is_finite_for_every_finite_z(backend, dtype, y):
+    largest = float(np.finfo(dtype).max)
+    for z, expected in (
+        ([1e4, 0, 0], 1e4), ([0, 1e4, 0], 0), ([-1e4, -1e4, -2e4], np.log(2)),
+        ([largest / 4, -largest / 4, 0], largest / 2), ([largest, -largest, 0], largest),
+    ):  # fmt: skip
+        net = textbook.network([(1, 3, "softmax", False)], "cross_entropy", init=z, dtype=dtype, backend=backend)
+        loss, gradient = net.loss_and_gradient([[1.0]], y)
+        assert loss == pytest.approx(expected, rel=4 * float(np.finfo(dtype).eps), abs=1e-300)
+        a = net.predict([[1.0]])[0]
+        np.testing.assert_allclose(gradient, a - [0, 1, 0], rtol=0, atol=2 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        ([0, 3, 1], ["y holds 3 (entry 1)", "class labels must be whole numbers from 0 to 2"]),
+        ([0, -1, 1], ["y holds -1 (entry 1)", "from 0 to 2"]),
+        ([0, 1, 1.5], ["y holds 1.5 (entry 2)", "whole"]),
+        ([0, 1 + 1e-12, 1], ["y holds 1.00", "whole"]),
+        ([float("nan"), 1, 1], ["y holds nan (entry 0)", "whole"]),
+        ([float("inf"), 1, 1], ["y holds inf (entry 0)", "whole"]),
+        ([0, 2**62, 1], ["y holds 4611686018427387904 (entry 1)", "from 0 to 2"]),
+        ([0, 1], ["x and y", "(3, 5)", "(2,)"]),
+        ([], ["y has shape (0,)", "at least one sample"]),
+        ([[0], [1], [2]], ["y has shape (3, 1)", "(n_samples, 3)", "labels have the shape (n_samples,)"]),
+        ([[1, 0, 0], [0, 1, 0], [0.5, 0.25, 0.2]], ["y's row 2 sums to 0.95", "sum to 1"]),
+        ([[1, 0, 0], [1.5, 0, -0.5], [1, 0, 0]], ["y holds 1.5 (row 1, column 0)", "cross_entropy", "[0, 1]"]),
+        ([[1, 0, 0], [float("nan"), 0, 1], [1, 0, 0]], ["y holds nan (row 1, column 0)", "finite"]),
+    ],
+)
+def test_bad_classes_are_refused(backend, dtype, y, words):
+    net = classifier(backend, dtype)
+    before = net.parameters.copy()
+    for call in (net.loss_and_gradient, net.train_on_batch, net.fit):
+        with pytest.raises(ValueError, match="y") as caught:
+            call(np.ones((3, 5)), y)
+        assert all(word in str(caught.value) for word in words), str(caught.value)
+    assert np.array_equal(net.parameters, before)
+
+
+def test_probabilities_may_be_rounded(backend):
+    """To within 1e-6 or, in float32, 1e-3: thirds in single precision, or rounded to four digits."""
+    y = np.full((2, 3), np.float32(1 / 3))
+    classifier(backend, "float64").train_on_batch(np.ones((2, 5)), y)
+    classifier(backend, "float32").train_on_batch(np.ones((2, 5)), np.round(y, 4))
+    with pytest.raises(ValueError, match="to within 1e-06"):
+        classifier(backend, "float64").train_on_batch(np.ones((2, 5)), np.round(y, 4))
+
+
+# ---- Targets (n_samples,) of a network with one output ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", ["mean_squared_error", "log_loss", "poisson"])
+def test_targets_without_columns_are_a_column(backend, dtype, loss):
+    last = "sigmoid" if loss == "log_loss" else "identity"
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((9, 5)).astype(dtype), rng.random(9).astype(dtype)
+    flat, column = (
+        textbook.network([(5, 3, "tanh", True), (3, 1, last, True)], loss, seed=1, dtype=dtype, backend=backend)
+        for _ in range(2)
+    )
+    for call in ("loss_and_gradient", "train_on_batch", "fit"):
+        ours, theirs = getattr(flat, call)(x, y), getattr(column, call)(x, y[:, np.newaxis])
+        if call == "loss_and_gradient":
+            assert np.array_equal(ours[1], theirs[1])
+    flat.fit(x, y.tolist(), epochs=2, batch_size=4)
+    column.fit(x, y.reshape(-1, 1), epochs=2, batch_size=4)
+    assert np.array_equal(flat.parameters, column.parameters)
+    assert flat.predict(x).shape == (9, 1)
+
+
+def test_targets_without_columns_need_a_single_output(backend):
+    net = textbook.network([(5, 2, "identity", True)], "mean_squared_error", seed=1, backend=backend)
+    with pytest.raises(ValueError, match=r"y has shape \(9,\), expected \(n_samples, 2\)"):
+        net.fit(np.ones((9, 5)), np.ones(9))

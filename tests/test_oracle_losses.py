@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="the oracle is PyTorch, which is not
 # Sums of some hundred terms of order 1, each side with rounding errors of its own; relative to the largest entry.
 RTOL = 1e-10
 
-SHAPES = {"5-7-3": (5, 7, 3), "1-1-1": (1, 1, 1), "17-33-2": (17, 33, 2)}
+SHAPES = ["5-7-3", "1-1-1", "17-33-2"]
 ROWS = [1, 3, 7, 33, 500]
 
 functional = torch.nn.functional
@@ -50,7 +50,7 @@ TORCH_ACTIVATIONS = {
 
 
 def network(shape, loss, last, backend):
-    n_in, hidden, n_out = SHAPES[shape]
+    n_in, hidden, n_out = map(int, shape.split("-"))
     layers = [pn.Dense(n_in, hidden, "tanh"), pn.Dense(hidden, n_out, last)]
     net = pn.Network(layers, loss=loss, seed=7, backend=backend)
     net.parameters += 0.05
@@ -86,8 +86,8 @@ def test_elementwise_loss_and_gradient_are_those_of_torch(backend, name, last, s
     loss, _, terms = ELEMENTWISE[name]
     net = network(shape, loss, last, backend)
     rng = np.random.default_rng(n_rows)
-    x = rng.standard_normal((n_rows, SHAPES[shape][0]))
-    shape_y = n_rows, SHAPES[shape][2]
+    x = rng.standard_normal((n_rows, net.layers[0].n_in))
+    shape_y = n_rows, net.layers[-1].n_out
     y = rng.uniform(0, 1, shape_y) if name == "log_loss" else rng.gamma(1, 1.5, shape_y)
 
     def torch_loss(a):
@@ -97,3 +97,54 @@ def test_elementwise_loss_and_gradient_are_those_of_torch(backend, name, last, s
     gradient = assert_equal_to_torch(net, x, y, torch_loss)
     if last != "relu":  # which may switch everything off
         assert np.count_nonzero(gradient) == gradient.size  # guards against all zeros agreeing
+
+
+# ---- Cross entropy ---------------------------------------------------------------------------------------------------
+
+
+def logits(net, parameters, x):
+    """The network in PyTorch without its softmax."""
+    layers = [pn.Dense(layer.n_in, layer.n_out, layer.activation) for layer in net.layers[:-1]]
+    layers.append(pn.Dense(net.layers[-1].n_in, net.layers[-1].n_out))
+    plain = pn.Network(layers, init=net.parameters)
+    return forward(plain, parameters, x)
+
+
+def assert_cross_entropy_equal_to_torch(net, x, y, smoothing):
+    target = torch.tensor(y.astype(int) if y.ndim == 1 else y)
+    parameters = torch.tensor(net.parameters, requires_grad=True)
+    z = logits(net, parameters, x)
+    expected = functional.cross_entropy(z, target, label_smoothing=smoothing)
+    expected.backward()
+    loss, gradient = net.loss_and_gradient(x, y)
+    expected_gradient = parameters.grad.numpy()
+    np.testing.assert_allclose(loss, expected.item(), rtol=RTOL)
+    scale = max(np.abs(expected_gradient).max(), 1e-300)  # with a single class both are 0
+    np.testing.assert_allclose(gradient, expected_gradient, rtol=0, atol=RTOL * scale)
+    np.testing.assert_allclose(net.predict(x), torch.softmax(z, 1).detach().numpy(), rtol=RTOL)
+
+
+@pytest.mark.parametrize("n_rows", ROWS)
+@pytest.mark.parametrize("shape", [*SHAPES, "7-9-16", "7-9-37"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("kind", ["labels", "one-hot", "probabilities"])
+def test_cross_entropy_and_gradient_are_those_of_torch(backend, kind, smoothing, shape, n_rows):
+    net = network(shape, pn.CrossEntropy(smoothing), "softmax", backend)
+    n_in, n_out = net.layers[0].n_in, net.layers[-1].n_out
+    rng = np.random.default_rng(n_rows)
+    x = rng.standard_normal((n_rows, n_in))
+    y = rng.integers(0, n_out, n_rows)
+    if kind == "one-hot":
+        y = np.eye(n_out)[y]
+    elif kind == "probabilities":
+        y = rng.dirichlet(np.ones(n_out), n_rows)
+    assert_cross_entropy_equal_to_torch(net, x, y, smoothing)
+
+
+@pytest.mark.parametrize("scale", [1e2, 1e4])
+def test_cross_entropy_of_large_z_is_that_of_torch(backend, scale):
+    net = network("5-7-3", "cross_entropy", "softmax", backend)
+    net.layers[-1].weight *= scale
+    rng = np.random.default_rng(3)
+    x, y = rng.standard_normal((33, 5)), rng.integers(0, 3, 33)
+    assert_cross_entropy_equal_to_torch(net, x, y, 0.0)

@@ -4,5 +4,6 @@
 #include "activation_vectors.inc.c"
 #include "activations.inc.c"
 #include "losses.inc.c"
+#include "softmax.inc.c"
 #include "block_sums.inc.c"
 #include "updates.inc.c"

@@ -178,9 +178,9 @@ static inline PN_INLINE void FN(add_losses)(size_t n, const real *loss, double *
         sums[l] += (double)loss[i + l];
 }
 
-/* All losses so far are elementwise: rows do not matter to them. */
-static double FN(loss)(const pn_network *network, size_t m, const real *z, const real *y, double denominator,
-                       real *grad_z)
+/* A loss of single outputs: rows do not matter to it. */
+static double FN(elementwise_loss)(const pn_network *network, size_t m, const real *z, const real *y,
+                                   double denominator, real *grad_z)
 {
     const pn_layer *last = &network->layers[network->n_layers - 1];
     const real parameter = (real)network->loss_parameter;

@@ -142,6 +142,18 @@ static inline PN_INLINE FN(vec) FN(log1p_vector)(FN(vec) x)
     return FN(vec_fma)(-c * x, x, x);
 }
 
+/* log(x). Valid for finite x >= 1: x = 2^exponent m with 1 <= m < 2. No two terms of the sum have opposite signs. */
+static inline PN_INLINE FN(vec) FN(log_vector)(FN(vec) x)
+{
+    const real power = (real)((FN(bits))1 << PN_MANTISSA); /* the low bits of this plus an integer contain that */
+    const FN(bits) mantissa = ((FN(bits))1 << PN_MANTISSA) - 1;
+    FN(vec_bits) bits = (FN(vec_bits))x, one = (FN(vec_bits))FN(broadcast)(1);
+    FN(vec) m = (FN(vec))((bits & mantissa) | one);
+    FN(vec) exponent = (FN(vec))((bits >> PN_MANTISSA) | (FN(vec_bits))FN(broadcast)(power)) - (power + PN_BIAS);
+    FN(vec) low = FN(vec_fma)(exponent, FN(broadcast)(PN_LN2_LOW), FN(log1p_vector)(m - 1));
+    return FN(vec_fma)(exponent, FN(broadcast)(PN_LN2_HIGH), low);
+}
+
 /*
  * 1 / (1 + exp(-z)). Valid for all z. Error: 2.45 ULP in float32, 2.40 in float64. Monotone, as each step is.
  * Numerator and denominator are scaled by 2^-60 or 2^-30: where the result is subnormal, exp(-z) may overflow.

@@ -23,7 +23,7 @@ static size_t FN(block_rows)(size_t n_rows) { return n_rows < PN_BLOCK_ROWS ? n_
 static size_t FN(tape_bytes)(size_t m, const pn_network *network, const FN(pn_kernels) *kernels, const FN(extent) *e,
                              int gathers)
 {
-    size_t gathered = gathers ? FN(arena_bytes)(m * e->n_in) + FN(arena_bytes)(m * e->n_out) : 0;
+    size_t gathered = gathers ? FN(arena_bytes)(m * e->n_in) + FN(arena_bytes)(m * e->n_targets) : 0;
     size_t products = FN(products)(m, network, kernels->dense_workspace);
     return gathered + FN(arena_bytes)(m * e->hidden) + FN(arena_bytes)(m * e->hidden_z) +
            2 * FN(arena_bytes)(m * e->max_width) + FN(arena_bytes)(products);
@@ -34,7 +34,7 @@ static FN(tape) FN(make_tape)(char *space, size_t m, const FN(extent) *e, int ga
     FN(tape) tape = {0};
     if (gathers) {
         tape.gathered_x = FN(arena_alloc)(&space, m * e->n_in);
-        tape.gathered_y = FN(arena_alloc)(&space, m * e->n_out);
+        tape.gathered_y = FN(arena_alloc)(&space, m * e->n_targets);
     }
     tape.a = FN(arena_alloc)(&space, m * e->hidden);
     tape.z = FN(arena_alloc)(&space, m * e->hidden_z);
@@ -112,12 +112,12 @@ static void FN(gather)(size_t m, size_t n, const size_t *order, const real *rows
 static double FN(loss)(const FN(model) *model, const FN(rows) *rows, size_t first, size_t m, FN(tape) *tape)
 {
     const pn_network *network = model->network;
-    size_t n_in = model->e.n_in, n_out = model->e.n_out;
-    const real *y = rows->y + first * n_out;
+    size_t n_in = model->e.n_in, n_targets = model->e.n_targets;
+    const real *y = rows->y + first * n_targets;
     tape->x = rows->x + first * n_in;
     if (rows->order != NULL) {
         FN(gather)(m, n_in, rows->order + first, rows->x, tape->gathered_x);
-        FN(gather)(m, n_out, rows->order + first, rows->y, tape->gathered_y);
+        FN(gather)(m, n_targets, rows->order + first, rows->y, tape->gathered_y);
         tape->x = tape->gathered_x;
         y = tape->gathered_y;
     }

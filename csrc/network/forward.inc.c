@@ -74,7 +74,11 @@ static void FN(forward_block)(void *context, size_t block, void *scratch)
         FN(storage) storage = FN(storage_of)(model, l);
         FN(pn_dense_layer) layer = FN(layer_at)(model, l, m, storage, parameters, products);
         real *next = l + 1 == n_layers ? out : hidden[l % 2];
+        int is_softmax = layer.f == PN_SOFTMAX;
+        layer.f = is_softmax ? PN_IDENTITY : layer.f;
         model->kernels->dense_forward(&layer, a, NULL, next);
+        if (is_softmax)
+            model->kernels->softmax(m, layer.n, next, next);
         a = next;
         parameters += storage.size;
     }

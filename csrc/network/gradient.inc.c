@@ -1,14 +1,32 @@
 /* The loss of a whole network, and its gradient. */
 
+/* Whether the probabilities of a row do, but for what they may have been rounded by. */
+static int FN(sums_to_1)(size_t n, const real *y)
+{
+    double sum = 0;
+    for (size_t j = 0; j < n; j++)
+        sum += (double)y[j];
+    return fabs(sum - 1) <= (sizeof(real) == sizeof(double) ? 1e-6 : 1e-3);
+}
+
 static pn_status FN(check_data)(size_t n_rows, const FN(model) *model, const real *x, const real *y)
 {
     const pn_loss_description *loss = &pn_losses[model->network->loss];
+    const size_t n_out = model->e.n_out, n_targets = n_rows * model->e.n_targets;
+    const double max_target = loss->labels ? (double)(n_out - 1) : loss->max_target;
     int outside = 0;
     PN_REQUIRE(model->kernels->all_finite(n_rows * model->e.n_in, x), PN_DATA_NOT_FINITE);
-    PN_REQUIRE(model->kernels->all_finite(n_rows * model->e.n_out, y), PN_DATA_NOT_FINITE);
-    if (isfinite(loss->min_target) || isfinite(loss->max_target))
-        for (size_t i = 0; i < n_rows * model->e.n_out; i++)
-            outside |= !(y[i] >= loss->min_target && y[i] <= loss->max_target);
+    PN_REQUIRE(model->kernels->all_finite(n_targets, y), PN_DATA_NOT_FINITE);
+    if (isfinite(loss->min_target) || isfinite(max_target))
+        for (size_t i = 0; i < n_targets; i++)
+            outside |= !(y[i] >= loss->min_target && y[i] <= max_target);
+    PN_REQUIRE(!outside, loss->bad_target);
+    if (loss->labels)
+        for (size_t i = 0; i < n_rows; i++)
+            outside |= (real)(size_t)y[i] != y[i];
+    if (loss->probabilities)
+        for (size_t i = 0; i < n_rows; i++)
+            outside |= !FN(sums_to_1)(n_out, y + i * n_out);
     PN_REQUIRE(!outside, loss->bad_target);
     return PN_OK;
 }
@@ -42,7 +60,7 @@ pn_status FN(pn_loss_and_gradient)(size_t n_rows, const pn_network *network, con
     PN_EXACT_MODE;
     PN_TRY(FN(measure)(n_rows, network, &e));
     const pn_array inputs[] = {PN_ARRAY(parameters, e.n_parameters), PN_ARRAY(x, n_rows * e.n_in),
-                               PN_ARRAY(y, n_rows * e.n_out)};
+                               PN_ARRAY(y, n_rows * e.n_targets)};
     const pn_array outputs[] = {PN_ARRAY(loss, 1), PN_ARRAY(gradient, e.n_parameters), {workspace, workspace_bytes, 1}};
     PN_TRY(pn_check_arrays(inputs, 3, outputs, 3));
     PN_REQUIRE(workspace_bytes >= FN(gradient_bytes)(n_rows, network, &isa->MEMBER, &e), PN_WORKSPACE_TOO_SMALL);

@@ -17,6 +17,7 @@ static real *FN(arena_alloc)(char **workspace, size_t n_elements)
 
 typedef struct FN(extent) {
     size_t n_parameters, n_in, n_out;  /* of the network */
+    size_t n_targets;                  /* for each row: n_out, or 1 if the targets are labels */
     size_t max_width;                  /* of the widest layer's output */
     size_t hidden;                     /* neurons of all hidden layers */
     size_t hidden_z;                   /* and of those whose derivative is written in z */
@@ -33,11 +34,13 @@ static pn_status FN(measure)(size_t n_rows, const pn_network *network, FN(extent
     PN_TRY(pn_check_network(network, &found.n_parameters));
     const pn_loss_description *loss = &pn_losses[network->loss];
     const real parameter = (real)network->loss_parameter;
-    PN_REQUIRE(!loss->has_parameter || (parameter > (real)loss->above && parameter < (real)loss->below),
+    PN_REQUIRE(!loss->has_parameter || (parameter > (real)loss->above && parameter < (real)loss->below) ||
+                   (loss->or_0 && parameter == 0),
                PN_BAD_LOSS_PARAMETER);
     PN_REQUIRE(n_rows > 0, PN_NO_ROWS);
     found.n_in = network->layers[0].n_in;
     found.n_out = network->layers[network->n_layers - 1].n_out;
+    found.n_targets = loss->labels ? 1 : found.n_out;
     PN_TRY(pn_add_product(&total, n_rows, found.n_in, 2));
     PN_TRY(pn_add_product(&total, found.n_parameters, 8, 1));
     for (size_t l = 0; l < network->n_layers; l++) {

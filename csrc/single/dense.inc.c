@@ -57,8 +57,11 @@ pn_status FN(pn_dense_forward)(size_t n_rows, size_t n_in, size_t n_out, const r
     PN_TRY(FN(check_dense)(&isa->MEMBER, n_rows, n_in, n_out, activation, workspace_bytes));
     PN_TRY(pn_check_arrays(inputs, 3, outputs, 2));
     const FN(pn_dense_layer) layer = {.m = n_rows, .k = n_in, .n = n_out, .weight = weight, .bias = bias,
-                                      .f = activation, .workspace = pn_align_workspace(workspace)};
+                                      .f = activation == PN_SOFTMAX ? PN_IDENTITY : activation,
+                                      .workspace = pn_align_workspace(workspace)};
     isa->MEMBER.dense_forward(&layer, x, NULL, a);
+    if (activation == PN_SOFTMAX)
+        isa->MEMBER.softmax(n_rows, n_out, a, a);
     return PN_OK;
 }
 
@@ -77,7 +80,10 @@ static void FN(dense_backward_block)(FN(dense_gradient) *g, size_t m, real *grad
     const FN(pn_kernels) *kernels = g->kernels;
     const size_t k = g->layer.k, n = g->layer.n;
     g->layer.m = m;
-    kernels->activate_backward(m * n, g->layer.f, g->z, g->a, g->grad_a, g->grad_z);
+    if (g->layer.f == PN_SOFTMAX)
+        kernels->softmax_backward(m, n, g->a, g->grad_a, g->grad_z);
+    else
+        kernels->activate_backward(m * n, g->layer.f, g->z, g->a, g->grad_a, g->grad_z);
     if (g->grad_x != NULL) {
         kernels->dense_backward_x(&g->layer, g->grad_z, PN_IDENTITY, NULL, g->x, g->grad_x);
         g->grad_x += m * k;

@@ -29,7 +29,7 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
     PN_EXACT_MODE;
     PN_TRY(FN(check_training)(n_rows, network, training, e));
     run.batch_size = FN(batch_size)(n_rows, training);
-    const pn_array inputs[] = {PN_ARRAY(x, n_rows * e->n_in), PN_ARRAY(y, n_rows * e->n_out)};
+    const pn_array inputs[] = {PN_ARRAY(x, n_rows * e->n_in), PN_ARRAY(y, n_rows * e->n_targets)};
     const pn_array outputs[] = {PN_ARRAY(parameters, e->n_parameters), {workspace, workspace_bytes, 1},
                                 {progress, sizeof *progress, _Alignof(pn_progress)},
                                 PN_ARRAY(losses, losses == NULL ? 0 : training->epochs)};

@@ -19,7 +19,7 @@ static FN(rows) FN(next_batch)(const FN(run) *run)
         batch.order = run->order + row;
     } else {
         batch.x += row * run->model.e.n_in;
-        batch.y += row * run->model.e.n_out;
+        batch.y += row * run->model.e.n_targets;
     }
     return batch;
 }

@@ -15,7 +15,7 @@ except (ValueError, KeyboardInterrupt) as error:  # an unusable environment vari
 from .backend import DivergedError
 from .checks import CrossCheck, GradientCheck, check_gradient, cross_check
 from .layers import Dense
-from .losses import Huber, Quantile
+from .losses import CrossEntropy, Huber, Quantile
 from .native import num_threads, set_num_threads
 from .network import History, Network
 
@@ -23,6 +23,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CrossCheck",
+    "CrossEntropy",
     "Dense",
     "DivergedError",
     "GradientCheck",

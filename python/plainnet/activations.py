@@ -19,10 +19,13 @@ class Activation:
     name : str
     backward_needs_z : bool
         Whether its derivative is written in terms of `z`, not of `a`: training keeps `z` of such layers.
+    loss : str, optional
+        The activation is for the last layer, and for this loss; None allows all layers and losses.
     """
 
     name: str
     backward_needs_z: bool = False
+    loss: str | None = None
 
 
 #: In the order of ``pn_activation`` in plainnet.h.
@@ -41,5 +44,6 @@ ACTIVATIONS: dict[str, Activation] = {
         Activation("silu", backward_needs_z=True),
         Activation("mish", backward_needs_z=True),
         Activation("softplus"),
+        Activation("softmax", loss="cross_entropy"),
     )
 }

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .activations import ACTIVATIONS
 from .arrays import FLOAT32, FLOAT64, check_name
 from .conversion import REFUSALS, shown
 from .losses import LOSSES, PARAMETRIC, LossLike, described
@@ -59,6 +60,9 @@ def as_loss(value: Any, last_activation: str, dtype: np.dtype[Any]) -> LossLike:
     if loss.last_activation is not None and loss.last_activation != last_activation:
         needed = loss.last_activation
         raise ValueError(f'{loss.name} needs "{needed}" as the last layer\'s activation, not "{last_activation}"')
+    needed_loss = ACTIVATIONS[last_activation].loss
+    if needed_loss is not None and needed_loss != loss.name:
+        raise ValueError(f'{last_activation} needs "{needed_loss}" as the loss, not "{loss.name}"')
     return as_named
 
 

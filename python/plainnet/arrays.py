@@ -169,6 +169,8 @@ def check_training_data(x: Array, y: Array, loss: Loss) -> None:
         if not finite.all():
             index = tuple(np.argwhere(~finite)[0])
             raise ValueError(f"{name} holds {array[index]} ({position(index)}); training needs finite data")
+    if y.ndim == 1:  # labels, which are checked when they are converted
+        return
     if loss.targets is not None:
         low, high = loss.targets
         outside = (y < low) | (y > high)
@@ -177,6 +179,30 @@ def check_training_data(x: Array, y: Array, loss: Loss) -> None:
             of = f"in [{low:g}, {high:g}]" if math.isfinite(high) else f"of at least {low:g}"
             allowed = f"{loss.name} needs targets {of}"
             raise ValueError(f"y holds {y[index]} ({position(index)}); {allowed}")
+    if loss.is_distribution:
+        sums = y.sum(axis=1, dtype=np.float64)
+        tolerance = 1e-6 if y.dtype == FLOAT64 else 1e-3
+        wrong = np.abs(sums - 1) > tolerance
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise ValueError(
+                f"y's row {row} sums to {sums[row]:.9g}; {loss.name} needs probabilities that sum to 1 in each row, to "
+                f"within {tolerance:g}"
+            )
+
+
+def as_labels(name: str, labels: Array, n_classes: int, dtype: np.dtype[Any]) -> Array:
+    """`labels` (n_samples,), numbers of any dtype, as class numbers of `dtype`, in which they are exact."""
+    if labels.size == 0:
+        raise ValueError(f"{name} has shape {labels.shape}: there must be at least one sample")
+    wrong = (labels < 0) | (labels >= n_classes)
+    if labels.dtype.kind == "f":
+        wrong |= labels != np.trunc(labels)  # NaN, too
+    if wrong.any():
+        index = int(wrong.argmax())
+        allowed = f"class labels must be whole numbers from 0 to {n_classes - 1}"
+        raise ValueError(f"{name} holds {labels[index]} (entry {index}); {allowed}")
+    return np.require(labels, dtype, ["C", "A"])
 
 
 # ---- The arguments of single kernels: converted, checked against each other, with the array for the result -----------

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .arrays import Array
+from .losses import Loss
 
 
 @dataclass(frozen=True)
@@ -115,15 +116,18 @@ class Backend(Protocol):
     """
     A network's layers and loss over its flat parameters; implemented by ``reference.Model`` and ``native.Model``.
 
-    Arrays are contiguous, aligned, of the parameters' dtype, and of shapes that fit.
+    Arrays are contiguous, aligned, of the parameters' dtype, and of shapes that fit. `y` is (n_samples, n_out) or, with
+    cross entropy, (n_samples,): labels, which have been checked.
 
     Attributes
     ----------
+    loss : Loss
     parameters : ndarray (n_parameters,)
     first_slice_operations : float
         What the first slice of a run may cost, before its speed is known; see :mod:`plainnet.training`.
     """
 
+    loss: Loss
     parameters: Array
     first_slice_operations: float
 

@@ -37,6 +37,7 @@ class Dense:
         "identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "mish" or
         "softplus": the functions of PyTorch with these names and their defaults. "leaky_relu" has slope 0.01, "elu" has
         alpha 1, "gelu" is the one with the error function, and "gelu_tanh" its approximation by tanh.
+        "softmax" is for the last layer of a network whose loss is cross entropy.
     bias : bool
         Whether the layer has a bias.
 
@@ -120,6 +121,8 @@ def check_chain(layers: Sequence[Dense]) -> int:
                 f"layers[{k}] = {layer} does not fit layers[{k - 1}] = {layers[k - 1]}: its n_in is {layer.n_in}, "
                 f"but the layer before it has n_out = {layers[k - 1].n_out}"
             )
+        if k < len(layers) - 1 and ACTIVATIONS[layer.activation].loss is not None:
+            raise ValueError(f"layers[{k}] = {layer}: {layer.activation} is for the last layer only")
     n_parameters = sum(layer.n_parameters for layer in layers)
     if n_parameters > MAX_PARAMETERS:
         raise ValueError(f"the network has {n_parameters} parameters: no machine of this kind has memory for them")

@@ -30,6 +30,9 @@ class Loss:
         The lowest and the highest target allowed; None allows all finite numbers.
     last_activation : str, optional
         The activation that the last layer must have; None allows all.
+    is_distribution : bool
+        Whether the targets of a row are probabilities, which sum to 1; labels may then stand for them, class numbers of
+        shape (n_samples,).
     parameter : float
         The number that the loss depends on, if there is one; else 0.
     """
@@ -39,6 +42,7 @@ class Loss:
     mean_over_outputs: bool = False
     targets: tuple[float, float] | None = None
     last_activation: str | None = None
+    is_distribution: bool = False
     parameter: float = 0.0
 
     def denominator(self, n_rows: int, n_out: int) -> int:
@@ -62,6 +66,7 @@ LOSSES: dict[str, Loss] = {
         _mean("log_cosh"),
         _mean("quantile", parameter=0.5),
         _mean("poisson", targets=(0, np.inf)),
+        Loss("cross_entropy", mean_over_rows=True, targets=(0, 1), last_activation="softmax", is_distribution=True),
     )
 }
 
@@ -152,9 +157,29 @@ class Quantile(_Parametric):
         return 0 < parameter < 1
 
 
+@dataclass(frozen=True)
+class CrossEntropy(_Parametric):
+    """
+    The mean over rows of -sum t ln a, where a is a softmax and t = (1 - label_smoothing) y + label_smoothing / n_out.
+
+    Parameters
+    ----------
+    label_smoothing : float
+        At least 0 and below 1.
+    """
+
+    label_smoothing: float = 0.0
+    _name = "cross_entropy"
+    _allowed = "at least 0 and below 1"
+
+    @staticmethod
+    def _is_allowed(parameter: float) -> bool:
+        return 0 <= parameter < 1
+
+
 #: What names a loss: its name, with the default of its parameter if it has one, or an object that holds the parameter.
-LossLike: TypeAlias = str | Huber | Quantile
-PARAMETRIC = (Huber, Quantile)
+LossLike: TypeAlias = str | CrossEntropy | Huber | Quantile
+PARAMETRIC = (CrossEntropy, Huber, Quantile)
 
 
 def described(loss: LossLike, dtype: np.dtype[Any]) -> Loss:

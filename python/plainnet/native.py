@@ -135,7 +135,11 @@ class Model:
             "pn_layer[]",
             [(*layer.weight.shape, ACTIVATIONS[layer.activation], layer.bias is not None) for layer in layers],
         )
-        self._network = ffi.new("pn_network *", (len(layers), self._c_layers, LOSSES[loss.name], loss.parameter))
+        network = len(layers), self._c_layers, LOSSES[loss.name], loss.parameter
+        self._network = ffi.new("pn_network *", network)
+        self._label_network = self._network  # the same for targets that are labels
+        if loss.is_distribution:
+            self._label_network = ffi.new("pn_network *", (*network[:2], lib.PN_CROSS_ENTROPY_LABELS, loss.parameter))
         suffix = _SUFFIX[parameters.dtype]
         for name in ("forward", "forward_workspace", "loss_and_gradient", "gradient_workspace", "train_on_batch",
                      "train", "train_workspace"):  # fmt: skip
@@ -160,6 +164,9 @@ class Model:
         pointers = {name: ffi.addressof(lib, f"pn_{name}_{suffix}") for name in names} | {"network": self._network}
         addresses = {name: int(ffi.cast(_ADDRESS, pointer)) for name, pointer in pointers.items()}
         return SmallCalls(state, (self._network, self._c_layers), **addresses)
+
+    def _network_for(self, y: Array) -> Any:
+        return self._label_network if y.ndim == 1 else self._network
 
     def forward(self, x: Array, out: Array) -> None:
         """`out` (n_samples, n_out) = the network's output for `x` (n_samples, n_in)."""
@@ -190,7 +197,8 @@ class Model:
         loss = _new(_DOUBLE)
         workspace, n_bytes = _new_workspace(self._gradient_workspace, len(x), self._network)
         status = self._loss_and_gradient(
-            len(x), self._network, self._parameters, _from_buffer(self._array, x), _from_buffer(self._array, y),
+            len(x), self._network_for(y), self._parameters,
+            _from_buffer(self._array, x), _from_buffer(self._array, y),
             loss, _from_buffer(self._array, gradient, True), workspace, n_bytes,
         )  # fmt: skip
         if status:
@@ -202,8 +210,8 @@ class Model:
         """One step of gradient descent; the loss from before it."""
         array, loss = self._array, _new(_DOUBLE)
         status = self._train_on_batch(
-            len(x), self._network, learning_rate, self._parameters, _from_buffer(array, x), _from_buffer(array, y),
-            loss, *self._workspace,
+            len(x), self._network_for(y), learning_rate, self._parameters,
+            _from_buffer(array, x), _from_buffer(array, y), loss, *self._workspace,
         )  # fmt: skip
         if status:
             if status == lib.PN_WORKSPACE_TOO_SMALL:
@@ -228,7 +236,7 @@ class Model:
         status = lib.PN_OK
         if max_steps > 0:
             status = self._train(
-                len(x), self._network, c_training, self._parameters,
+                len(x), self._network_for(y), c_training, self._parameters,
                 _from_buffer(self._array, x), _from_buffer(self._array, y), max_steps,
                 _from_buffer(_DOUBLES, losses, True), c_progress, *self._workspace,
             )  # fmt: skip

@@ -13,9 +13,9 @@ from numpy import ndarray
 
 from . import native, reference
 from .arguments import as_count, as_dtype, as_learning_rate, as_loss, as_switch
-from .arrays import Array, allocate, as_native, as_output, check_name, check_rows
+from .arrays import Array, allocate, as_labels, as_native, as_output, check_name, check_rows
 from .backend import Backend, Training
-from .conversion import shown
+from .conversion import as_numbers, shown
 from .initializers import Seed, as_generator, initialize
 from .layers import Dense, allocate_parameters, as_parameters, bind, check_chain
 from .losses import Loss, LossLike, described
@@ -50,11 +50,13 @@ class Network:
     ----------
     layers : sequence of Dense
         Each one's ``n_in`` is the ``n_out`` of the one before. The network makes its own copies: ``net.layers``.
-    loss : str, Huber or Quantile
+    loss : str, CrossEntropy, Huber or Quantile
         Over m rows, with outputs a and targets y, a mean over rows and outputs:
         ``"mean_squared_error"`` of (a-y)^2; ``"mean_absolute_error"`` of abs(a-y); ``"huber"``, the same as
         ``pn.Huber()``; ``"log_cosh"`` of ln cosh(a-y); ``"quantile"``, the same as ``pn.Quantile()``; ``"poisson"`` of
         exp(a) - y a, where exp(a) is the rate and y >= 0.
+        ``"cross_entropy"``, the same as ``pn.CrossEntropy()``, is the mean over rows of -sum y ln a (the last layer
+        must be a softmax).
         Or ``"log_loss"``, the mean over rows of -[y ln a + (1-y) ln(1-a)], summed over outputs (the last layer must be
         a sigmoid); ``"sum_of_squares"``, the sum of (a-y)^2.
     init : str or array_like (n_parameters,)
@@ -72,7 +74,7 @@ class Network:
         Weight, then bias, of the first layer, then of the second, ...: one array, of which ``net.layers[k].weight`` and
         ``.bias`` are views.
     layers : tuple of Dense
-    loss : str, Huber or Quantile
+    loss : str, CrossEntropy, Huber or Quantile
     backend : str
     dtype : numpy.dtype
         Cannot be changed: ``net.copy(backend="numpy")`` is a network on the other backend.
@@ -316,7 +318,9 @@ class Network:
         x : array_like (n_samples, n_in)
         y : array_like (n_samples, n_out)
             Arrays, nested lists or data frames (pandas, polars) of finite numbers; with ``log_loss``, targets within
-            [0, 1].
+            [0, 1]; with ``poisson``, at least 0. With cross entropy these are probabilities, which sum to 1 in each
+            row, or labels (n_samples,): whole numbers from 0 to n_out - 1. Where the network has one output,
+            (n_samples,) is the same as (n_samples, 1).
         epochs : int
             Passes over all rows, at least 0.
         learning_rate : float
@@ -371,12 +375,21 @@ class Network:
     def _rows(self, name: str, value: npt.ArrayLike, n_columns: int) -> Array:
         array = as_native(name, value, self._dtype)
         side = f"the first layer has n_in = {n_columns}" if name == "x" else f"the last layer has n_out = {n_columns}"
+        if name == "y" and self._model.loss.is_distribution:
+            side += ", and labels have the shape (n_samples,)"
         check_rows(name, array, n_columns, side)
         return array
 
+    def _targets(self, y: npt.ArrayLike) -> Array:
+        """`y` as (n_samples, n_out) or, if they are labels, as (n_samples,)."""
+        numbers = as_numbers("y", y)
+        if numbers.ndim == 1 and self._model.loss.is_distribution:
+            return as_labels("y", numbers, self._n_out, self._dtype)
+        return self._rows("y", numbers.reshape(-1, 1) if numbers.ndim == self._n_out == 1 else numbers, self._n_out)
+
     def _pair(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
         native_x = x if self._is_ready(x, self._n_in) else self._rows("x", x, self._n_in)
-        native_y = y if self._is_ready(y, self._n_out) else self._rows("y", y, self._n_out)
+        native_y = y if self._is_ready(y, self._n_out) else self._targets(y)
         if len(native_x) != len(native_y):
             raise ValueError(
                 f"x and y must have as many rows as each other: their shapes are {native_x.shape} and {native_y.shape}"

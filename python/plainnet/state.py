@@ -26,7 +26,7 @@ class State:
     Attributes
     ----------
     layers : list of Dense
-    loss : str, Huber or Quantile
+    loss : str, CrossEntropy, Huber or Quantile
     backend : str
     dtype : numpy.dtype
     parameters : ndarray (n_parameters,)

@@ -97,7 +97,7 @@ class Run:
         if begun is not None and begun[:4] == self._fingerprint():
             self.progress = Progress(0, begun.row, begun.loss_sum)
         model, progress = self.model, self.progress
-        operations = training.batch_size * operations_a_row(model.parameters.size, self.y.shape[1])
+        operations = training.batch_size * operations_a_row(model.parameters.size, self.y.size // len(self.y))
         max_steps = max(1, int(model.first_slice_operations / operations))
         self.interrupt.begin()
         while progress.epoch < training.epochs or progress.steps == 0:

@@ -177,6 +177,20 @@ def _gelu_tanh_backward(z: Array, grad_a: Array) -> Array:
     return grad_z
 
 
+def _below_largest(z: Array) -> Array:
+    """max(z) - z of each row, at most the largest number: the difference of finite numbers is finite."""
+    return np.minimum(z.max(axis=1, keepdims=True) - z, np.finfo(z.dtype).max)
+
+
+def _softmax(z: Array) -> Array:
+    e = np.exp(-_below_largest(z))  # exp(z), divided by its largest value: never overflows
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def _softmax_backward(a: Array, grad_a: Array) -> Array:
+    return a * (grad_a - (a * grad_a).sum(axis=1, keepdims=True))
+
+
 class ActivationEquations(NamedTuple):
     """
     ``forward(z)`` is `a`; ``backward(a, grad_a)`` is `grad_z`, or ``backward(z, grad_a)`` if the activation's
@@ -200,6 +214,7 @@ ACTIVATIONS: dict[str, ActivationEquations] = {
     "silu": ActivationEquations(_silu, _silu_backward),
     "mish": ActivationEquations(_mish, _mish_backward),
     "softplus": ActivationEquations(_softplus, _softplus_backward),
+    "softmax": ActivationEquations(_softmax, _softmax_backward),
 }
 
 
@@ -283,12 +298,32 @@ def _poisson_grad(a: Array, y: Array, scale: Array, parameter: float) -> Array:
     return scale * (np.exp(a) - y)
 
 
+def _smoothed(a: Array, y: Array, smoothing: float) -> Array:
+    """The targets (m, n_out), smoothed; labels (m,) stand for 1 at their class and 0 elsewhere."""
+    n_out = a.shape[1]
+    probabilities = (y[:, np.newaxis] == np.arange(n_out)).astype(a.dtype) if y.ndim == 1 else y
+    return (1 - smoothing) * probabilities + smoothing / n_out
+
+
+def _cross_entropy(z: Array, a: Array, y: Array, smoothing: float) -> Array:
+    """-sum t ln a with a = softmax(z): -ln a is max(z) - z + ln sum exp(z - max(z)), of terms that are at least 0."""
+    t, below = _smoothed(a, y, smoothing), _below_largest(z)
+    log_sum = np.log(np.exp(-below).sum(axis=1, keepdims=True))
+    return (t * below).sum(axis=1, keepdims=True) + log_sum * t.sum(axis=1, keepdims=True)
+
+
+def _cross_entropy_grad(a: Array, y: Array, scale: Array, smoothing: float) -> Array:
+    """a - t, as the targets t of a row sum to 1: softmax' own derivative cancels."""
+    t = _smoothed(a, y, smoothing)
+    return scale * (t.sum(axis=1, keepdims=True) * a - t)
+
+
 class LossEquations(NamedTuple):
     """
-    A loss over rows: all arrays are (m, n_out).
+    A loss over rows: all arrays are (m, n_out); but labels are (m,).
 
-    ``value(z, a, y, parameter)`` has the terms of the sum. ``grad(a, y, scale, parameter)`` is its gradient times
-    `scale`: with respect to `a` or, if the loss ``is_fused`` with the last activation, to `z`.
+    ``value(z, a, y, parameter)`` has the terms of the sum, (m, n_out) or (m, 1). ``grad(a, y, scale, parameter)`` is
+    its gradient times `scale`: with respect to `a` or, if the loss ``is_fused`` with the last activation, to `z`.
     """
 
     value: Callable[[Array, Array, Array, float], Array]
@@ -305,4 +340,5 @@ LOSSES: dict[str, LossEquations] = {
     "log_cosh": LossEquations(_log_cosh, _log_cosh_grad),
     "quantile": LossEquations(_quantile, _quantile_grad),
     "poisson": LossEquations(_poisson, _poisson_grad),
+    "cross_entropy": LossEquations(_cross_entropy, _cross_entropy_grad, is_fused=True),
 }

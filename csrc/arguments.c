@@ -34,6 +34,7 @@ const char *pn_status_message(pn_status status)
     case PN_CROSS_ENTROPY_NEEDS_SOFTMAX: return "cross entropy needs softmax as the last layer's activation";
     case PN_BAD_PROBABILITY: return "cross entropy needs targets within [0, 1] that sum to 1 in each row";
     case PN_BAD_LABEL: return "cross entropy needs whole numbers from 0 to n_out - 1 as labels";
+    case PN_BAD_SAMPLE_WEIGHT: return "sample weights must be finite, at least 0, and not all 0";
     }
     return "unknown status";
 }

@@ -46,11 +46,11 @@ const pn_loss_description pn_losses[PN_N_LOSSES] = {
                                  .activation = PN_SOFTMAX, .bad_activation = PN_CROSS_ENTROPY_NEEDS_SOFTMAX},
 };
 
-double pn_loss_denominator(const pn_network *network, size_t n_rows)
+double pn_loss_denominator(const pn_network *network, double rows)
 {
     switch (pn_losses[network->loss].reduction) {
-    case PN_MEAN_OVER_ROWS: return (double)n_rows;
-    case PN_MEAN_OVER_OUTPUTS: return (double)n_rows * (double)network->layers[network->n_layers - 1].n_out;
+    case PN_MEAN_OVER_ROWS: return rows;
+    case PN_MEAN_OVER_OUTPUTS: return rows * (double)network->layers[network->n_layers - 1].n_out;
     default: return 1;
     }
 }

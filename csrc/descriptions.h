@@ -31,7 +31,7 @@ typedef struct pn_loss_description {
 extern const pn_activation_description pn_activations[PN_N_ACTIVATIONS];
 extern const pn_loss_description pn_losses[PN_N_LOSSES];
 
-/* What the sum of the losses of n_rows rows is divided by. */
-double pn_loss_denominator(const pn_network *network, size_t n_rows);
+/* What the sum of the losses of rows is divided by, whose number, or the sum of whose weights, is `rows`. */
+double pn_loss_denominator(const pn_network *network, double rows);
 
 #endif

@@ -46,10 +46,10 @@
  *                       sums, number j of a row goes into partial sum j % 16, and these are added in pairs
  *
  * loss                  the network's, for m rows: z[m][n] pre-activations of its last layer, y[m][n] targets, or y[m]
- *                       if these are labels; writes
- *                       grad_z[m][n] = dl/dz / denominator (grad_z may be z) and returns the sum of the m n losses
- *                       (cross entropy: m losses, of rows) in double: number i goes into partial sum i % 8, and these
- *                       are added in pairs
+ *                       if these are labels; weight[m] of the rows, or NULL: 1. Writes
+ *                       grad_z[m][n] = weight dl/dz / denominator (grad_z may be z), and returns the sum of the m n losses
+ *                       (cross entropy: m losses, of rows) times weight in double: number i goes into partial sum i % 8,
+ *                       and these are added in pairs. A row of weight 0 adds 0, whatever its loss and gradient are
  *
  * Sums over more than PN_BLOCK_ROWS rows are made of blocks, whose totals are added with these; n elements each:
  *
@@ -101,8 +101,8 @@
                                   real *grad_z);                                                                     \
         void (*softmax)(size_t m, size_t n, const real *z, real *a);                                                 \
         void (*softmax_backward)(size_t m, size_t n, const real *a, const real *grad_a, real *grad_z);               \
-        double (*loss)(const pn_network *network, size_t m, const real *z, const real *y, double denominator,        \
-                       real *grad_z);                                                                                \
+        double (*loss)(const pn_network *network, size_t m, const real *z, const real *y, const real *weight,        \
+                       double denominator, real *grad_z);                                                            \
         void (*add_block)(size_t n, const real *block, real *total, real *error);                                    \
         void (*settle)(size_t n, const real *total, const real *error, real *sum);                                   \
         void (*axpby)(size_t n, real alpha, const real *x, real beta, real *y);                                      \

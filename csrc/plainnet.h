@@ -68,7 +68,8 @@ typedef enum pn_status {
     PN_SOFTMAX_NEEDS_CROSS_ENTROPY, /* softmax on the last layer, with another loss */
     PN_CROSS_ENTROPY_NEEDS_SOFTMAX, /* the reverse */
     PN_BAD_PROBABILITY,      /* PN_CROSS_ENTROPY with a target outside [0, 1], or targets of a row that do not sum to 1 */
-    PN_BAD_LABEL             /* PN_CROSS_ENTROPY_LABELS with a target that is none of 0, 1, ... n_out - 1 */
+    PN_BAD_LABEL,            /* PN_CROSS_ENTROPY_LABELS with a target that is none of 0, 1, ... n_out - 1 */
+    PN_BAD_SAMPLE_WEIGHT     /* a weight that is not finite or below 0, or all are 0 (or their sum overflows) */
 } pn_status;
 
 /* A sentence for a status; never NULL, static. */
@@ -190,12 +191,16 @@ pn_status pn_forward_f64(size_t n_rows, const pn_network *network, const double 
 /*
  * The loss of the rows x, y and its gradient with respect to the parameters (gradient[n_parameters], laid out as
  * they are), by back-propagation. y[n_rows][n_out of the last layer], or as the loss says.
+ *
+ * Here and in training, sample_weight[n_rows] are the weights w of the rows, finite, at least 0 and not all 0; NULL: all
+ * are 1. The loss l of a row is multiplied by its weight, and a mean over rows is sum w l / sum w. A row of weight 0 counts
+ * no more than if it were not there, and a mini-batch of such rows has the gradient 0.
  * workspace: at least pn_gradient_workspace_f64 bytes, any alignment.
  */
 pn_status pn_gradient_workspace_f64(size_t n_rows, const pn_network *network, size_t *n_bytes);
 pn_status pn_loss_and_gradient_f64(size_t n_rows, const pn_network *network, const double *parameters,
-                                   const double *x, const double *y, double *loss, double *gradient,
-                                   void *workspace, size_t workspace_bytes);
+                                   const double *x, const double *y, const double *sample_weight,
+                                   double *loss, double *gradient, void *workspace, size_t workspace_bytes);
 
 /* How to train: gradient descent, parameters -= learning_rate * gradient, once a mini-batch. */
 typedef struct pn_training {
@@ -229,23 +234,23 @@ typedef struct pn_progress {
  *   progress        in and out.
  *   workspace       pn_train_workspace_f64 bytes, any alignment; kept untouched between the calls of one run.
  *
- * x and y are checked (finite; targets) when the run begins. If the loss or a parameter becomes NaN or infinite, the
+ * x, y and the weights are checked (finite; targets) when the run begins. If the loss or a parameter becomes NaN or infinite, the
  * result is PN_DIVERGED: parameters and progress are those of the last step whose parameters and loss were finite,
  * from before its update.
  */
 pn_status pn_train_workspace_f64(size_t n_rows, const pn_network *network, const pn_training *training,
                                  size_t *n_bytes);
 pn_status pn_train_f64(size_t n_rows, const pn_network *network, const pn_training *training, double *parameters,
-                       const double *x, const double *y, size_t max_steps, double *losses, pn_progress *progress,
-                       void *workspace, size_t workspace_bytes);
+                       const double *x, const double *y, const double *sample_weight, size_t max_steps,
+                       double *losses, pn_progress *progress, void *workspace, size_t workspace_bytes);
 
 /*
  * One step with all rows: *loss is from before it. On error, PN_DIVERGED among them, nothing has changed.
  * workspace: as for pn_train_f64 with all rows in a batch, unshuffled; it need not be kept.
  */
 pn_status pn_train_on_batch_f64(size_t n_rows, const pn_network *network, double learning_rate, double *parameters,
-                                const double *x, const double *y, double *loss,
-                                void *workspace, size_t workspace_bytes);
+                                const double *x, const double *y, const double *sample_weight,
+                                double *loss, void *workspace, size_t workspace_bytes);
 
 /* The same in single precision. Losses are double. */
 pn_status pn_forward_workspace_f32(size_t n_rows, const pn_network *network, size_t *n_bytes);
@@ -253,16 +258,16 @@ pn_status pn_forward_f32(size_t n_rows, const pn_network *network, const float *
                          float *out, void *workspace, size_t workspace_bytes);
 pn_status pn_gradient_workspace_f32(size_t n_rows, const pn_network *network, size_t *n_bytes);
 pn_status pn_loss_and_gradient_f32(size_t n_rows, const pn_network *network, const float *parameters,
-                                   const float *x, const float *y, double *loss, float *gradient,
-                                   void *workspace, size_t workspace_bytes);
+                                   const float *x, const float *y, const float *sample_weight,
+                                   double *loss, float *gradient, void *workspace, size_t workspace_bytes);
 pn_status pn_train_workspace_f32(size_t n_rows, const pn_network *network, const pn_training *training,
                                  size_t *n_bytes);
 pn_status pn_train_f32(size_t n_rows, const pn_network *network, const pn_training *training, float *parameters,
-                       const float *x, const float *y, size_t max_steps, double *losses, pn_progress *progress,
-                       void *workspace, size_t workspace_bytes);
+                       const float *x, const float *y, const float *sample_weight, size_t max_steps,
+                       double *losses, pn_progress *progress, void *workspace, size_t workspace_bytes);
 pn_status pn_train_on_batch_f32(size_t n_rows, const pn_network *network, double learning_rate, float *parameters,
-                                const float *x, const float *y, double *loss,
-                                void *workspace, size_t workspace_bytes);
+                                const float *x, const float *y, const float *sample_weight,
+                                double *loss, void *workspace, size_t workspace_bytes);
 
 /* ---- Single kernels ----------------------------------------------------------------------------------- */
 

@@ -86,7 +86,7 @@ static void check_process_wide(void)
     for (int status = -3; status < 200; status++) {
         const char *message = pn_status_message((pn_status)status);
         CHECK(message != NULL && *message != '\0');
-        for (int other = PN_OK; other < status && status <= PN_BAD_LABEL; other++)
+        for (int other = PN_OK; other < status && status <= PN_BAD_SAMPLE_WEIGHT; other++)
             CHECK(strcmp(message, pn_status_message((pn_status)other)) != 0);
     }
 
@@ -112,6 +112,8 @@ int main(void)
             check_runs_f32();
             check_classes_f64();
             check_classes_f32();
+            check_weights_f64();
+            check_weights_f32();
             check_kernels_f64();
             check_kernels_f32();
         }
@@ -188,11 +190,12 @@ static void FN(describe)(void)
 #define FORWARD(n_rows, network, parameters, x, out) \
     FN(pn_forward)(n_rows, network, parameters, x, out, FN(w).workspace, sizeof FN(w).workspace)
 #define GRADIENT(n_rows, network, parameters, x, y, loss, gradient) \
-    FN(pn_loss_and_gradient)(n_rows, network, parameters, x, y, loss, gradient, FN(w).workspace, sizeof FN(w).workspace)
+    FN(pn_loss_and_gradient)(n_rows, network, parameters, x, y, NULL, loss, gradient, FN(w).workspace, sizeof FN(w).workspace)
 #define TRAIN(n_rows, network, training, parameters, x, y, losses, progress) \
-    FN(pn_train)(n_rows, network, training, parameters, x, y, 0, losses, progress, FN(w).workspace, sizeof FN(w).workspace)
+    FN(pn_train)(n_rows, network, training, parameters, x, y, NULL, 0, losses, progress, FN(w).workspace, \
+                 sizeof FN(w).workspace)
 #define STEP(n_rows, network, rate, parameters, x, y, loss) \
-    FN(pn_train_on_batch)(n_rows, network, rate, parameters, x, y, loss, FN(w).workspace, sizeof FN(w).workspace)
+    FN(pn_train_on_batch)(n_rows, network, rate, parameters, x, y, NULL, loss, FN(w).workspace, sizeof FN(w).workspace)
 
 /* All functions that take a network return the same status for a bad one. */
 static void FN(refused_by_all)(pn_status expected, size_t n_rows)
@@ -356,6 +359,34 @@ static void FN(check_classes)(void)
     FN(describe)();
 }
 
+/* Weights that are refused, and arrays of them. */
+static void FN(check_weights)(void)
+{
+    FN(world) *w = &FN(w);
+    const pn_network *n = &FN(network);
+    const pn_training *t = &FN(training);
+    const size_t room = sizeof w->workspace;
+    static const REAL bad[][7] = {{0, 0, 0, 0, 0, 0, 0}, {1, 1, 1, -1, 1, 1, 1}, {1, 1, 1, 1, 1, 1, (REAL)NAN},
+                                  {(REAL)INFINITY, 1, 1, 1, 1, 1, 1}};
+    const REAL good[8] = {1, 0, 2, 0, 1, 1, 1};
+    const REAL *odd = (const REAL *)(const void *)((const char *)good + 1), *inside = (REAL *)(void *)(w->workspace + 64);
+    FN(describe)();
+    for (int i = 0; i < 7; i++) {
+        const REAL *weight = i < 4 ? bad[i] : i == 4 ? odd : i == 5 ? inside : w->gradient;
+        pn_status expected = i < 4 ? PN_BAD_SAMPLE_WEIGHT : i == 4 ? PN_MISALIGNED : PN_OVERLAP;
+        REFUSES(expected, FN(pn_loss_and_gradient)(7, n, w->parameters, w->x, w->y, weight, &w->loss, w->gradient,
+                                                   w->workspace, room));
+        weight = i == 6 ? w->parameters : weight;
+        REFUSES(expected, FN(pn_train)(7, n, t, w->parameters, w->x, w->y, weight, 0, w->losses, &w->progress,
+                                       w->workspace, room));
+        REFUSES(expected, FN(pn_train_on_batch)(7, n, 0.1, w->parameters, w->x, w->y, weight, &w->loss, w->workspace,
+                                                room));
+    }
+    CHECK(FN(pn_train)(7, n, t, w->parameters, w->x, w->y, good, 0, w->losses, &w->progress, w->workspace, room) == PN_OK);
+    CHECK(w->progress.epoch == 4 && w->losses[3] > 0);
+    FN(describe)();
+}
+
 static void FN(check_runs)(void)
 {
     FN(world) *w = &FN(w);
@@ -449,11 +480,11 @@ static void FN(check_runs)(void)
     REFUSES(PN_NEGATIVE_TARGET, GRADIENT(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient));
     FN(describe)();
     REFUSES(PN_WORKSPACE_TOO_SMALL,
-            FN(pn_loss_and_gradient)(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient, w->workspace, 8));
+            FN(pn_loss_and_gradient)(7, n, w->parameters, w->x, w->y, NULL, &w->loss, w->gradient, w->workspace, 8));
     REFUSES(PN_WORKSPACE_TOO_SMALL,
-            FN(pn_loss_and_gradient)(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient, NULL, 0));
+            FN(pn_loss_and_gradient)(7, n, w->parameters, w->x, w->y, NULL, &w->loss, w->gradient, NULL, 0));
     REFUSES(PN_NULL_POINTER,
-            FN(pn_loss_and_gradient)(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient, NULL, 1 << 16));
+            FN(pn_loss_and_gradient)(7, n, w->parameters, w->x, w->y, NULL, &w->loss, w->gradient, NULL, 1 << 16));
     CHECK(GRADIENT(7, n, w->parameters, w->x, w->y, &w->loss, w->gradient) == PN_OK);
     CHECK(w->loss > 0 && isfinite(w->loss));
     for (int i = 0; i < FN(PARAMETERS); i++)
@@ -510,18 +541,18 @@ static void FN(check_runs)(void)
         CHECK(FN(pn_train_workspace)(7, n, t, &n_bytes) == PN_OK && n_bytes < sizeof w->workspace);
         size_t *needed = most_needed[sizeof(REAL) / 8], smallest;
         asked_for[sizeof(REAL) / 8][1] = n_bytes;
-        FIND_NEED(smallest, n_bytes, needed[1],
-                  FN(pn_train)(7, n, t, w->parameters, w->x, w->y, 0, w->losses, &w->progress, w->workspace, smallest));
-        REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_train)(7, n, t, w->parameters, w->x, w->y, 0, w->losses, &w->progress,
+        FIND_NEED(smallest, n_bytes, needed[1], FN(pn_train)(7, n, t, w->parameters, w->x, w->y, NULL, 0, w->losses, &w->progress,
+                                                          w->workspace, smallest));
+        REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_train)(7, n, t, w->parameters, w->x, w->y, NULL, 0, w->losses, &w->progress,
                                                      w->workspace, smallest - 1));
-        REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_train)(7, n, t, w->parameters, w->x, w->y, 0, w->losses, &w->progress,
+        REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_train)(7, n, t, w->parameters, w->x, w->y, NULL, 0, w->losses, &w->progress,
                                                      NULL, 0));
-        REFUSES(PN_NULL_POINTER, FN(pn_train)(7, n, t, w->parameters, w->x, w->y, 0, w->losses, &w->progress, NULL,
+        REFUSES(PN_NULL_POINTER, FN(pn_train)(7, n, t, w->parameters, w->x, w->y, NULL, 0, w->losses, &w->progress, NULL,
                                               n_bytes));
     }
     REFUSES(PN_NULL_POINTER, STEP(7, n, 0.1, w->parameters, w->x, w->y, NULL));
     REFUSES(PN_NULL_POINTER, STEP(7, n, 0.1, NULL, w->x, w->y, &w->loss));
-    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_train_on_batch)(7, n, 0.1, w->parameters, w->x, w->y, &w->loss, NULL, 0));
+    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_train_on_batch)(7, n, 0.1, w->parameters, w->x, w->y, NULL, &w->loss, NULL, 0));
     if (sizeof(size_t) > 4) { /* more rows than an order can be drawn for */
         t->shuffle = 1;
         CHECK(FN(pn_train_workspace)((size_t)((UINT64_C(1) << 32) + 1), n, t, &(size_t){0}) == PN_SIZE_OVERFLOW);
@@ -547,7 +578,7 @@ static void FN(check_runs)(void)
 
         int calls = 0;
         for (; w->progress.epoch < 4 && calls < 100; calls++)
-            CHECK(FN(pn_train)(7, n, t, w->parameters, w->x, w->y, 1, w->losses, &w->progress, w->workspace + 3,
+            CHECK(FN(pn_train)(7, n, t, w->parameters, w->x, w->y, NULL, 1, w->losses, &w->progress, w->workspace + 3,
                                sizeof w->workspace - 3) == PN_OK);
         CHECK(calls == 16);
         CHECK(memcmp(trained, w->parameters, sizeof trained) == 0 && memcmp(losses, w->losses, sizeof losses) == 0);

@@ -55,16 +55,27 @@ static void NAME(check_forward)(const pn_case *c, const real *parameters, const 
     NAME(drop)(a, c->n_rows * c->n_out), NAME(drop)(out, c->n_rows * c->n_out);
 }
 
+/* The number of rows, or what their weights add up to. */
+static double NAME(total)(size_t n_rows, const real *weight)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n_rows; i++)
+        sum += weight == NULL ? 1 : (double)weight[i];
+    return sum;
+}
+
 /* Makes a step with the gradient of a batch. Returns the loss; updates `parameters`. */
 static double NAME(step)(const pn_case *c, int fuses, size_t n_rows, real *parameters, const real *x, const real *y,
-                         real rate)
+                         const real *weight, real rate)
 {
+    if (NAME(total)(n_rows, weight) == 0)
+        return 0;
     double loss = -1;
     size_t n_bytes = 0;
     real *gradient = NAME(numbers)(c->n_parameters, 5, 6);
     must(NAME(pn_gradient_workspace)(n_rows, &c->network, &n_bytes), "gradient_workspace");
     void *workspace = new_workspace(n_bytes);
-    must(NAME(pn_loss_and_gradient)(n_rows, &c->network, parameters, x, y, &loss, gradient, workspace, n_bytes),
+    must(NAME(pn_loss_and_gradient)(n_rows, &c->network, parameters, x, y, weight, &loss, gradient, workspace, n_bytes),
          "loss_and_gradient");
     release(workspace, n_bytes);
     for (size_t i = 0; i < c->n_parameters; i++) {
@@ -76,15 +87,15 @@ static double NAME(step)(const pn_case *c, int fuses, size_t n_rows, real *param
 }
 
 static void NAME(check_step)(const pn_case *c, int fuses, const real *parameters, const real *x, const real *y,
-                             real rate)
+                             const real *weight, real rate)
 {
     const pn_training training = {.epochs = 1, .learning_rate = rate};
     real *expected = NAME(copy)(c->n_parameters, parameters), *got = NAME(copy)(c->n_parameters, parameters);
-    double loss = -1, expected_loss = NAME(step)(c, fuses, c->n_rows, expected, x, y, rate);
+    double loss = -1, expected_loss = NAME(step)(c, fuses, c->n_rows, expected, x, y, weight, rate);
     size_t n_bytes = 0;
     must(NAME(pn_train_workspace)(c->n_rows, &c->network, &training, &n_bytes), "train_workspace");
     void *workspace = new_workspace(n_bytes);
-    must(NAME(pn_train_on_batch)(c->n_rows, &c->network, rate, got, x, y, &loss, workspace, n_bytes), "train_on_batch");
+    must(NAME(pn_train_on_batch)(c->n_rows, &c->network, rate, got, x, y, weight, &loss, workspace, n_bytes), "train_on_batch");
     NAME(same)("train_on_batch", c->n_parameters, expected, got);
     if (loss != expected_loss)
         fail("train_on_batch and loss_and_gradient give different losses");
@@ -94,7 +105,7 @@ static void NAME(check_step)(const pn_case *c, int fuses, const real *parameters
 
 /* A run in slices, which may begin within an epoch, against its steps one by one. */
 static void NAME(check_run)(const pn_case *c, int fuses, const real *parameters, const real *x, const real *y,
-                            real rate)
+                            const real *weight, real rate)
 {
     enum { EPOCHS = 3 };
     size_t m = c->n_rows, batch = random_bits() % 3 == 0 ? m : 1 + random_bits() % m;
@@ -118,12 +129,18 @@ static void NAME(check_run)(const pn_case *c, int fuses, const real *parameters,
         for (size_t row = epoch == 0 ? progress.row : 0, rows; row < m; row += rows) {
             rows = m - row < batch ? m - row : batch;
             real *batch_x = fenced(rows * c->n_in * sizeof(real)), *batch_y = fenced(rows * c->n_targets * sizeof(real));
+            real *batch_weight = weight == NULL ? NULL : fenced(rows * sizeof(real));
             for (size_t i = 0; i < rows; i++) {
+                if (weight != NULL)
+                    batch_weight[i] = weight[order[row + i]];
                 memcpy(batch_x + i * c->n_in, x + order[row + i] * c->n_in, c->n_in * sizeof(real));
                 memcpy(batch_y + i * c->n_targets, y + order[row + i] * c->n_targets, c->n_targets * sizeof(real));
             }
-            double share = pn_losses[c->network.loss].reduction == PN_SUM ? 1 : (double)rows / (double)m;
-            sums[epoch] += share * NAME(step)(c, fuses, rows, expected, batch_x, batch_y, rate);
+            double share = NAME(total)(rows, batch_weight) / NAME(total)(m, weight);
+            share = pn_losses[c->network.loss].reduction == PN_SUM ? 1 : share;
+            sums[epoch] += share * NAME(step)(c, fuses, rows, expected, batch_x, batch_y, batch_weight, rate);
+            if (weight != NULL)
+                NAME(drop)(batch_weight, rows);
             NAME(drop)(batch_x, rows * c->n_in), NAME(drop)(batch_y, rows * c->n_targets);
         }
     }
@@ -132,7 +149,7 @@ static void NAME(check_run)(const pn_case *c, int fuses, const real *parameters,
     void *workspace = new_workspace(n_bytes);
     while (progress.epoch < EPOCHS) {
         size_t steps = random_bits() % 4 == 0 ? 0 : 1 + random_bits() % 5;
-        must(NAME(pn_train)(m, &c->network, &training, got, x, y, steps, losses, &progress, workspace, n_bytes),
+        must(NAME(pn_train)(m, &c->network, &training, got, x, y, weight, steps, losses, &progress, workspace, n_bytes),
              "train");
         if (++calls > 1000)
             fail("a run does not end");
@@ -172,7 +189,15 @@ static void NAME(check)(const pn_case *c, int fuses)
     real *parameters = NAME(numbers)(c->n_parameters, -limit, limit), *x = NAME(numbers)(c->n_rows * c->n_in, -1, 1);
     real *y = NAME(targets)(c);
     NAME(check_forward)(c, parameters, x);
-    NAME(check_step)(c, fuses, parameters, x, y, rate);
-    NAME(check_run)(c, fuses, parameters, x, y, rate);
+    real *weight = NULL;
+    if (random_bits() % 3 == 0) { /* some of them 0, but not the first one */
+        weight = NAME(numbers)(c->n_rows, (real)-0.25, 2);
+        for (size_t i = 0; i < c->n_rows; i++)
+            weight[i] = weight[i] > 0 ? weight[i] : (real)(i == 0);
+    }
+    NAME(check_step)(c, fuses, parameters, x, y, weight, rate);
+    NAME(check_run)(c, fuses, parameters, x, y, weight, rate);
+    if (weight != NULL)
+        NAME(drop)(weight, c->n_rows);
     NAME(drop)(parameters, c->n_parameters), NAME(drop)(x, c->n_rows * c->n_in), NAME(drop)(y, c->n_rows * c->n_targets);
 }

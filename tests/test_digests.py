@@ -72,8 +72,10 @@ DIGESTS: dict[str, str] = {
     "log_cosh-tiny-float32": "96e5b9a09557724e",
     "cross_entropy-float64": "f75d91ed9984ec69",
     "cross_entropy-float32": "90d92f9737564a67",
-    "labels-float64": "888394229c93b6c7",
-    "labels-float32": "4d3faf6984ca9421",
+    "weighted-float64": "6991f5de53bbbced",
+    "weighted-float32": "8075b9aafd0db804",
+    "labels-float64": "01b03980eaef13ce",
+    "labels-float32": "205feab14329aba4",
 }
 
 #: The same on x86-64 without fused multiply-adds.
@@ -130,8 +132,10 @@ BASELINE_DIGESTS: dict[str, str] = {
     "log_cosh-tiny-float32": "0fda4c025b68d432",
     "cross_entropy-float64": "a4fbdade186a6fb2",
     "cross_entropy-float32": "c602f02b47f69406",
-    "labels-float64": "fbc0c7e9652fc1c3",
-    "labels-float32": "4b15fd9366da16a3",
+    "weighted-float64": "a2003b2173e1f73a",
+    "weighted-float32": "5e4293f56a6684a6",
+    "labels-float64": "968235ae88a2e667",
+    "labels-float32": "3c0d18b26fd9cfb1",
 }
 
 #: name: (layers, loss, rows, batch size, epochs, learning rate)
@@ -168,6 +172,7 @@ RUNS = {
     "poisson": ([(5, 7, "tanh", True), (7, 3, "identity", True)], "poisson", 70, 32, 20, 0.1),
     "log_cosh-tiny": ([(2, 3, "tanh", True), (3, 2, "tanh", True)], "log_cosh", 2, 2, 50, 0.5),
     "cross_entropy": ([(17, 33, "relu", True), (33, 37, "softmax", True)], "cross_entropy", 500, 450, 5, 0.5),
+    "weighted": ([(17, 33, "relu", True), (33, 3, "identity", True)], "mean_squared_error", 500, 450, 5, 0.1),
     "labels": ([(17, 33, "tanh", True), (33, 10, "softmax", True)], pn.CrossEntropy(0.125), 500, 64, 5, 0.5),
 }  # fmt: skip
 #: The activations that few of these have, on every layer.
@@ -194,9 +199,12 @@ def digest(name, max_steps=10**9):
     net = textbook.network(layers, loss, init=init, dtype=dtype, backend="c")
     # By the backend's own `train`, which takes a seed for the order of the rows.
     training = Training(epochs, batch_size, learning_rate, batch_size < n_rows, 12345)
+    weights = []
+    if run in ("labels", "weighted"):
+        weights = [np.maximum(textbook.fractions(n_rows, 4, dtype), 0)]
     progress, losses = Progress(), np.full(epochs, np.nan)
     while progress.epoch < epochs:
-        net._model.train(x, y, training, progress, losses, max_steps)
+        net._model.train(x, y, training, progress, losses, max_steps, *weights)
     parts = (net.parameters.astype(net.dtype.newbyteorder("<")), losses.astype("<f8"))
     return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]
 

@@ -51,13 +51,14 @@ def step_difference(actual, expected):
 def test_step_of_the_c_backend_is_that_of_numpy(c_backend, dtype, name, n_rows):
     layers, loss, x, y = case(name, n_rows, dtype)
     c, numpy = (textbook.network(layers, loss, seed=1, dtype=dtype, backend=each) for each in (c_backend, "numpy"))
-    for _ in range(2):
+    weight = np.random.default_rng(n_rows).gamma(0.5, 2.0, n_rows)
+    for weights in (None, weight):
         c.parameters = numpy.parameters
-        ours, theirs = c.loss_and_gradient(x, y), numpy.loss_and_gradient(x, y)
+        ours, theirs = c.loss_and_gradient(x, y, weights), numpy.loss_and_gradient(x, y, weights)
         for actual, expected in zip(ours, theirs, strict=True):
             assert step_difference(actual, expected) <= STEP_TOLERANCE[dtype.name]
-        assert c.train_on_batch(x, y, 0.1) == ours[0]
-        assert numpy.train_on_batch(x, y, 0.1) == theirs[0]
+        assert c.train_on_batch(x, y, 0.1, weights) == ours[0]
+        assert numpy.train_on_batch(x, y, 0.1, weights) == theirs[0]
         assert step_difference(c.parameters, numpy.parameters) <= STEP_TOLERANCE[dtype.name]
 
 
@@ -342,3 +343,158 @@ def test_targets_without_columns_need_a_single_output(backend):
     net = textbook.network([(5, 2, "identity", True)], "mean_squared_error", seed=1, backend=backend)
     with pytest.raises(ValueError, match=r"y has shape \(9,\), expected \(n_samples, 2\)"):
         net.fit(np.ones((9, 5)), np.ones(9))
+
+
+# ---- Sample weights --------------------------------------------------------------------------------------------------
+
+ALL_LOSSES = {
+    **LOSSES,
+    "log_loss": ("log_loss", "sigmoid"),
+    "sum_of_squares": ("sum_of_squares", "identity"),
+    "mean_squared_error": ("mean_squared_error", "identity"),
+}
+
+
+def weighted_case(name, n_rows, dtype, backend, shape=(5, 7, 3)):
+    """A network, and x, y and weights, a third of which are 0."""
+    if name not in LOSSES:
+        layers, _, x, y = case("mean_absolute_error", n_rows, dtype, shape)
+        loss, last = ALL_LOSSES[name]
+        layers[-1] = (*layers[-1][:2], last, True)
+        y = y / (1 + y)
+    else:
+        layers, loss, x, y = case(name, n_rows, dtype, shape)
+    rng = np.random.default_rng(n_rows + 1)
+    weight = rng.gamma(0.5, 2.0, n_rows) * (rng.random(n_rows) > 1 / 3)
+    weight[0] = 0.5
+    return textbook.network(layers, loss, seed=1, dtype=dtype, backend=backend), x, y, weight.astype(dtype)
+
+
+@pytest.mark.parametrize("n_rows", [7, 800])
+@pytest.mark.parametrize("name", ALL_LOSSES)
+def test_weight_of_0_is_as_if_the_row_were_not_there(backend, dtype, name, n_rows):
+    """Up to the order of sums: float32 adds up the rows of a block one after another."""
+    net, x, y, weight = weighted_case(name, n_rows, dtype, backend)
+    loss, gradient = net.loss_and_gradient(x, y, weight)
+    there = weight > 0
+    assert 0 < np.count_nonzero(there) < n_rows
+    expected_loss, expected_gradient = net.loss_and_gradient(x[there], y[there], weight[there])
+    tolerance = 1e-12 if dtype == np.float64 else 1e-4
+    assert loss == pytest.approx(expected_loss, rel=tolerance)
+    assert np.abs(gradient - expected_gradient).max() <= tolerance * np.abs(expected_gradient).max()
+
+
+@pytest.mark.parametrize("name", ["mean_squared_error", "sum_of_squares", "poisson"])
+def test_weight_of_0_covers_a_loss_that_is_not_finite(backend, dtype, name):
+    largest = float(np.finfo(dtype).max)
+    net = textbook.network([(1, 1, "identity", False)], name, init=[largest / 4], dtype=dtype, backend=backend)
+    x, y = [[3.0], [0.0]], [[1.0], [1.0]]
+    loss, gradient = net.loss_and_gradient(x, y, [0, 1])
+    assert loss == 1
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("name", ALL_LOSSES)
+def test_equal_weights_have_the_bits_of_none(backend, dtype, name):
+    """Scaled by a power of two, too; but not of the sum of squares, which is no mean."""
+    for factor in (1, 1) if name == "sum_of_squares" else (1, 0.25):
+        net, x, y, _ = weighted_case(name, 13, dtype, backend)
+        twin = net.copy()
+        weights = np.full(13, factor)
+        loss, gradient = net.loss_and_gradient(x, y, weights)
+        expected_loss, expected_gradient = net.loss_and_gradient(x, y)
+        assert loss == expected_loss
+        assert np.array_equal(gradient, expected_gradient)
+        weighted = net.fit(x, y, epochs=3, learning_rate=0.01, batch_size=4, sample_weight=weights)
+        assert np.array_equal(weighted.loss, twin.fit(x, y, epochs=3, learning_rate=0.01, batch_size=4).loss)
+        assert np.array_equal(net.parameters, twin.parameters)
+
+
+@pytest.mark.parametrize("name", ["huber", "labels-0.1", "sum_of_squares"])
+@pytest.mark.parametrize("batch_size", [4, None])
+def test_weighted_runs_agree(c_backend, dtype, name, batch_size):
+    net, x, y, weight = weighted_case(name, 13, dtype, c_backend)
+    rate = 0.002 if name == "sum_of_squares" else 0.1
+    result = pn.cross_check(net, x, y, epochs=10, learning_rate=rate, batch_size=batch_size, sample_weight=weight)
+    assert result.agree, str(result)
+
+
+@pytest.mark.parametrize("name", ALL_LOSSES)
+def test_check_gradient_agrees_with_weights(backend, name):
+    net, x, y, weight = weighted_case(name, 7, np.dtype(float), backend)
+    result = pn.check_gradient(net, x, y, weight)
+    assert result.agree, str(result)
+
+
+def test_epoch_is_a_mean_over_its_weights_and_its_steps_over_theirs(backend, dtype):
+    """Two batches of two rows. The loss of each is a mean over its own weights, that of the epoch one over all four."""
+    x, y = np.ones((4, 1)), np.array([1.0, 2.0, 4.0, 8.0])
+    net = textbook.network([(1, 1, "identity", False)], "mean_absolute_error", init=[0], dtype=dtype, backend=backend)
+    history = net.fit(x, y, learning_rate=0.5, batch_size=2, shuffle=False, sample_weight=[1, 3, 2, 2])
+    # The gradient of both steps is -1, whatever the weights: 0, 0.5, 1.
+    assert net.parameters.tolist() == [1]
+    assert history.loss.tolist() == [(1 * 1 + 3 * 2 + 2 * 3.5 + 2 * 7.5) / 8]
+
+
+def test_batch_without_weight_changes_nothing(backend, dtype):
+    net, x, y, _ = weighted_case("huber", 8, dtype, backend)
+    first = net.copy()
+    weight = [1, 2, 3, 4, 0, 0, 0, 0]
+    history = net.fit(x, y, learning_rate=0.1, batch_size=4, shuffle=False, sample_weight=weight)
+    loss = first.train_on_batch(x[:4], y[:4], 0.1, weight[:4])
+    assert np.array_equal(net.parameters, first.parameters)
+    assert history.loss[0] == loss
+
+
+@pytest.mark.parametrize(
+    ("weight", "error", "words"),
+    [
+        ([1, -0.5, 1], ValueError, ["sample_weight holds -0.5 (entry 1)", "finite and at least 0"]),
+        ([1, 1, float("nan")], ValueError, ["sample_weight holds nan (entry 2)"]),
+        ([float("inf"), 1, 1], ValueError, ["sample_weight holds inf (entry 0)"]),
+        ([0, 0, 0], ValueError, ["sample_weight sums to 0.0", "not all weights may be 0"]),
+        ([1, 1], ValueError, ["sample_weight has shape (2,), expected (3,)"]),
+        ([[1], [1], [1]], ValueError, ["sample_weight has shape (3, 1), expected (3,)"]),
+        (2.0, ValueError, ["sample_weight has shape (), expected (3,)"]),
+        (["a", "b", "c"], TypeError, ["sample_weight"]),
+    ],
+)
+def test_bad_weights_are_refused(backend, dtype, weight, error, words):
+    net = classifier(backend, dtype)
+    before = net.parameters.copy()
+    for call in (net.loss_and_gradient, net.train_on_batch, net.fit):
+        with pytest.raises(error) as caught:
+            call(np.ones((3, 5)), [0, 1, 2], sample_weight=weight)
+        assert all(word in str(caught.value) for word in words), str(caught.value)
+    assert np.array_equal(net.parameters, before)
+
+
+def test_interrupted_epoch_goes_on_with_its_weights_only(backend, dtype):
+    """The bits of a run without interruption with the same weights; a new epoch with others."""
+    net, x, y, weight = weighted_case("labels", 20, dtype, backend)
+    whole, other = net.copy(), net.copy()
+    arguments = {"learning_rate": 0.1, "batch_size": 4}
+    expected = whole.fit(x, y, epochs=2, sample_weight=weight, **arguments)
+
+    def interrupt(each):
+        train = each._model.train
+
+        def train_a_little(*given):
+            max_steps = given[5]
+            train(*given[:5], min(2, max_steps), *given[6:])
+            if max_steps > 0:  # else the state is only brought up to date
+                raise KeyboardInterrupt
+
+        each._model.train = train_a_little
+        with pytest.raises(KeyboardInterrupt):
+            each.fit(x, y, epochs=2, sample_weight=weight, **arguments)
+        each._model.train = train
+        assert each._state.begun.row == 8
+
+    interrupt(net)
+    assert net.fit(x, y, epochs=2, sample_weight=weight, **arguments).loss[-1] == expected.loss[-1]
+    assert np.array_equal(net.parameters, whole.parameters)
+    interrupt(other)
+    other.fit(x, y, epochs=1, **arguments)
+    assert not np.array_equal(other.parameters, whole.parameters)
+    assert other._state.begun is None

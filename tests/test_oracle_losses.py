@@ -13,7 +13,8 @@ torch = pytest.importorskip("torch", reason="the oracle is PyTorch, which is not
 RTOL = 1e-10
 
 SHAPES = ["5-7-3", "1-1-1", "17-33-2"]
-ROWS = [1, 3, 7, 33, 500]
+#: Numbers of rows, without weights and with some.
+ROWS = [(1, False), (3, False), (7, False), (33, False), (500, False), (7, True), (500, True)]
 
 functional = torch.nn.functional
 
@@ -68,35 +69,45 @@ def forward(net, parameters, x):
     return a
 
 
-def assert_equal_to_torch(net, x, y, torch_loss):
+def some_weights(n_rows):
+    """Of all sizes, a third of them 0, but not the first one."""
+    rng = np.random.default_rng(n_rows + 1)
+    weight = rng.gamma(0.5, 2.0, n_rows) * (rng.random(n_rows) > 1 / 3)
+    weight[0] = 0.7
+    return weight
+
+
+def assert_equal_to_torch(net, x, y, torch_loss, weight=None):
     parameters = torch.tensor(net.parameters, requires_grad=True)
     expected = torch_loss(forward(net, parameters, x))
     expected.backward()
-    loss, gradient = net.loss_and_gradient(x, y)
+    loss, gradient = net.loss_and_gradient(x, y, weight)
     expected_gradient = parameters.grad.numpy()
     np.testing.assert_allclose(loss, expected.item(), rtol=RTOL)
     np.testing.assert_allclose(gradient, expected_gradient, rtol=0, atol=RTOL * np.abs(expected_gradient).max())
     return expected_gradient
 
 
-@pytest.mark.parametrize("n_rows", ROWS)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("name", "last"), [(name, last) for name in ELEMENTWISE for last in ELEMENTWISE[name][1]])
-def test_elementwise_loss_and_gradient_are_those_of_torch(backend, name, last, shape, n_rows):
+def test_elementwise_loss_and_gradient_are_those_of_torch(backend, name, last, shape):
     loss, _, terms = ELEMENTWISE[name]
     net = network(shape, loss, last, backend)
-    rng = np.random.default_rng(n_rows)
-    x = rng.standard_normal((n_rows, net.layers[0].n_in))
-    shape_y = n_rows, net.layers[-1].n_out
-    y = rng.uniform(0, 1, shape_y) if name == "log_loss" else rng.gamma(1, 1.5, shape_y)
+    for n_rows, weighted in ROWS:
+        rng = np.random.default_rng(n_rows)
+        x = rng.standard_normal((n_rows, net.layers[0].n_in))
+        shape_y = n_rows, net.layers[-1].n_out
+        y = rng.uniform(0, 1, shape_y) if name == "log_loss" else rng.gamma(1, 1.5, shape_y)
+        weight = some_weights(n_rows) if weighted else np.ones(n_rows)
 
-    def torch_loss(a):
-        total = terms(a, torch.tensor(y), reduction="none").sum()
-        return total / {"log_loss": n_rows, "sum_of_squares": 1}.get(name, y.size)
+        def torch_loss(a):
+            rows = terms(a, torch.tensor(y), reduction="none").sum(1) * torch.tensor(weight)
+            total = weight.sum()
+            return rows.sum() / {"log_loss": total, "sum_of_squares": 1}.get(name, total * y.shape[1])
 
-    gradient = assert_equal_to_torch(net, x, y, torch_loss)
-    if last != "relu":  # which may switch everything off
-        assert np.count_nonzero(gradient) == gradient.size  # guards against all zeros agreeing
+        gradient = assert_equal_to_torch(net, x, y, torch_loss, weight if weighted else None)
+        if last != "relu":  # which may switch everything off
+            assert np.count_nonzero(gradient) == gradient.size  # guards against all zeros agreeing
 
 
 # ---- Cross entropy ---------------------------------------------------------------------------------------------------
@@ -110,13 +121,17 @@ def logits(net, parameters, x):
     return forward(plain, parameters, x)
 
 
-def assert_cross_entropy_equal_to_torch(net, x, y, smoothing):
+def assert_cross_entropy_equal_to_torch(net, x, y, smoothing, weight=None):
     target = torch.tensor(y.astype(int) if y.ndim == 1 else y)
     parameters = torch.tensor(net.parameters, requires_grad=True)
     z = logits(net, parameters, x)
-    expected = functional.cross_entropy(z, target, label_smoothing=smoothing)
+    if weight is None:
+        expected = functional.cross_entropy(z, target, label_smoothing=smoothing)
+    else:
+        rows = functional.cross_entropy(z, target, label_smoothing=smoothing, reduction="none")
+        expected = (rows * torch.tensor(weight)).sum() / weight.sum()
     expected.backward()
-    loss, gradient = net.loss_and_gradient(x, y)
+    loss, gradient = net.loss_and_gradient(x, y, weight)
     expected_gradient = parameters.grad.numpy()
     np.testing.assert_allclose(loss, expected.item(), rtol=RTOL)
     scale = max(np.abs(expected_gradient).max(), 1e-300)  # with a single class both are 0
@@ -124,21 +139,21 @@ def assert_cross_entropy_equal_to_torch(net, x, y, smoothing):
     np.testing.assert_allclose(net.predict(x), torch.softmax(z, 1).detach().numpy(), rtol=RTOL)
 
 
-@pytest.mark.parametrize("n_rows", ROWS)
 @pytest.mark.parametrize("shape", [*SHAPES, "7-9-16", "7-9-37"])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("kind", ["labels", "one-hot", "probabilities"])
-def test_cross_entropy_and_gradient_are_those_of_torch(backend, kind, smoothing, shape, n_rows):
+def test_cross_entropy_and_gradient_are_those_of_torch(backend, kind, smoothing, shape):
     net = network(shape, pn.CrossEntropy(smoothing), "softmax", backend)
     n_in, n_out = net.layers[0].n_in, net.layers[-1].n_out
-    rng = np.random.default_rng(n_rows)
-    x = rng.standard_normal((n_rows, n_in))
-    y = rng.integers(0, n_out, n_rows)
-    if kind == "one-hot":
-        y = np.eye(n_out)[y]
-    elif kind == "probabilities":
-        y = rng.dirichlet(np.ones(n_out), n_rows)
-    assert_cross_entropy_equal_to_torch(net, x, y, smoothing)
+    for n_rows, weighted in ROWS:
+        rng = np.random.default_rng(n_rows)
+        x = rng.standard_normal((n_rows, n_in))
+        y = rng.integers(0, n_out, n_rows)
+        if kind == "one-hot":
+            y = np.eye(n_out)[y]
+        elif kind == "probabilities":
+            y = rng.dirichlet(np.ones(n_out), n_rows)
+        assert_cross_entropy_equal_to_torch(net, x, y, smoothing, some_weights(n_rows) if weighted else None)
 
 
 @pytest.mark.parametrize("scale", [1e2, 1e4])

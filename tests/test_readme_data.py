@@ -77,3 +77,13 @@ def test_readme_is_right_on_ten_classes_at_a_large_rate():
 
     assert right(x, 2.0) < 0.15
     assert right((x - x.mean(axis=0)) / x.std(axis=0), 2.0) > 0.99
+
+
+def test_readme_classes_example_prints_its_figure(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", block("classes", "python")], capture_output=True, text=True, cwd=tmp_path, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    texts = done.stdout, README.split("It prints")[1]
+    printed, written = (int(re.search(r"right (\d+)%", text).group(1)) for text in texts)
+    assert abs(printed - written) <= 1  # a row of 500 may fall on the other side where arithmetic rounds otherwise

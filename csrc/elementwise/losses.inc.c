@@ -178,19 +178,55 @@ static inline PN_INLINE void FN(add_losses)(size_t n, const real *loss, double *
         sums[l] += (double)loss[i + l];
 }
 
-/* A loss of single outputs: rows do not matter to it. */
+/* What the gradient of a row of this weight is multiplied by. */
+static inline PN_INLINE real FN(row_scale)(real weight, double denominator)
+{
+    return weight > 0 ? (real)((double)weight / denominator) : 0;
+}
+
+/* The weights of n elements, of which the first is number `column` of *row; goes on to the element after them. */
+static void FN(weigh_elements)(size_t n, size_t n_out, const real **row, size_t *column, double denominator,
+                               real *weight, real *scale)
+{
+    for (size_t i = 0; i < n; i++) {
+        weight[i] = **row;
+        scale[i] = FN(row_scale)(**row, denominator);
+        *column += 1;
+        if (*column == n_out) {
+            *column = 0;
+            *row += 1;
+        }
+    }
+}
+
+/* loss *= weight; where that is 0, so are loss and grad_z, even if they were not finite. */
+static void FN(apply_weights)(size_t n, const real *weight, real *loss, real *grad_z)
+{
+    for (size_t i = 0; i < n; i++) {
+        loss[i] = weight[i] > 0 ? weight[i] * loss[i] : 0;
+        grad_z[i] = weight[i] > 0 ? grad_z[i] : 0;
+    }
+}
+
+/* A loss of single outputs: rows do not matter to it, but for their weights. */
 static double FN(elementwise_loss)(const pn_network *network, size_t m, const real *z, const real *y,
-                                   double denominator, real *grad_z)
+                                   const real *weight, double denominator, real *grad_z)
 {
     const pn_layer *last = &network->layers[network->n_layers - 1];
     const real parameter = (real)network->loss_parameter;
-    real loss[PN_LOSS_BLOCK], scale[PN_LOSS_BLOCK];
+    real loss[PN_LOSS_BLOCK], scale[PN_LOSS_BLOCK], weights[PN_LOSS_BLOCK];
+    const real *row = weight;
+    size_t column = 0;
     double sums[PN_LOSS_SUMS] = {0};
     for (size_t i = 0; i < PN_LOSS_BLOCK; i++)
-        scale[i] = (real)(1 / denominator);
+        scale[i] = FN(row_scale)(1, denominator);
     for (size_t start = 0, all = m * last->n_out; start < all; start += PN_LOSS_BLOCK) {
         size_t count = all - start < PN_LOSS_BLOCK ? all - start : PN_LOSS_BLOCK;
+        if (weight != NULL)
+            FN(weigh_elements)(count, last->n_out, &row, &column, denominator, weights, scale);
         FN(losses)(network->loss, parameter, count, last->activation, z + start, y + start, scale, loss, grad_z + start);
+        if (weight != NULL)
+            FN(apply_weights)(count, weights, loss, grad_z + start);
         FN(add_losses)(count, loss, sums);
     }
     return FN(sum_of_losses)(sums);

@@ -190,11 +190,11 @@ static inline PN_INLINE void FN(cross_entropy_grad)(const FN(targets) *targets, 
  * -sum_j t_j ln a_j with a = softmax(z): with d = max(z) - z it is sum t_j d_j + ln(sum exp(-d_j)) sum t_j, of terms
  * that are finite and not negative. Its gradient is a sum t_j - t.
  */
-static double FN(cross_entropy)(const pn_network *network, size_t m, const real *z, const real *y, double denominator,
-                                real *grad_z)
+static double FN(cross_entropy)(const pn_network *network, size_t m, const real *z, const real *y, const real *weight,
+                                double denominator, real *grad_z)
 {
     const size_t n = network->layers[network->n_layers - 1].n_out;
-    const real smoothing = (real)network->loss_parameter, scale = (real)(1 / denominator);
+    const real smoothing = (real)network->loss_parameter;
     FN(targets) targets = {y, network->loss == PN_CROSS_ENTROPY_LABELS, 1 - smoothing, smoothing / (real)n};
     double sums[PN_LOSS_SUMS] = {0};
     for (size_t start = 0; start < m; start += PN_LOSS_BLOCK) {
@@ -211,20 +211,26 @@ static double FN(cross_entropy)(const pn_network *network, size_t m, const real 
             FN(vec) log = FN(log_vector)(FN(load_up_to)(left, e + i));
             FN(store)(loss + i, FN(vec_fma)(FN(load_up_to)(left, t + i), log, FN(load_up_to)(left, td + i)));
         }
+        for (size_t i = 0; i < count; i++) {
+            const real w = weight == NULL ? 1 : weight[start + i];
+            real *grad = grad_z + (start + i) * n;
+            loss[i] = w > 0 ? w * loss[i] : 0;
+            if (w > 0)
+                FN(cross_entropy_grad)(&targets, n, start + i, e[i], t[i], FN(row_scale)(w, denominator), grad, grad);
+            else
+                memset(grad, 0, n * sizeof(real));
+        }
         FN(add_losses)(count, loss, sums);
-        for (size_t i = 0; i < count; i++)
-            FN(cross_entropy_grad)(&targets, n, start + i, e[i], t[i], scale, grad_z + (start + i) * n,
-                                   grad_z + (start + i) * n);
     }
     return FN(sum_of_losses)(sums);
 }
 
-static double FN(loss)(const pn_network *network, size_t m, const real *z, const real *y, double denominator,
-                       real *grad_z)
+static double FN(loss)(const pn_network *network, size_t m, const real *z, const real *y, const real *weight,
+                       double denominator, real *grad_z)
 {
     if (network->loss == PN_CROSS_ENTROPY || network->loss == PN_CROSS_ENTROPY_LABELS)
-        return FN(cross_entropy)(network, m, z, y, denominator, grad_z);
-    return FN(elementwise_loss)(network, m, z, y, denominator, grad_z);
+        return FN(cross_entropy)(network, m, z, y, weight, denominator, grad_z);
+    return FN(elementwise_loss)(network, m, z, y, weight, denominator, grad_z);
 }
 
 #undef PN_ROW_SUMS

@@ -3,13 +3,14 @@
 /* Rows of x and y: those that follow each other in memory or, with `order`, row i is row order[i] of x and y. */
 typedef struct FN(rows) {
     size_t n;
-    const real *x, *y;
+    const real *x, *y, *weight;    /* weight: NULL if all are 1 */
     const size_t *order;
+    double denominator;            /* what their losses are divided by */
 } FN(rows);
 
 /* What is kept of a block between the forward and the backward pass. */
 typedef struct FN(tape) {
-    real *gathered_x, *gathered_y; /* rows that have an order; NULL: rows are used where they lie */
+    real *gathered_x, *gathered_y, *gathered_weight; /* rows that have an order; NULL: rows are used where they lie */
     const real *x;                 /* the block's rows, gathered or not */
     real *a;                       /* activations of the hidden layers, one after another */
     real *z;                       /* and z, of those whose derivative is written in it */
@@ -23,7 +24,7 @@ static size_t FN(block_rows)(size_t n_rows) { return n_rows < PN_BLOCK_ROWS ? n_
 static size_t FN(tape_bytes)(size_t m, const pn_network *network, const FN(pn_kernels) *kernels, const FN(extent) *e,
                              int gathers)
 {
-    size_t gathered = gathers ? FN(arena_bytes)(m * e->n_in) + FN(arena_bytes)(m * e->n_targets) : 0;
+    size_t gathered = gathers ? FN(arena_bytes)(m * e->n_in) + FN(arena_bytes)(m * e->n_targets) + FN(arena_bytes)(m) : 0;
     size_t products = FN(products)(m, network, kernels->dense_workspace);
     return gathered + FN(arena_bytes)(m * e->hidden) + FN(arena_bytes)(m * e->hidden_z) +
            2 * FN(arena_bytes)(m * e->max_width) + FN(arena_bytes)(products);
@@ -35,6 +36,7 @@ static FN(tape) FN(make_tape)(char *space, size_t m, const FN(extent) *e, int ga
     if (gathers) {
         tape.gathered_x = FN(arena_alloc)(&space, m * e->n_in);
         tape.gathered_y = FN(arena_alloc)(&space, m * e->n_targets);
+        tape.gathered_weight = FN(arena_alloc)(&space, m);
     }
     tape.a = FN(arena_alloc)(&space, m * e->hidden);
     tape.z = FN(arena_alloc)(&space, m * e->hidden_z);
@@ -99,6 +101,17 @@ static void FN(backward)(size_t m, const FN(model) *model, FN(tape) tape, real a
     }
 }
 
+/* What the losses of rows are divided by; their n, weight and order are set. */
+static double FN(denominator)(const pn_network *network, const FN(rows) *rows)
+{
+    double sum = 0;
+    if (rows->weight == NULL)
+        return pn_loss_denominator(network, (double)rows->n);
+    for (size_t i = 0; i < rows->n; i++)
+        sum += (double)rows->weight[rows->order == NULL ? i : rows->order[i]];
+    return pn_loss_denominator(network, sum);
+}
+
 static void FN(gather)(size_t m, size_t n, const size_t *order, const real *rows, real *out)
 {
     for (size_t i = 0; i < m; i++)
@@ -111,16 +124,19 @@ static void FN(gather)(size_t m, size_t n, const size_t *order, const real *rows
  */
 static double FN(loss)(const FN(model) *model, const FN(rows) *rows, size_t first, size_t m, FN(tape) *tape)
 {
-    const pn_network *network = model->network;
     size_t n_in = model->e.n_in, n_targets = model->e.n_targets;
-    const real *y = rows->y + first * n_targets;
+    const real *y = rows->y + first * n_targets, *weight = rows->weight == NULL ? NULL : rows->weight + first;
     tape->x = rows->x + first * n_in;
     if (rows->order != NULL) {
         FN(gather)(m, n_in, rows->order + first, rows->x, tape->gathered_x);
         FN(gather)(m, n_targets, rows->order + first, rows->y, tape->gathered_y);
         tape->x = tape->gathered_x;
         y = tape->gathered_y;
+        if (weight != NULL) {
+            FN(gather)(m, 1, rows->order + first, rows->weight, tape->gathered_weight);
+            weight = tape->gathered_weight;
+        }
     }
     FN(forward)(m, model, *tape);
-    return model->kernels->loss(network, m, tape->grad_z[0], y, pn_loss_denominator(network, rows->n), tape->grad_z[0]);
+    return model->kernels->loss(model->network, m, tape->grad_z[0], y, weight, rows->denominator, tape->grad_z[0]);
 }

@@ -9,9 +9,23 @@ static int FN(sums_to_1)(size_t n, const real *y)
     return fabs(sum - 1) <= (sizeof(real) == sizeof(double) ? 1e-6 : 1e-3);
 }
 
-static pn_status FN(check_data)(size_t n_rows, const FN(model) *model, const real *x, const real *y)
+/* Finite, at least 0, and not all 0. */
+static pn_status FN(check_weights)(size_t n_rows, const real *weight)
+{
+    double sum = 0;
+    int negative = 0;
+    for (size_t i = 0; i < n_rows; i++) {
+        negative |= !(weight[i] >= 0);
+        sum += (double)weight[i];
+    }
+    return negative || !(sum > 0 && isfinite(sum)) ? PN_BAD_SAMPLE_WEIGHT : PN_OK;
+}
+
+static pn_status FN(check_data)(const FN(rows) *rows, const FN(model) *model)
 {
     const pn_loss_description *loss = &pn_losses[model->network->loss];
+    const size_t n_rows = rows->n;
+    const real *x = rows->x, *y = rows->y;
     const size_t n_out = model->e.n_out, n_targets = n_rows * model->e.n_targets;
     const double max_target = loss->labels ? (double)(n_out - 1) : loss->max_target;
     int outside = 0;
@@ -28,7 +42,7 @@ static pn_status FN(check_data)(size_t n_rows, const FN(model) *model, const rea
         for (size_t i = 0; i < n_rows; i++)
             outside |= !FN(sums_to_1)(n_out, y + i * n_out);
     PN_REQUIRE(!outside, loss->bad_target);
-    return PN_OK;
+    return rows->weight == NULL ? PN_OK : FN(check_weights)(n_rows, rows->weight);
 }
 
 static size_t FN(gradient_bytes)(size_t n_rows, const pn_network *network, const FN(pn_kernels) *kernels,
@@ -51,8 +65,8 @@ pn_status FN(pn_gradient_workspace)(size_t n_rows, const pn_network *network, si
 }
 
 pn_status FN(pn_loss_and_gradient)(size_t n_rows, const pn_network *network, const real *parameters,
-                                   const real *x, const real *y, double *loss, real *gradient,
-                                   void *workspace, size_t workspace_bytes)
+                                   const real *x, const real *y, const real *sample_weight,
+                                   double *loss, real *gradient, void *workspace, size_t workspace_bytes)
 {
     const pn_isa_kernels *isa;
     FN(extent) e;
@@ -60,16 +74,18 @@ pn_status FN(pn_loss_and_gradient)(size_t n_rows, const pn_network *network, con
     PN_EXACT_MODE;
     PN_TRY(FN(measure)(n_rows, network, &e));
     const pn_array inputs[] = {PN_ARRAY(parameters, e.n_parameters), PN_ARRAY(x, n_rows * e.n_in),
-                               PN_ARRAY(y, n_rows * e.n_targets)};
+                               PN_ARRAY(y, n_rows * e.n_targets),
+                               PN_ARRAY(sample_weight, sample_weight == NULL ? 0 : n_rows)};
     const pn_array outputs[] = {PN_ARRAY(loss, 1), PN_ARRAY(gradient, e.n_parameters), {workspace, workspace_bytes, 1}};
-    PN_TRY(pn_check_arrays(inputs, 3, outputs, 3));
+    PN_TRY(pn_check_arrays(inputs, 4, outputs, 3));
     PN_REQUIRE(workspace_bytes >= FN(gradient_bytes)(n_rows, network, &isa->MEMBER, &e), PN_WORKSPACE_TOO_SMALL);
     const FN(model) model = {.network = network, .kernels = &isa->MEMBER, .e = e,
                              .parameters = (real *)parameters}; /* which are only read */
-    PN_TRY(FN(check_data)(n_rows, &model, x, y));
+    FN(rows) rows = {.n = n_rows, .x = x, .y = y, .weight = sample_weight};
+    rows.denominator = FN(denominator)(network, &rows);
+    PN_TRY(FN(check_data)(&rows, &model));
 
     char *space = pn_align_workspace(workspace);
-    const FN(rows) rows = {n_rows, x, y, NULL};
     FN(sums) sums = FN(plan_sums)(n_rows, e.n_parameters);
     double sum;
     if (sums.n_blocks == 0) {
@@ -82,6 +98,6 @@ pn_status FN(pn_loss_and_gradient)(size_t n_rows, const pn_network *network, con
         sum = FN(sum_blocks)(&model, &rows, &sums, space);
         memcpy(gradient, sums.total, e.n_parameters * sizeof(real));
     }
-    *loss = sum / pn_loss_denominator(network, n_rows);
+    *loss = sum / rows.denominator;
     return PN_OK;
 }

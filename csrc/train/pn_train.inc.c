@@ -7,7 +7,7 @@
 static int FN(make_steps)(const FN(run) *run, size_t max_steps)
 {
     const pn_progress *progress = run->now.progress;
-    int tiny = run->model.kernels->tiny_fits(run->rows.n, run->model.network, run->training);
+    int tiny = run->rows.weight == NULL && run->model.kernels->tiny_fits(run->rows.n, run->model.network, run->training);
     for (size_t done = 0, before; progress->epoch < run->training->epochs && (max_steps == 0 || done < max_steps);
          done += progress->steps - before) {
         before = progress->steps;
@@ -18,22 +18,24 @@ static int FN(make_steps)(const FN(run) *run, size_t max_steps)
 }
 
 pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_training *training, real *parameters,
-                       const real *x, const real *y, size_t max_steps, double *losses, pn_progress *progress,
-                       void *workspace, size_t workspace_bytes)
+                       const real *x, const real *y, const real *sample_weight, size_t max_steps, double *losses,
+                       pn_progress *progress, void *workspace, size_t workspace_bytes)
 {
     const pn_isa_kernels *isa;
-    FN(run) run = {.rows = {n_rows, x, y, NULL}, .training = training, .losses = losses, .now = {progress, parameters},
+    FN(run) run = {.rows = {.n = n_rows, .x = x, .y = y, .weight = sample_weight}, .training = training, .losses = losses, .now = {progress, parameters},
                    .model = {.network = network, .parameters = parameters}};
     FN(extent) *e = &run.model.e;
     PN_TRY(pn_ready(&isa));
     PN_EXACT_MODE;
     PN_TRY(FN(check_training)(n_rows, network, training, e));
     run.batch_size = FN(batch_size)(n_rows, training);
-    const pn_array inputs[] = {PN_ARRAY(x, n_rows * e->n_in), PN_ARRAY(y, n_rows * e->n_targets)};
+    const pn_array inputs[] = {PN_ARRAY(x, n_rows * e->n_in), PN_ARRAY(y, n_rows * e->n_targets),
+                               PN_ARRAY(sample_weight, sample_weight == NULL ? 0 : n_rows)};
     const pn_array outputs[] = {PN_ARRAY(parameters, e->n_parameters), {workspace, workspace_bytes, 1},
                                 {progress, sizeof *progress, _Alignof(pn_progress)},
                                 PN_ARRAY(losses, losses == NULL ? 0 : training->epochs)};
-    PN_TRY(pn_check_arrays(inputs, 2, outputs, 4));
+    PN_TRY(pn_check_arrays(inputs, 3, outputs, 4));
+    run.rows.denominator = FN(denominator)(network, &run.rows);
     PN_TRY(FN(check_workspace)(&run, workspace, workspace_bytes, &isa));
     if (progress->epoch >= training->epochs)
         return PN_OK;
@@ -58,15 +60,16 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
 }
 
 pn_status FN(pn_train_on_batch)(size_t n_rows, const pn_network *network, double learning_rate, real *parameters,
-                                const real *x, const real *y, double *loss, void *workspace, size_t workspace_bytes)
+                                const real *x, const real *y, const real *sample_weight, double *loss, void *workspace,
+                                size_t workspace_bytes)
 {
     const pn_training training = {.epochs = 1, .learning_rate = learning_rate};
     pn_progress progress = {0};
     char before[sizeof *loss]; /* bytes, as pn_train has not checked yet that loss is aligned */
     PN_REQUIRE(loss != NULL, PN_NULL_POINTER);
     memcpy(before, (const void *)loss, sizeof before);
-    pn_status status = FN(pn_train)(n_rows, network, &training, parameters, x, y, 0, loss, &progress, workspace,
-                                    workspace_bytes);
+    pn_status status = FN(pn_train)(n_rows, network, &training, parameters, x, y, sample_weight, 0, loss, &progress,
+                                    workspace, workspace_bytes);
     if (status == PN_DIVERGED) /* where the loss was finite, and the update was not */
         memcpy((void *)loss, before, sizeof before);
     return status;

@@ -110,7 +110,7 @@ static pn_status FN(check_workspace)(FN(run) *run, void *workspace, size_t works
     size_t bytes = FN(train_bytes)(n_rows, run->model.network, run->training, run->model.kernels, &run->model.e);
     PN_REQUIRE(workspace_bytes >= bytes, PN_WORKSPACE_TOO_SMALL);
     PN_REQUIRE(run->now.progress->row < n_rows, PN_BAD_PROGRESS);
-    return run->now.progress->steps > 0 ? PN_OK : FN(check_data)(n_rows, &run->model, run->rows.x, run->rows.y);
+    return run->now.progress->steps > 0 ? PN_OK : FN(check_data)(&run->rows, &run->model);
 }
 
 /* Deals out the workspace for a call of up to max_steps steps, and packs the parameters if that pays. */

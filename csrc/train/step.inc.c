@@ -20,7 +20,9 @@ static FN(rows) FN(next_batch)(const FN(run) *run)
     } else {
         batch.x += row * run->model.e.n_in;
         batch.y += row * run->model.e.n_targets;
+        batch.weight = batch.weight == NULL ? NULL : batch.weight + row;
     }
+    batch.denominator = FN(denominator)(run->model.network, &batch);
     return batch;
 }
 
@@ -34,7 +36,7 @@ static void FN(count_step)(const FN(run) *run, size_t m, double sum)
     if (progress->row < run->rows.n)
         return;
     if (run->losses != NULL)
-        run->losses[progress->epoch] = progress->loss_sum / pn_loss_denominator(run->model.network, run->rows.n);
+        run->losses[progress->epoch] = progress->loss_sum / run->rows.denominator;
     progress->epoch++;
     progress->row = 0;
     progress->loss_sum = 0;
@@ -84,8 +86,7 @@ static int FN(tiny_steps)(const FN(run) *run, size_t max_steps)
     most = max_steps < most ? max_steps : most;
     steps = steps < most ? steps : most;
     size_t done = model->kernels->tiny_train(run->rows.n, model->network, steps, model->parameters, run->rows.x,
-                                             run->rows.y, (real)run->training->learning_rate,
-                                             pn_loss_denominator(model->network, run->rows.n),
+                                             run->rows.y, (real)run->training->learning_rate, run->rows.denominator,
                                              run->losses == NULL ? NULL : run->losses + progress->epoch);
     if (to_snapshot == 0 && done > 0) /* with a finite loss: a state to come back to */
         FN(copy_state)(run, run->snapshot, (FN(run_state)){&start, parameters});

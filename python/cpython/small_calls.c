@@ -158,8 +158,8 @@ static PyObject *train_on_batch(PyObject *object, PyObject *const *arguments, Py
     const pn_training step = {.epochs = 1, .learning_rate = learning_rate};
     pn_status status;
     do
-        status = CALL(self, train_on_batch, n_rows, self->network, learning_rate, self->state->parameters, x, y, &loss,
-                      self->workspace, self->workspace_bytes);
+        status = CALL(self, train_on_batch, n_rows, self->network, learning_rate, self->state->parameters, x, y, NULL,
+                      &loss, self->workspace, self->workspace_bytes);
     while (status == PN_WORKSPACE_TOO_SMALL && make_train_workspace(self, n_rows, &step));
     if (status == PN_OK)
         return PyFloat_FromDouble(loss);
@@ -180,8 +180,8 @@ static int train(SmallCalls *self, size_t n_rows, const pn_training *training, c
     pn_progress progress = {0};
     pn_status status;
     do
-        status = CALL(self, train, n_rows, self->network, training, state->parameters, x, y, 0, losses, &progress,
-                      self->workspace, self->workspace_bytes);
+        status = CALL(self, train, n_rows, self->network, training, state->parameters, x, y, NULL, 0, losses,
+                      &progress, self->workspace, self->workspace_bytes);
     while (status == PN_WORKSPACE_TOO_SMALL && make_train_workspace(self, n_rows, training));
     if (status == PN_OK)
         state->epochs_trained += (npy_intp)training->epochs;

@@ -205,6 +205,23 @@ def as_labels(name: str, labels: Array, n_classes: int, dtype: np.dtype[Any]) ->
     return np.require(labels, dtype, ["C", "A"])
 
 
+def as_sample_weight(value: npt.ArrayLike | None, n_rows: int, dtype: np.dtype[Any]) -> Array | None:
+    """`value` as weights (n_rows,) of the rows: finite, at least 0, and not all 0; None stays None."""
+    if value is None:
+        return None
+    weight = as_native("sample_weight", value, dtype)
+    check_shape("sample_weight", weight, (n_rows,), "a weight for each row of x")
+    wrong = ~((weight >= 0) & np.isfinite(weight))
+    if wrong.any():
+        index = int(wrong.argmax())
+        raise ValueError(f"sample_weight holds {weight[index]} (entry {index}); weights must be finite and at least 0")
+    with np.errstate(over="ignore"):
+        total = weight.sum(dtype=np.float64)
+    if not 0 < total < np.inf:
+        raise ValueError(f"sample_weight sums to {total}; the sum must be finite, and not all weights may be 0")
+    return weight
+
+
 # ---- The arguments of single kernels: converted, checked against each other, with the array for the result -----------
 
 

@@ -117,7 +117,7 @@ class Backend(Protocol):
     A network's layers and loss over its flat parameters; implemented by ``reference.Model`` and ``native.Model``.
 
     Arrays are contiguous, aligned, of the parameters' dtype, and of shapes that fit. `y` is (n_samples, n_out) or, with
-    cross entropy, (n_samples,): labels, which have been checked.
+    cross entropy, (n_samples,): labels. These and `sample_weight` (n_samples,) have been checked.
 
     Attributes
     ----------
@@ -137,13 +137,22 @@ class Backend(Protocol):
     def forward(self, x: Array, out: Array) -> None:
         """`out` (n_samples, n_out) = the network's output for `x` (n_samples, n_in)."""
 
-    def loss_and_gradient(self, x: Array, y: Array, gradient: Array) -> float:
+    def loss_and_gradient(self, x: Array, y: Array, gradient: Array, sample_weight: Array | None = None) -> float:
         """The loss of `x`, `y`; `gradient` (n_parameters,) is laid out as the parameters."""
 
-    def train_on_batch(self, x: Array, y: Array, learning_rate: float) -> float:
+    def train_on_batch(self, x: Array, y: Array, learning_rate: float, sample_weight: Array | None = None) -> float:
         """One step of gradient descent; the loss from before it."""
 
-    def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
+    def train(
+        self,
+        x: Array,
+        y: Array,
+        training: Training,
+        progress: Progress,
+        losses: Array,
+        max_steps: int,
+        sample_weight: Array | None = None,
+    ) -> None:
         """
         Continues from `progress` for at most `max_steps` steps.
 

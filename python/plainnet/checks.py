@@ -123,14 +123,16 @@ class GradientCheck:
         )
 
 
-def check_gradient(net: Network, x: npt.ArrayLike, y: npt.ArrayLike) -> GradientCheck:
+def check_gradient(
+    net: Network, x: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+) -> GradientCheck:
     """
-    Compares ``net.loss_and_gradient(x, y)`` with central differences of the loss, taken in float64.
+    Compares ``net.loss_and_gradient(x, y, sample_weight)`` with central differences of the loss, taken in float64.
 
     A kink of ``relu`` closer to a pre-activation than the step (about 1e-5) shows up as a difference, but is no error.
     """
     _check_network(net)
-    _, gradient = net.loss_and_gradient(x, y)
+    _, gradient = net.loss_and_gradient(x, y, sample_weight)
     exact = net
     if net.dtype == FLOAT32:
         exact = Network(net.layers, net.loss, net.parameters, dtype="float64", backend=net.backend)
@@ -142,7 +144,7 @@ def check_gradient(net: Network, x: npt.ArrayLike, y: npt.ArrayLike) -> Gradient
         losses = []
         for shifted in (value + step, value - step):
             probe.parameters[k] = shifted
-            losses.append(probe.loss_and_gradient(x, y)[0])
+            losses.append(probe.loss_and_gradient(x, y, sample_weight)[0])
         numeric[k] = (losses[0] - losses[1]) / ((value + step) - (value - step))
         probe.parameters[k] = value
     difference = relative_difference(gradient, numeric)

@@ -45,9 +45,9 @@ class Loss:
     is_distribution: bool = False
     parameter: float = 0.0
 
-    def denominator(self, n_rows: int, n_out: int) -> int:
-        """What the sum over `n_rows` rows and `n_out` outputs is divided by."""
-        return (n_rows if self.mean_over_rows else 1) * (n_out if self.mean_over_outputs else 1)
+    def denominator(self, rows: float, n_out: int) -> float:
+        """What the sum over rows, whose number or sum of weights is `rows`, and `n_out` outputs is divided by."""
+        return (rows if self.mean_over_rows else 1) * (n_out if self.mean_over_outputs else 1)
 
 
 def _mean(name: str, targets: tuple[float, float] | None = None, parameter: float = 0.0) -> Loss:

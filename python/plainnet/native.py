@@ -192,13 +192,13 @@ class Model:
         self._spare_workspaces.append((workspace, n_bytes))
         _check(status)
 
-    def loss_and_gradient(self, x: Array, y: Array, gradient: Array) -> float:
+    def loss_and_gradient(self, x: Array, y: Array, gradient: Array, sample_weight: Array | None = None) -> float:
         """The loss of `x`, `y`; `gradient` is laid out as the parameters."""
         loss = _new(_DOUBLE)
         workspace, n_bytes = _new_workspace(self._gradient_workspace, len(x), self._network)
         status = self._loss_and_gradient(
             len(x), self._network_for(y), self._parameters,
-            _from_buffer(self._array, x), _from_buffer(self._array, y),
+            _from_buffer(self._array, x), _from_buffer(self._array, y), _pointer(sample_weight),
             loss, _from_buffer(self._array, gradient, True), workspace, n_bytes,
         )  # fmt: skip
         if status:
@@ -206,26 +206,36 @@ class Model:
             _check(status)
         return float(loss[0])
 
-    def train_on_batch(self, x: Array, y: Array, learning_rate: float) -> float:
+    def train_on_batch(self, x: Array, y: Array, learning_rate: float, sample_weight: Array | None = None) -> float:
         """One step of gradient descent; the loss from before it."""
         array, loss = self._array, _new(_DOUBLE)
         status = self._train_on_batch(
             len(x), self._network_for(y), learning_rate, self._parameters,
-            _from_buffer(array, x), _from_buffer(array, y), loss, *self._workspace,
+            _from_buffer(array, x), _from_buffer(array, y), _pointer(sample_weight), loss, *self._workspace,
         )  # fmt: skip
         if status:
             if status == lib.PN_WORKSPACE_TOO_SMALL:
                 self._make_workspace(len(x), _c_training(Training(1, len(x), learning_rate)))
-                return self.train_on_batch(x, y, learning_rate)
-            if status == lib.PN_OVERLAP:  # x or y is a view of the parameters
-                return self.train_on_batch(x.copy(), y.copy(), learning_rate)
+                return self.train_on_batch(x, y, learning_rate, sample_weight)
+            if status == lib.PN_OVERLAP:  # x, y or the weights are a view of the parameters
+                weight = None if sample_weight is None else sample_weight.copy()
+                return self.train_on_batch(x.copy(), y.copy(), learning_rate, weight)
             if status == lib.PN_DIVERGED:
                 raise DivergedError(0)
             check_training_data(x, y, self.loss)
             _check(status)
         return float(loss[0])
 
-    def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
+    def train(
+        self,
+        x: Array,
+        y: Array,
+        training: Training,
+        progress: Progress,
+        losses: Array,
+        max_steps: int,
+        sample_weight: Array | None = None,
+    ) -> None:
         """Continues from `progress` for at most `max_steps` steps."""
         c_training = _c_training(training)
         c_progress = progress.journal
@@ -237,7 +247,7 @@ class Model:
         if max_steps > 0:
             status = self._train(
                 len(x), self._network_for(y), c_training, self._parameters,
-                _from_buffer(self._array, x), _from_buffer(self._array, y), max_steps,
+                _from_buffer(self._array, x), _from_buffer(self._array, y), _pointer(sample_weight), max_steps,
                 _from_buffer(_DOUBLES, losses, True), c_progress, *self._workspace,
             )  # fmt: skip
         progress.epoch, progress.row = c_progress.epoch, c_progress.row

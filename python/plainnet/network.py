@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from . import native, reference
 from .arguments import as_count, as_dtype, as_learning_rate, as_loss, as_switch
-from .arrays import Array, allocate, as_labels, as_native, as_output, check_name, check_rows
+from .arrays import Array, allocate, as_labels, as_native, as_output, as_sample_weight, check_name, check_rows
 from .backend import Backend, Training
 from .conversion import as_numbers, shown
 from .initializers import Seed, as_generator, initialize
@@ -257,9 +257,15 @@ class Network:
             out[...] = self.predict(native_x)
         return out
 
-    def train_on_batch(self, x: npt.ArrayLike, y: npt.ArrayLike, learning_rate: float = 0.1) -> float:
+    def train_on_batch(
+        self,
+        x: npt.ArrayLike,
+        y: npt.ArrayLike,
+        learning_rate: float = 0.1,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> float:
         """
-        One step of gradient descent with all rows of `x`, `y`.
+        One step of gradient descent with all rows of `x`, `y`; the arguments are those of :meth:`fit`.
 
         Returns
         -------
@@ -271,18 +277,22 @@ class Network:
         TypeError, ValueError
             As for :meth:`fit`.
         """
-        loss = self._small.train_on_batch(x, y, learning_rate)
+        loss = self._small.train_on_batch(x, y, learning_rate) if sample_weight is None else None
         if loss is not None:
             return loss
         learning_rate = as_learning_rate(learning_rate, self._dtype)
-        arguments = self._model, *self._pair(x, y), learning_rate
+        native_x, native_y = self._pair(x, y)
+        weight = as_sample_weight(sample_weight, len(native_x), self._dtype)
+        arguments = self._model, native_x, native_y, learning_rate, weight
         self._check_writeable()
         is_shared = threading.active_count() > 1  # otherwise no thread can fork during the step
         return float(self._state.run(train_on_batch, arguments, None, is_shared))
 
-    def loss_and_gradient(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[float, Array]:
+    def loss_and_gradient(
+        self, x: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> tuple[float, Array]:
         """
-        The loss of `x`, `y` and its gradient with respect to the parameters.
+        The loss of `x`, `y` and its gradient with respect to the parameters; the arguments are those of :meth:`fit`.
 
         Returns
         -------
@@ -291,8 +301,9 @@ class Network:
             Laid out as ``net.parameters``.
         """
         native_x, native_y = self._pair(x, y)
+        weight = as_sample_weight(sample_weight, len(native_x), self._dtype)
         gradient = np.empty_like(self._parameters)
-        return self._model.loss_and_gradient(native_x, native_y, gradient), gradient
+        return self._model.loss_and_gradient(native_x, native_y, gradient, weight), gradient
 
     def fit(
         self,
@@ -302,6 +313,7 @@ class Network:
         learning_rate: float = 0.1,
         batch_size: int | None = None,
         shuffle: bool = True,
+        sample_weight: npt.ArrayLike | None = None,
     ) -> History:
         """
         Trains by gradient descent, beginning with the present parameters.
@@ -330,6 +342,9 @@ class Network:
         shuffle : bool
             Whether each epoch draws its mini-batches in a new order (which follows from the network's seed and the
             epoch's number). The full batch has no order and is never shuffled.
+        sample_weight : array_like (n_samples,), optional
+            Weights of the rows, finite, at least 0 and not all 0; by default 1. A mean over rows becomes
+            ``sum(weight * loss) / sum(weight)``, over the rows of a step and over those of an epoch.
 
         Returns
         -------
@@ -345,18 +360,20 @@ class Network:
         RuntimeError
             If the network is being trained already, by another thread, or by this one when a signal handler calls.
         """
-        losses = self._small.fit(x, y, epochs, learning_rate, batch_size, shuffle)
-        if losses is not None:
-            return History(losses)
+        if sample_weight is None:
+            losses = self._small.fit(x, y, epochs, learning_rate, batch_size, shuffle)
+            if losses is not None:
+                return History(losses)
         native_x, native_y = self._pair(x, y)
         n_rows = len(native_x)
+        weight = as_sample_weight(sample_weight, n_rows, self._dtype)
         epochs = as_count("epochs", epochs, 0)
         learning_rate = as_learning_rate(learning_rate, self._dtype)
         batch_size = n_rows if batch_size is None else min(as_count("batch_size", batch_size, 1), n_rows)
         shuffle = as_switch("shuffle", shuffle) and batch_size < n_rows
         how = Training(epochs, batch_size, learning_rate, shuffle, self._shuffle_seed)
         self._check_writeable()
-        run = Run(self._model, self._state, native_x, native_y, how)
+        run = Run(self._model, self._state, native_x, native_y, weight, how)
         return History(self._state.run(run.train, (), run.finish, True))
 
     # ---- Arguments -------------------------------------------------------------------------------------------------

@@ -74,14 +74,20 @@ class Run:
     state : TrainingState
         The network's; the run updates the number of finished epochs, and the epoch that was begun.
     x, y : ndarray
+    sample_weight : ndarray, optional
     training : Training
         The number of its first epoch follows from `state` when the run begins.
     """
 
-    def __init__(self, model: Backend, state: TrainingState, x: Array, y: Array, training: Training) -> None:
+    def __init__(
+        self, model: Backend, state: TrainingState, x: Array, y: Array, sample_weight: Array | None, training: Training
+    ) -> None:
         self.model = model
         self.state = state
-        self.x, self.y = (array.copy() if np.may_share_memory(array, model.parameters) else array for array in (x, y))
+        weights = () if sample_weight is None else (sample_weight,)
+        self.x, self.y, *self.weights = (
+            array.copy() if np.may_share_memory(array, model.parameters) else array for array in (x, y, *weights)
+        )
         self.training = training
         self.losses = allocate(
             f"the losses of {training.epochs} epochs", training.epochs, np.float64, "take fewer epochs at once"
@@ -103,7 +109,7 @@ class Run:
         while progress.epoch < training.epochs or progress.steps == 0:
             started = time.perf_counter()
             try:
-                model.train(self.x, self.y, training, progress, self.losses, max_steps)
+                model.train(self.x, self.y, training, progress, self.losses, max_steps, *self.weights)
             except DivergedError as error:
                 raise self._explained(error) from None
             if progress.epoch >= training.epochs:
@@ -127,7 +133,7 @@ class Run:
         if progress.journal is not None:
             try:
                 if not self.is_complete:
-                    self.model.train(self.x, self.y, self.training, progress, self.losses, 0)
+                    self.model.train(self.x, self.y, self.training, progress, self.losses, 0, *self.weights)
             except DivergedError as error:
                 diverged = error
             if progress.steps > 0:
@@ -140,7 +146,7 @@ class Run:
 
     def _fingerprint(self) -> tuple[int, int, bool, int]:
         """What must be the same to finish an epoch that was begun: the data, their order, and the parameters."""
-        number = checksum(self.x, self.y, self.model.parameters)
+        number = checksum(self.x, self.y, self.model.parameters, *self.weights)
         return len(self.x), self.training.batch_size, self.training.shuffle, number
 
     def _explained(self, error: DivergedError) -> DivergedError:
@@ -151,24 +157,30 @@ class Run:
         if training.shuffle:
             order = shuffled(training.shuffle_seed, training.first_epoch, n_rows)
         rows = order[self.progress.row :][: training.batch_size]
-        return explained(error, self.model, self.x[rows], self.y[rows])
+        return explained(error, self.model, self.x[rows], self.y[rows], *(weight[rows] for weight in self.weights))
 
 
-def train_on_batch(model: Backend, x: Array, y: Array, learning_rate: float) -> float:
+def train_on_batch(
+    model: Backend, x: Array, y: Array, learning_rate: float, sample_weight: Array | None = None
+) -> float:
     """One step of gradient descent; the loss from before it."""
     try:
-        return model.train_on_batch(x, y, learning_rate)
+        return model.train_on_batch(x, y, learning_rate, sample_weight)
     except DivergedError as error:
-        raise explained(error, model, x, y) from None
+        raise explained(error, model, x, y, sample_weight) from None
 
 
-def explained(error: DivergedError, model: Backend, x: Array, y: Array) -> DivergedError:
+def explained(
+    error: DivergedError, model: Backend, x: Array, y: Array, sample_weight: Array | None = None
+) -> DivergedError:
     """`error`, or a clearer one if there was no finite step before the rows `x`, `y`."""
     finite = np.isfinite(model.parameters)
     if not finite.all():
         k = int(finite.argmin())
         return DivergedError(error.epoch, f"it began with parameters[{k}] = {model.parameters[k]}")
-    loss = model.loss_and_gradient(x, y, np.empty_like(model.parameters))
+    if sample_weight is not None and not sample_weight.any():  # the rows of a mini-batch: their loss is 0
+        return error
+    loss = model.loss_and_gradient(x, y, np.empty_like(model.parameters), sample_weight)
     if math.isfinite(loss):
         return error
     why = (

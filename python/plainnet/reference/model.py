@@ -10,7 +10,7 @@ import numpy as np
 from ..arrays import Array, check_training_data, names_fewer_rows
 from ..backend import DivergedError, Layer, Progress, SmallCalls, Training
 from ..losses import Loss
-from .equations import ACTIVATIONS, LOSSES, activation_backward, affine, kept_for_backward
+from .equations import ACTIVATIONS, LOSSES, affine, kept_for_backward
 from .rows import RowSum, blocks_of_rows, shuffled
 
 
@@ -40,23 +40,32 @@ class Model:
         out[...] = a
 
     @names_fewer_rows
-    def loss_and_gradient(self, x: Array, y: Array, gradient: Array) -> float:
+    def loss_and_gradient(self, x: Array, y: Array, gradient: Array, sample_weight: Array | None = None) -> float:
         """The loss of `x`, `y`; `gradient` is laid out as the parameters."""
         check_training_data(x, y, self.loss)
-        loss_sum = self._backpropagate(x, y, gradient)
-        return loss_sum / self._denominator(len(x))
+        loss_sum = self._backpropagate(x, y, sample_weight, gradient)
+        return loss_sum / self._denominator(len(x), sample_weight)
 
-    def train_on_batch(self, x: Array, y: Array, learning_rate: float) -> float:
+    def train_on_batch(self, x: Array, y: Array, learning_rate: float, sample_weight: Array | None = None) -> float:
         """One step of gradient descent; the loss from before it."""
         losses = np.empty(1)
         try:
-            self.train(x, y, Training(1, len(x), learning_rate), Progress(), losses, 1)
+            self.train(x, y, Training(1, len(x), learning_rate), Progress(), losses, 1, sample_weight)
         except DivergedError:
             raise DivergedError(0) from None
         return float(losses[0])
 
     @names_fewer_rows
-    def train(self, x: Array, y: Array, training: Training, progress: Progress, losses: Array, max_steps: int) -> None:
+    def train(
+        self,
+        x: Array,
+        y: Array,
+        training: Training,
+        progress: Progress,
+        losses: Array,
+        max_steps: int,
+        sample_weight: Array | None = None,
+    ) -> None:
         """Continues from `progress` for at most `max_steps` steps."""
         if progress.journal is None:
             check_training_data(x, y, self.loss)
@@ -75,7 +84,8 @@ class Model:
             if training.shuffle:
                 rows = self._order_of_rows(training, progress.epoch, len(x))[rows]
 
-            loss_sum = self._backpropagate(x[rows], y[rows], gradient)
+            weight = None if sample_weight is None else sample_weight[rows]
+            loss_sum = self._backpropagate(x[rows], y[rows], weight, gradient)
             after = Progress(progress.epoch, progress.row + n_rows, progress.loss_sum + loss_sum, progress.steps + 1)
             if not np.isfinite(after.loss_sum):
                 raise self._diverged(progress, training, len(x))
@@ -87,7 +97,7 @@ class Model:
                 raise self._diverged(progress, training, len(x))
 
             if after.row == len(x):
-                losses[progress.epoch] = after.loss_sum / self._denominator(len(x))
+                losses[progress.epoch] = after.loss_sum / self._denominator(len(x), sample_weight)
                 after.epoch, after.row, after.loss_sum = progress.epoch + 1, 0, 0.0
             progress.journal = parameters, after
             self._write(progress)
@@ -101,18 +111,21 @@ class Model:
             progress.loss_sum, progress.steps = now.loss_sum, now.steps
             progress.journal = ()
 
-    def _backpropagate(self, x: Array, y: Array, gradient: Array) -> float:
+    def _backpropagate(self, x: Array, y: Array, weight: Array | None, gradient: Array) -> float:
         """The sum of the loss, before its division; `gradient` becomes dloss/dparameters."""
-        scale = x.dtype.type(1 / self._denominator(len(x)))
+        weights = np.ones((len(x), 1), x.dtype) if weight is None else weight[:, np.newaxis]
+        denominator = self._denominator(len(x), weight)
+        # If all weights are 0, so are these.
+        scales = np.divide(weights, denominator or 1, dtype=np.float64).astype(x.dtype)
         loss_sum, total = 0.0, RowSum(gradient)
         with np.errstate(all="ignore"):  # the caller checks the result
             for rows in blocks_of_rows(len(x)):
-                loss_sum += self._backpropagate_block(x[rows], y[rows], scale, gradient)
+                loss_sum += self._backpropagate_block(x[rows], y[rows], weights[rows], scales[rows], gradient)
                 total.add(gradient)
             gradient[:] = total.value()
         return loss_sum
 
-    def _backpropagate_block(self, x: Array, y: Array, scale: Array, gradient: Array) -> float:
+    def _backpropagate_block(self, x: Array, y: Array, weight: Array, scale: Array, gradient: Array) -> float:
         a, kept = [x], [x]
         z = x
         for layer in self.layers:
@@ -121,10 +134,13 @@ class Model:
             kept.append(kept_for_backward(layer.activation, z, a[-1]))
 
         loss = LOSSES[self.loss.name]
-        loss_sum = float(np.sum(loss.value(z, a[-1], y, self.loss.parameter), dtype=np.float64))
+        # A row of weight 0 adds 0, even if its loss is not finite.
+        terms = np.where(weight > 0, weight * loss.value(z, a[-1], y, self.loss.parameter), 0)
+        loss_sum = float(np.sum(terms, dtype=np.float64))
         grad_z = loss.grad(a[-1], y, scale, self.loss.parameter)
         if not loss.is_fused:
             grad_z = ACTIVATIONS[self.layers[-1].activation].backward(kept[-1], grad_z)
+        grad_z = np.where(weight > 0, grad_z, 0)
 
         end = len(gradient)
         for k in reversed(range(len(self.layers))):
@@ -138,8 +154,9 @@ class Model:
                 grad_z = ACTIVATIONS[self.layers[k - 1].activation].backward(kept[k], grad_z @ layer.weight.T)
         return loss_sum
 
-    def _denominator(self, n_rows: int) -> int:
-        return self.loss.denominator(n_rows, self.layers[-1].weight.shape[1])
+    def _denominator(self, n_rows: int, weight: Array | None) -> float:
+        total = n_rows if weight is None else float(weight.sum(dtype=np.float64))
+        return self.loss.denominator(total, self.layers[-1].weight.shape[1])
 
     def _order_of_rows(self, training: Training, epoch: int, n_rows: int) -> Array:
         """The order of an epoch, which is kept until it ends."""

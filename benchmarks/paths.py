@@ -1,8 +1,8 @@
 """
 What each special path of csrc/ gains: how much longer a workload takes without it.
 
-    python benchmarks/paths.py                          every path, about 20 minutes; --help for the choices
-    python benchmarks/paths.py --paths rank1 prefetch   these only
+    python benchmarks/paths.py                             every path, about 10 minutes; --help for the choices
+    python benchmarks/paths.py --paths forward_row --workloads row-tabular tabular
 
 A path is switched off by one substitution in a copy of csrc/, which must match exactly once. The libraries with and
 without it are loaded into this process, must compute the same bits, and take turns. A gain is the median over rounds of
@@ -57,7 +57,7 @@ class SpecialPath:
     old, new : str
         The substitution that switches it off.
     workloads : tuple of str
-        On which it may matter.
+        Those that show its gain, or where it is small.
     """
 
     purpose: str
@@ -67,108 +67,91 @@ class SpecialPath:
     workloads: tuple[str, ...]
 
 
-def _forward(name: str, sizes: tuple[int, ...], n_rows: int) -> Workload:
-    return Workload(name, f"predict {n_rows} rows, {sizes}", "forward", sizes, n_rows=n_rows)
-
-
-def _square(width: int) -> Workload:
-    return Workload(
-        f"square-{width}", f"{width}-{width}, batch 32", "train", (width, width), "mean_squared_error", 256, 32, 0.01
-    )
-
-
-# Shapes beyond those of workloads.py, where a path has its largest gain or its crossover. They do not decide about it.
+# Shapes beyond those of workloads.py.
 EXTRA = {
     workload.name: workload
     for workload in (
-        _forward("row-xor", (2, 3, 1), 1),
-        _forward("rows-narrow", (10, 20, 20, 3), 10_000),
+        Workload("rows-narrow", "predict 10 000 rows, 10-20-20-3", "forward", (10, 20, 20, 3), n_rows=10_000),
         Workload("single-output", "300-100-1, batch 1", "train", (300, 100, 1), n_rows=64, batch_size=1),
-        *(_square(width) for width in (256, 512, 1024, 2048)),
     )
 }
 
-CURVE = tuple(name for name in WORKLOADS if name.startswith("curve-"))
-TRAIN = ("tabular", "digits", "digits-all", "wide", *CURVE)
-ROW = ("row-tabular", "row-digits", "row-wide")
-ROWS = ("rows-tabular", "rows-digits")
-SQUARE = tuple(name for name in EXTRA if name.startswith("square-"))
-
 PATHS = {
     "tiny_train": SpecialPath(
-        "full-batch training of a network that fits into a few cache lines",
+        "all rows in one batch, a network that fits into a few cache lines",
         "fused/tiny_train.inc.c", "training->batch_size == 0 || training->batch_size >= m", "0",
         ("xor", "xor-squares"),
     ),
     "narrow_forward": SpecialPath(
-        "forward passes of many rows through narrow layers",
+        "predicting many rows, narrow layers",
         "fused/narrow_forward.inc.c", "if (m < PN_NR ||", "if (1 ||",
         ("rows-narrow",),
     ),
-    "scalar chains": SpecialPath(
+    "forward_scalar": SpecialPath(
         "a forward product of at most 4 columns and few terms",
         "dense/sizes.inc.c", "return n <= PN_SCALAR_N &&", "return 0 &&",
-        ("row-xor", *ROW, *TRAIN),
-    ),
-    "8-vector micro-tiles": SpecialPath(
-        "micro-tiles of 1 or 2 rows",
-        "gemm/tiles.inc.c", "rows <= PN_MR_8_VECTORS ? 3 :", "",
-        (*ROW, *TRAIN),
-    ),
-    "4-vector micro-tiles": SpecialPath(
-        "micro-tiles of few rows",
-        "gemm/tiles.inc.c", "rows <= PN_MR_8_VECTORS ? 3 : rows <= PN_MR_4_VECTORS ? 2 :", "rows == 0 ? 2 :",
-        (*ROW, *TRAIN),
-    ),
-    "rank1": SpecialPath(
-        "k = 1, as behind a single output or for a single row",
-        "gemm/select.inc.c", "if (s->k == 1 &&", "if (0 &&",
-        ("single-output", *TRAIN),
+        ("row-tabular",),
     ),
     "forward_row": SpecialPath(
-        "a single row of whole vectors",
+        "a single row of whole vectors, whose path needs no selection",
         "dense/forward.inc.c", "return m == 1 &&", "return 0 &&",
-        ROW,
+        ("row-tabular", "row-digits"),
     ),
     "few columns": SpecialPath(
-        "a C of few columns is computed transposed",
+        "a C of few columns, computed transposed",
         "dense/sizes.inc.c", "return columns <= PN_MR &&", "return 0 &&",
-        (*TRAIN, *ROWS),
+        ("tabular", "curve-16", "rows-tabular"),
     ),
     "transposed backward_x": SpecialPath(
-        "few rows are transposed instead of large weights",
+        "a batch that is transposed in less time than the weights",
         "dense/backward.inc.c", "return lanes <= PN_TRANSPOSED_M &&", "return 0 &&",
-        (*TRAIN, *SQUARE),
+        ("curve-256", "curve-512"),
     ),
     "kept packed": SpecialPath(
-        "training keeps weights packed between steps",
+        "weights that stay packed during a call",
         "dense/packed_weights.inc.c", "if (m < PN_KEEP_PACKED_M ||", "if (1 ||",
-        (*TRAIN, *SQUARE, *ROWS),
+        ("digits", "curve-512", "curve-1024", "wide", "rows-digits"),
     ),
-    "prefetch of A": SpecialPath(
-        "A is read in place and larger than the second-level cache",
-        "gemm/unpacked.inc.c", "int prefetch =", "int prefetch = 0 &&",
-        (*TRAIN, *ROWS, *SQUARE),
+    "wide micro-tiles": SpecialPath(
+        "micro-tiles of few rows, 4 or 8 vectors wide",
+        "gemm/tiles.inc.c", "rows <= PN_MR_8_VECTORS ? 3 : rows <= PN_MR_4_VECTORS ? 2 : 1", "1",
+        ("row-tabular", "row-digits"),
     ),
-    "prefetch": SpecialPath(
-        "all prefetching",
-        "gemm/microkernel.inc.c", "if (chunk < args->n_chunks)", "if (0)",
-        (*TRAIN, *ROWS, *SQUARE),
+    "8-vector micro-tiles": SpecialPath(
+        "those of 8 vectors alone",
+        "gemm/tiles.inc.c", "rows <= PN_MR_8_VECTORS ? 3 :", "",
+        ("row-tabular", "row-digits"),
     ),
-    "packed strips": SpecialPath(
-        "a column-major A is packed strip by strip",
-        "gemm/select.inc.c", "plan.pack_strips =", "plan.pack_strips = 0 &&",
-        (*TRAIN, *SQUARE),
+    "multiply_rank1": SpecialPath(
+        "k = 1: a single output, or a single row",
+        "gemm/select.inc.c", "if (s->k == 1 &&", "if (0 &&",
+        ("curve-8", "single-output"),
     ),
-    "macro-kernel": SpecialPath(
-        "A is packed in blocks, for many rows and columns",
+    "multiply_packed": SpecialPath(
+        "many rows and columns: A is packed in blocks",
         "gemm/select.inc.c", "plan.pack_a =", "plan.pack_a = 0 &&",
-        (*TRAIN, *ROWS, *SQUARE),
+        ("curve-512", "wide"),
+    ),
+    "its prefetching": SpecialPath(
+        "the next panel of B and the next micro-tile of C",
+        "gemm/macrokernel.inc.c", ".n_chunks = mr, .chunk_depth = depth / mr, .tail_depth = depth % mr",
+        ".tail_depth = depth",
+        ("wide",),
     ),
     "A in place, B packed": SpecialPath(
-        "few columns: the macro-kernel would take this over",
+        "few columns; without it multiply_packed",
         "gemm/select.inc.c", "!few_rows && !narrow;", "!few_rows;",
-        (*TRAIN, *ROWS, *SQUARE),
+        ("tabular", "curve-32", "digits"),
+    ),
+    "packed strips": SpecialPath(
+        "a column-major A, packed strip by strip",
+        "gemm/select.inc.c", "plan.pack_strips =", "plan.pack_strips = 0 &&",
+        ("digits", "curve-512"),
+    ),
+    "prefetch of A": SpecialPath(
+        "an A in place that exceeds the second-level cache",
+        "gemm/unpacked.inc.c", "int prefetch =", "int prefetch = 0 &&",
+        ("digits-all", "rows-digits"),
     ),
 }  # fmt: skip
 

@@ -166,6 +166,15 @@ def test_check_gradient_agrees_and_leaves_the_network_alone(backend, dtype, loss
     assert np.array_equal(net.parameters, parameters)
 
 
+@pytest.mark.parametrize("activation", textbook.ACTIVATIONS)
+def test_check_gradient_agrees_with_every_activation(backend, dtype, activation):
+    layers = [(5, 7, activation, True), (7, 3, activation, True)]
+    parameters, x, y = case(layers, 9, dtype, seed=1)
+    net = textbook.network(layers, "mean_squared_error", init=parameters, dtype=dtype, backend=backend)
+    result = pn.check_gradient(net, x, y)
+    assert result.agree, str(result)
+
+
 def test_check_gradient_does_not_accept_zeros_for_agreement(backend):
     """All weights zero and relu: both gradients vanish, which proves nothing."""
     net = textbook.network(

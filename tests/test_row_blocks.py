@@ -20,6 +20,7 @@ NETWORKS = {
     "narrow": [(5, 7, "tanh", True), (7, 3, "identity", True)],
     "wide": [(40, 700, "relu", True), (700, 3, "identity", False)],
     "packed": [(120, 130, "tanh", True), (130, 120, "sigmoid", False), (120, 2, "identity", True)],
+    "z-kept": [(120, 130, "gelu", True), (130, 120, "elu", False), (120, 9, "silu", True), (9, 2, "mish", True)],
     "single": [(3, 1, "identity", True)],
     "one": [(1, 1, "identity", True)],
 }
@@ -193,11 +194,12 @@ def test_single_kernel_adds_blocks_as_networks_do(kernels, dtype, name):
     n_in, n_out, activation, _ = NETWORKS[name][0]
     rng = np.random.default_rng(3)
     n_rows = 1000
-    x, a, grad_a = (rng.standard_normal((n_rows, n)).astype(dtype) for n in (n_in, n_out, n_out))
+    x, z, a, grad_a = (rng.standard_normal((n_rows, n)).astype(dtype) for n in (n_in, n_out, n_out, n_out))
     weight = rng.standard_normal((n_in, n_out)).astype(dtype)
-    whole = kernels.dense_backward(x, weight, a, grad_a, activation)
+    whole = kernels.dense_backward(x, weight, a, grad_a, activation, z=z)
     parts = [
-        kernels.dense_backward(x[rows], weight, a[rows], grad_a[rows], activation) for rows in blocks_of_rows(n_rows)
+        kernels.dense_backward(x[rows], weight, a[rows], grad_a[rows], activation, z=z[rows])
+        for rows in blocks_of_rows(n_rows)
     ]
     np.testing.assert_array_equal(whole[0], np.concatenate([part[0] for part in parts]))
     for k in (1, 2):

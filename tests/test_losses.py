@@ -3,6 +3,7 @@
 import copy
 import pickle
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -498,3 +499,26 @@ def test_interrupted_epoch_goes_on_with_its_weights_only(backend, dtype):
     other.fit(x, y, epochs=1, **arguments)
     assert not np.array_equal(other.parameters, whole.parameters)
     assert other._state.begun is None
+
+
+@pytest.mark.parametrize("n_out", [2, 10, 40])
+def test_softmax_is_exact_to_a_few_units_of_the_last_place(backend, dtype, n_out):
+    """
+    Against 40 digits. The exponentials, their sum and the division have an error of some units together, and the
+    rounding of d = max(z) - z is one of up to d / 2 units of exp(-d). A probability that is subnormal has fewer digits.
+    """
+    rng = np.random.default_rng(n_out)
+    info = np.finfo(dtype)
+    for spread in (0.1, 3.0, 60.0):
+        z = (rng.standard_normal(n_out) * spread).astype(dtype)
+        net = textbook.network([(1, n_out, "softmax", False)], "cross_entropy", init=z, dtype=dtype, backend=backend)
+        a = net.predict([[1.0]])[0]
+        with mpmath.workdps(40):
+            e = [mpmath.exp(mpmath.mpf(float(value))) for value in z]
+            expected = [value / sum(e) for value in e]
+            units = [abs(mpmath.mpf(float(p)) - q) / max(q * info.eps / 2, info.smallest_subnormal)
+                     for p, q in zip(a, expected, strict=True)]  # fmt: skip
+            below = [float(z.max()) - float(value) for value in z]
+            assert all(unit <= 8 + d for unit, d in zip(units, below, strict=True))  # in eps q / 2: half a unit or one
+            loss, _ = net.loss_and_gradient([[1.0]], [0])
+            assert abs(mpmath.mpf(loss) + mpmath.log(expected[0])) <= 8 * float(info.eps) * max(1, abs(loss))

@@ -157,8 +157,8 @@ def test_checks_take_the_tolerance_of_the_networks_type(backend, dtype, monkeypa
     model = type(net._model)
     right = model.loss_and_gradient
 
-    def wrong(self, x, y, gradient):
-        loss = right(self, x, y, gradient)
+    def wrong(self, x, y, gradient, sample_weight):
+        loss = right(self, x, y, gradient, sample_weight)
         gradient[-1] *= 1.1
         return loss
 

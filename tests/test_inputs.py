@@ -388,9 +388,13 @@ def test_one_column_or_row_says_how_to_shape_it(backend):
     """By words that work for lists and frames' columns, which have no reshape of their own."""
     net = pn.Network([pn.Dense(3, 1)], seed=0, backend=backend)
     x, y = np.ones((4, 3)), Column([1, 2, 3, 4], "Int64")
-    with pytest.raises(ValueError, match=r"y has shape \(4,\).*; np.asarray\(y\).reshape\(-1, 1\) has one column"):
-        net.fit(x, y)
-    net.fit(x, np.asarray(y).reshape(-1, 1).astype(float))
+    twin = net.copy()
+    net.fit(x, y)  # without any column it is one
+    twin.fit(x, np.asarray(y).reshape(-1, 1).astype(float))
+    assert np.array_equal(net.parameters, twin.parameters)
+    narrow = pn.Network([pn.Dense(1, 1)], seed=0, backend=backend)
+    with pytest.raises(ValueError, match=r"x has shape \(4,\).*; np.asarray\(x\).reshape\(-1, 1\) has one column"):
+        narrow.predict(y)
     with pytest.raises(ValueError, match=r"x has shape \(3,\).*; np.asarray\(x\).reshape\(1, -1\) has one row"):
         net.predict([1, 2, 3])
     assert net.predict(np.asarray([1, 2, 3]).reshape(1, -1)).shape == (1, 1)

@@ -140,7 +140,7 @@ PATHS = {
     ),
     "A in place, B packed": SpecialPath(
         "few columns; without it multiply_packed",
-        "gemm/select.inc.c", "!few_rows && !narrow;", "!few_rows;",
+        "gemm/select.inc.c", "!few_rows && !few_columns;", "!few_rows;",
         ("tabular", "curve-32", "digits"),
     ),
     "packed strips": SpecialPath(

@@ -54,7 +54,7 @@
 
 /* ---- The crossovers between paths -------------------------------------------------------------------------------- */
 
-/* B is not packed if it has at most this many bytes, for any m. */
+/* A row-major B is not packed if it has at most this many bytes, for any m. */
 #define PN_UNPACKED_B_BYTES 40960
 
 /* B is not packed if A has at most this many rows and no sum is cut into blocks. */

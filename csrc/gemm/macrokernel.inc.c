@@ -1,6 +1,9 @@
 /* The macro-kernel: products of which A and B are packed. */
 
-/* What the micro-tiles of a panel of B have in common. A chunk for each row of C, which is prefetched with it. */
+/*
+ * The arguments that the micro-kernels of a panel of B share. The sum has as many chunks as a micro-tile has rows: with
+ * each chunk, one row of the next micro-tile of C is prefetched.
+ */
 static FN(microkernel_args) FN(panel_args)(const FN(product) *s, size_t mr, size_t j, size_t p, size_t depth,
                                            const FN(matrix) *b)
 {
@@ -17,14 +20,15 @@ static FN(microkernel_args) FN(panel_args)(const FN(product) *s, size_t mr, size
 /*
  * A block of A, MC x KC, is packed and stays in the second-level cache, while one panel of B after the other, KC x NR,
  * is multiplied by it. Each micro-kernel prefetches a slice of the next panel; a B that is not prepacked is packed
- * right after that, slice by slice. `room` is the size of the scratch memory, in elements.
+ * right after that, slice by slice.
  */
-static void FN(multiply_packed)(const FN(product) *s, const FN(c_range) *range, size_t kc, real *scratch, size_t room)
+static void FN(multiply_packed)(const FN(product) *s, const FN(c_range) *range, size_t kc, real *scratch,
+                                size_t scratch_elements)
 {
     size_t i_end = range->i + range->rows, j_end = range->j + range->columns;
     size_t mr = FN(balanced_chunk)(range->rows, PN_MR), tiles = FN(ceil_div)(range->rows, mr);
     real *panel = scratch, *next_panel = scratch + PN_NR * kc, *block = scratch + 2 * PN_NR * kc;
-    size_t mc = mr * FN(balanced_chunk)(tiles, (room - 2 * PN_NR * kc - PN_LANES) / (mr * kc));
+    size_t mc = mr * FN(balanced_chunk)(tiles, (scratch_elements - 2 * PN_NR * kc - PN_LANES) / (mr * kc));
     int prepacked = FN(is_prepacked)(&s->b);
     for (size_t p = 0; p < s->k; p += kc) {
         size_t depth = FN(min)(kc, s->k - p);

@@ -40,7 +40,10 @@ static int FN(partition_by_columns)(const FN(product) *s, size_t threads)
 static void FN(multiply)(const FN(product) *s, real *workspace)
 {
     double flops = 2.0 * (double)s->m * (double)s->n * (double)s->k, microseconds = flops / PN_FLOPS_PER_MICROSECOND;
-    /* C, A or B is a layer's weights. Their size decides, so that all products of a layer are divided, or none. */
+    /*
+     * The time to read the layer's weights bounds that of the product from below. Where a gradient is stored, the size of
+     * grad_z stands in for theirs.
+     */
     double weights = s->beta != 0 ? (double)s->m * (double)s->n : (double)s->k * (double)(s->transposed ? s->m : s->n);
     double weight_bytes = weights * sizeof(real);
     real *scratch = (real *)(((uintptr_t)workspace + 63) / 64 * 64);
@@ -61,7 +64,10 @@ static void FN(multiply)(const FN(product) *s, real *workspace)
     FN(multiply_range)(s, &all, scratch, PN_SCRATCH_ELEMENTS);
 }
 
-/* Elements of workspace for one product, which is the scratch memory of its first thread, aligned. */
+/*
+ * Elements of workspace for one product: the scratch memory of the calling thread, for panels of B and strips of A, for
+ * the panels of a transposed product, and for the sums of update_by_blocks.
+ */
 static size_t FN(multiply_workspace)(size_t m, size_t k, size_t n)
 {
     size_t max = PN_SCRATCH_BYTES / sizeof(real), need = 64 / sizeof(real), depth = FN(min)(k, PN_KC);

@@ -13,10 +13,9 @@ static inline PN_INLINE size_t FN(balanced_chunk)(size_t size, size_t max)
 }
 
 /*
- * A or B of a product, or what of it a micro-kernel reads from some term of the sum on, in place or packed. Row-major:
- * element (r, c) is data[r * stride + c]; column-major: it is data[c * stride + r]. The numbers of a stored row may lie
- * in panels, PN_NR in each: from one to the next it is panel_stride, which is PN_NR in a plain matrix. Strips are
- * column-major.
+ * A or B of a product, or the part of it from some term of the sum on, in place or packed. Row-major: element (r, c) is
+ * data[r * stride + c]; column-major: it is data[c * stride + r]. Each stored row consists of panels of PN_NR elements
+ * that lie panel_stride apart; in a plain matrix panel_stride is PN_NR. Strips are column-major.
  */
 typedef struct FN(matrix) {
     const real *data;
@@ -33,11 +32,13 @@ typedef struct FN(product) {
     const real *bias;           /* init: bias[n], or 0 if NULL */
     real *c;                    /* c[m][c_stride] */
     size_t c_stride, c_panel_stride; /* as in a matrix */
-    real alpha, beta;           /* if beta is not 0: C = beta C + alpha A B, without bias and epilogue */
+    real alpha, beta;           /* if beta is not 0: C = beta C + alpha A B, without bias and epilogue. If it is
+                                   0, alpha is ignored, unlike in BLIS */
     pn_activation f;            /* the epilogue: C = f(C), or C = C * f'(z_prev) if a_prev is given */
     real *z;                    /* z[m][c_stride], which keeps what C is before the epilogue; NULL: not wanted */
     const real *z_prev, *a_prev; /* a_prev[m][c_stride] = f(z_prev), or NULL; z_prev may be NULL if f' is written in a */
-    int transposed;             /* C lies transposed: C[i][j] is c[j * c_stride + i], likewise z, z_prev, a_prev; bias[m] */
+    int transposed;             /* C is stored transposed: C[i][j] is c[j * c_stride + i]; z, z_prev, a_prev likewise;
+                                   bias[m] */
 } FN(product);
 
 /* C[i...][j...], which one thread or one call computes. */

@@ -13,16 +13,19 @@ static inline PN_INLINE FN(plan) FN(select_plan)(const FN(product) *s, const FN(
 {
     int few_rows = range->rows <= PN_MR;
     int short_rows = s->k * sizeof(real) <= PN_UNPACKED_A_ROW_BYTES;
+    /* The rows of A in a micro-tile, or the terms of a column-major A, share a set of the first-level cache. */
     int aliased = s->a.stride * sizeof(real) % 4096 == 0 && (s->a.column_major || range->rows > PN_L1_WAYS);
-    int narrow = range->columns <= PN_NARROW_N && !aliased;
+    /* A strip of A is read so few times that packing a block of A does not pay. */
+    int few_columns = range->columns <= PN_NARROW_N && !aliased;
     size_t b_bytes = s->k * range->columns * sizeof(real);
     int small_b = b_bytes <= PN_UNPACKED_B_BYTES, prepacked = FN(is_prepacked)(&s->b);
-    int whole_k = narrow && b_bytes <= (few_rows ? 2 : 1) * PN_CACHED_B_BYTES;
+    /* B stays in the second-level cache, so sums need not be cut into blocks. */
+    int whole_k = few_columns && b_bytes <= (few_rows ? 2 : 1) * PN_CACHED_B_BYTES;
     size_t max_rows = whole_k ? PN_UNPACKED_B_M : s->beta != 0 ? PN_MR : PN_UNPACKED_B_BLOCKED_M;
     FN(plan) plan = {.kc = PN_KC};
     plan.pack_b = s->b.column_major ||
-                  !(range->rows <= max_rows || small_b || (prepacked && (narrow || short_rows)));
-    plan.pack_a = plan.pack_b && !few_rows && !narrow;
+                  !(range->rows <= max_rows || small_b || (prepacked && (few_columns || short_rows)));
+    plan.pack_a = plan.pack_b && !few_rows && !few_columns;
 
     if (!plan.pack_b && (small_b || prepacked || s->beta != 0 || whole_k))
         plan.kc = s->k;
@@ -42,8 +45,9 @@ static inline PN_INLINE FN(plan) FN(select_plan)(const FN(product) *s, const FN(
 
 static void FN(update_by_blocks)(const FN(product) *s, const FN(c_range) *range, real *scratch);
 
-/* Computes a range of C. `room` is the size of the scratch memory, in elements: at least half PN_SCRATCH_ELEMENTS. */
-static void FN(multiply_range)(const FN(product) *s, const FN(c_range) *range, real *scratch, size_t room)
+/* Computes a range of C with scratch_elements of scratch memory, at least half PN_SCRATCH_ELEMENTS. */
+static void FN(multiply_range)(const FN(product) *s, const FN(c_range) *range, real *scratch,
+                               size_t scratch_elements)
 {
     if (s->transposed) {
         FN(multiply_transposed)(s, range, scratch);
@@ -58,7 +62,7 @@ static void FN(multiply_range)(const FN(product) *s, const FN(c_range) *range, r
     if (s->beta != 0 && plan.kc < s->k)
         FN(update_by_blocks)(s, range, scratch);
     else if (plan.pack_a)
-        FN(multiply_packed)(s, range, plan.kc, scratch, room);
+        FN(multiply_packed)(s, range, plan.kc, scratch, scratch_elements);
     else
         FN(multiply_unpacked)(s, range, plan.pack_strips, plan.pack_b, plan.kc, scratch);
 }
@@ -87,7 +91,8 @@ static void FN(update_by_blocks)(const FN(product) *s, const FN(c_range) *range,
                                (size_t)(scratch + PN_SCRATCH_ELEMENTS - rest_of_scratch));
             for (size_t r = 0; r < block.rows; r++)
                 for (size_t l = 0; l < block.columns; l += PN_NR)
-                    FN(store_scaled)(s->alpha, s->beta, FN(min)(PN_NR, block.columns - l), sums.c + r * sums.c_stride + l,
-                                FN(c_at)(s, range->i + i + r, range->j + j + l));
+                    FN(store_scaled)(s->alpha, s->beta, FN(min)(PN_NR, block.columns - l),
+                                     sums.c + r * sums.c_stride + l,
+                                     FN(c_at)(s, range->i + i + r, range->j + j + l));
         }
 }

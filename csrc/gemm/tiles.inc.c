@@ -103,8 +103,8 @@ static inline PN_INLINE void FN(set_c)(const FN(product) *s, size_t i, size_t j,
 }
 
 /*
- * Adds the terms from p on, `depth` of them, to the sums in C[i...][j...]. `columns` are whole micro-tiles, or less
- * than one, which is computed in a buffer then.
+ * Computes the terms from p on, `depth` of them, of the sums in C[i...][j...], which start from init if p is 0.
+ * `columns` are whole micro-tiles, or less than one, which is computed in a buffer then.
  */
 static void FN(accumulate)(const FN(product) *s, size_t i, size_t rows, size_t j, size_t columns, int log_vectors,
                            size_t p, size_t depth, const FN(matrix) *a, const FN(matrix) *b)
@@ -146,7 +146,8 @@ static void FN(epilogue)(const FN(product) *s, size_t i, size_t rows, size_t j, 
         if (s->z)
             memcpy(s->z + at, s->c + at, length * sizeof(real));
         if (s->a_prev)
-            FN(activate_backward)(length, s->f, s->z_prev ? s->z_prev + at : NULL, s->a_prev + at, s->c + at, s->c + at);
+            FN(activate_backward)(length, s->f, s->z_prev ? s->z_prev + at : NULL, s->a_prev + at, s->c + at,
+                                  s->c + at);
         else
             FN(activate)(length, s->f, s->c + at, s->c + at);
     }

@@ -1,4 +1,4 @@
-/* Products of which A or B, or both, are read where they lie in memory. */
+/* Products without the macro-kernel: A is read in place or packed strip by strip, B is read in place or packed. */
 
 /* A row of a rank-1 product, as far as it consists of whole vectors. */
 static inline PN_INLINE void FN(rank1_row)(const int has_bias, const int reads_c, size_t columns, FN(vec) factor,
@@ -91,27 +91,27 @@ static void FN(accumulate_columns)(const FN(product) *s, size_t i, size_t rows, 
 }
 
 /*
- * For few rows, few columns, or a small B. With pack_strips, each strip of A is packed before it is used; with
- * pack_blocks, B is packed by blocks of KC x NC.
+ * For few rows, few columns, or a small B. With pack_strips, each strip of A is packed before it is used; with packs_b,
+ * B is packed by blocks of KC x NC.
  */
-static void FN(multiply_unpacked)(const FN(product) *s, const FN(c_range) *range, int pack_strips, int pack_blocks,
+static void FN(multiply_unpacked)(const FN(product) *s, const FN(c_range) *range, int pack_strips, int packs_b,
                                   size_t kc, real *panels)
 {
     size_t i_end = range->i + range->rows, j_end = range->j + range->columns;
-    size_t nc = pack_blocks ? FN(balanced_chunk)(range->columns, PN_NC) : range->columns;
+    size_t nc = packs_b ? FN(balanced_chunk)(range->columns, PN_NC) : range->columns;
     nc = FN(round_up)(nc, PN_NR);
     size_t mr = FN(balanced_chunk)(range->rows, PN_MR);
     int prefetch = !pack_strips && FN(a_exceeds_cache)(s, range);
-    real *strip = panels + (pack_blocks ? nc * kc : 0);
+    real *strip = panels + (packs_b ? nc * kc : 0);
     for (size_t j_block = range->j; j_block < j_end; j_block += nc) {
         size_t columns = FN(min)(nc, j_end - j_block);
         for (size_t p = 0; p < s->k; p += kc) {
             size_t depth = FN(min)(kc, s->k - p), panel = depth * PN_NR;
-            if (pack_blocks)
+            if (packs_b)
                 for (size_t j = 0; j < columns; j += PN_NR)
                     FN(pack_b)(&s->b, p, depth, j_block + j, FN(min)(PN_NR, columns - j), panels + j * depth);
             FN(matrix) first_b = FN(b_from)(&s->b, p, j_block);
-            if (pack_blocks)
+            if (packs_b)
                 first_b = (FN(matrix)){panels, PN_NR, panel, 0, NULL};
             FN(microkernel_args) args = {0}; /* of the whole panels, for all rows */
             FN(set_c)(s, range->i, j_block, p, &args);

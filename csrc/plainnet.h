@@ -269,6 +269,25 @@ pn_status pn_train_on_batch_f32(size_t n_rows, const pn_network *network, double
                                 const float *x, const float *y, const float *sample_weight,
                                 double *loss, void *workspace, size_t workspace_bytes);
 
+/*
+ * Derivatives with respect to the input. grad_x[n_rows][n_in of the first layer] = dloss/dx, of the loss of the rows x,
+ * y; its workspace is that of pn_loss_and_gradient_f64. jacobian[n_rows][n_out of the last layer][n_in of the first] =
+ * the derivatives of each row's outputs with respect to its inputs.
+ * workspace: at least so many bytes as the workspace function tells, any alignment.
+ */
+pn_status pn_input_gradient_f64(size_t n_rows, const pn_network *network, const double *parameters,
+                                const double *x, const double *y, double *grad_x,
+                                void *workspace, size_t workspace_bytes);
+pn_status pn_jacobian_workspace_f64(size_t n_rows, const pn_network *network, size_t *n_bytes);
+pn_status pn_jacobian_f64(size_t n_rows, const pn_network *network, const double *parameters, const double *x,
+                          double *jacobian, void *workspace, size_t workspace_bytes);
+pn_status pn_input_gradient_f32(size_t n_rows, const pn_network *network, const float *parameters,
+                                const float *x, const float *y, float *grad_x,
+                                void *workspace, size_t workspace_bytes);
+pn_status pn_jacobian_workspace_f32(size_t n_rows, const pn_network *network, size_t *n_bytes);
+pn_status pn_jacobian_f32(size_t n_rows, const pn_network *network, const float *parameters, const float *x,
+                          float *jacobian, void *workspace, size_t workspace_bytes);
+
 /* ---- Single kernels ----------------------------------------------------------------------------------- */
 
 /* Elementwise over n elements, n >= 0; in place allowed. The other activations are computed as those of a layer. */

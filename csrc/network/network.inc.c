@@ -5,3 +5,4 @@
 #include "backpropagation.inc.c"
 #include "block_sums.inc.c"
 #include "gradient.inc.c"
+#include "input_gradient.inc.c"

@@ -140,6 +140,12 @@ class Backend(Protocol):
     def loss_and_gradient(self, x: Array, y: Array, gradient: Array, sample_weight: Array | None = None) -> float:
         """The loss of `x`, `y`; `gradient` (n_parameters,) is laid out as the parameters."""
 
+    def input_gradient(self, x: Array, y: Array, out: Array) -> None:
+        """`out` (n_samples, n_in) = the gradient of the loss of `x`, `y` with respect to `x`."""
+
+    def jacobian(self, x: Array, out: Array) -> None:
+        """`out` (n_samples, n_out, n_in) = the derivatives of each row's outputs with respect to its inputs."""
+
     def train_on_batch(self, x: Array, y: Array, learning_rate: float, sample_weight: Array | None = None) -> float:
         """One step of gradient descent; the loss from before it."""
 

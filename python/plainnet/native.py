@@ -141,8 +141,8 @@ class Model:
         if loss.is_distribution:
             self._label_network = ffi.new("pn_network *", (*network[:2], lib.PN_CROSS_ENTROPY_LABELS, loss.parameter))
         suffix = _SUFFIX[parameters.dtype]
-        for name in ("forward", "forward_workspace", "loss_and_gradient", "gradient_workspace", "train_on_batch",
-                     "train", "train_workspace"):  # fmt: skip
+        for name in ("forward", "forward_workspace", "loss_and_gradient", "gradient_workspace", "input_gradient",
+                     "jacobian", "jacobian_workspace", "train_on_batch", "train", "train_workspace"):  # fmt: skip
             setattr(self, f"_{name}", getattr(lib, f"pn_{name}_{suffix}"))
         self._workspace: tuple[Any, int] = _NULL, 0  # of training
         # Of forward. A list's pop and append are atomic, so threads never share a workspace.
@@ -153,6 +153,9 @@ class Model:
     _forward_workspace: Any
     _loss_and_gradient: Any
     _gradient_workspace: Any
+    _input_gradient: Any
+    _jacobian: Any
+    _jacobian_workspace: Any
     _train_on_batch: Any
     _train: Any
     _train_workspace: Any
@@ -205,6 +208,25 @@ class Model:
             check_training_data(x, y, self.loss)
             _check(status)
         return float(loss[0])
+
+    def input_gradient(self, x: Array, y: Array, out: Array) -> None:
+        """`out` (n_samples, n_in) = the gradient of the loss of `x`, `y` with respect to `x`."""
+        workspace, n_bytes = _new_workspace(self._gradient_workspace, len(x), self._network)
+        status = self._input_gradient(
+            len(x), self._network_for(y), self._parameters, _from_buffer(self._array, x), _from_buffer(self._array, y),
+            _from_buffer(self._array, out, True), workspace, n_bytes,
+        )  # fmt: skip
+        if status:
+            check_training_data(x, y, self.loss)
+            _check(status)
+
+    def jacobian(self, x: Array, out: Array) -> None:
+        """`out` (n_samples, n_out, n_in) = the derivatives of each row's outputs with respect to its inputs."""
+        workspace, n_bytes = _new_workspace(self._jacobian_workspace, len(x), self._network)
+        _check(self._jacobian(
+            len(x), self._network, self._parameters, _from_buffer(self._array, x),
+            _from_buffer(self._array, out, True), workspace, n_bytes,
+        ))  # fmt: skip
 
     def train_on_batch(self, x: Array, y: Array, learning_rate: float, sample_weight: Array | None = None) -> float:
         """One step of gradient descent; the loss from before it."""

@@ -305,6 +305,43 @@ class Network:
         gradient = np.empty_like(self._parameters)
         return self._model.loss_and_gradient(native_x, native_y, gradient, weight), gradient
 
+    def input_gradient(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Array:
+        """
+        The gradient of the loss of `x`, `y` with respect to `x`.
+
+        Returns
+        -------
+        ndarray (n_samples, n_in)
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for :meth:`fit`.
+        """
+        native_x, native_y = self._pair(x, y)
+        gradient = allocate("the result", (len(native_x), self._n_in), self._dtype, "take fewer rows at once")
+        self._model.input_gradient(native_x, native_y, gradient)
+        return gradient
+
+    def jacobian(self, x: npt.ArrayLike) -> Array:
+        """
+        The derivatives of each row's outputs with respect to its inputs.
+
+        Returns
+        -------
+        ndarray (n_samples, n_out, n_in)
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for :meth:`predict`.
+        """
+        native_x = x if self._is_ready(x, self._n_in) else self._rows("x", x, self._n_in)
+        shape = len(native_x), self._n_out, self._n_in
+        jacobian = allocate("the result", shape, self._dtype, "take fewer rows at once")
+        self._model.jacobian(native_x, jacobian)
+        return jacobian
+
     def fit(
         self,
         x: npt.ArrayLike,

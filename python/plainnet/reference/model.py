@@ -125,14 +125,24 @@ class Model:
             gradient[:] = total.value()
         return loss_sum
 
-    def _backpropagate_block(self, x: Array, y: Array, weight: Array, scale: Array, gradient: Array) -> float:
+    def _forward_block(self, x: Array) -> tuple[list[Array], list[Array], Array]:
+        """The input and the outputs of all layers, what their backward functions take, and z of the last layer."""
         a, kept = [x], [x]
         z = x
         for layer in self.layers:
             z = affine(a[-1], layer.weight, layer.bias)
             a.append(ACTIVATIONS[layer.activation].forward(z))
             kept.append(kept_for_backward(layer.activation, z, a[-1]))
+        return a, kept, z
 
+    def _backpropagate_block(self, x: Array, y: Array, weight: Array, scale: Array, gradient: Array) -> float:
+        """
+        The sum of the loss of a block of rows; `gradient` becomes dloss/dparameters.
+
+        Of each layer, from the last to the first: grad_bias is the sum of grad_z over the rows, grad_weight is
+        ``x.T @ grad_z``, and grad_z of the layer before it is ``(grad_z @ weight.T) * f'(z)``.
+        """
+        a, kept, z = self._forward_block(x)
         loss = LOSSES[self.loss.name]
         # A row of weight 0 adds 0, even if its loss is not finite.
         terms = np.where(weight > 0, weight * loss.value(z, a[-1], y, self.loss.parameter), 0)
@@ -153,6 +163,39 @@ class Model:
             if k > 0:
                 grad_z = ACTIVATIONS[self.layers[k - 1].activation].backward(kept[k], grad_z @ layer.weight.T)
         return loss_sum
+
+    @names_fewer_rows
+    def input_gradient(self, x: Array, y: Array, out: Array) -> None:
+        """`out` (n_samples, n_in) = the gradient of the loss of `x`, `y` with respect to `x`."""
+        check_training_data(x, y, self.loss)
+        loss, scale = LOSSES[self.loss.name], x.dtype.type(1 / self._denominator(len(x), None))
+        with np.errstate(all="ignore"):
+            for rows in blocks_of_rows(len(x)):
+                a, kept, _ = self._forward_block(x[rows])
+                grad_z = loss.grad(a[-1], y[rows], scale, self.loss.parameter)
+                if not loss.is_fused:
+                    grad_z = ACTIVATIONS[self.layers[-1].activation].backward(kept[-1], grad_z)
+                out[rows] = self._backward_to_input(kept, grad_z)
+
+    @names_fewer_rows
+    def jacobian(self, x: Array, out: Array) -> None:
+        """`out` (n_samples, n_out, n_in) = the derivatives of each row's outputs with respect to its inputs."""
+        with np.errstate(all="ignore"):
+            for rows in blocks_of_rows(len(x)):
+                a, kept, _ = self._forward_block(x[rows])
+                for j in range(out.shape[1]):
+                    grad_a = np.zeros_like(a[-1])
+                    grad_a[:, j] = 1
+                    grad_z = ACTIVATIONS[self.layers[-1].activation].backward(kept[-1], grad_a)
+                    out[rows, j] = self._backward_to_input(kept, grad_z)
+
+    def _backward_to_input(self, kept: list[Array], grad_z: Array) -> Array:
+        """The gradient with respect to the input from `grad_z` of the last layer."""
+        for k in reversed(range(1, len(self.layers))):
+            grad_a = grad_z @ self.layers[k].weight.T
+            grad_z = ACTIVATIONS[self.layers[k - 1].activation].backward(kept[k], grad_a)
+        grad_x: Array = grad_z @ self.layers[0].weight.T
+        return grad_x
 
     def _denominator(self, n_rows: int, weight: Array | None) -> float:
         total = n_rows if weight is None else float(weight.sum(dtype=np.float64))

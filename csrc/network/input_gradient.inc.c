@@ -1,0 +1,135 @@
+/* Derivatives with respect to the input: of the loss, and of each output. */
+
+/* grad_x[m][n_in of the network] from grad_z[0] of the last layer, which it overwrites. */
+static void FN(backward_to_input)(size_t m, const FN(model) *model, FN(tape) tape, real *grad_x)
+{
+    size_t offset = FN(n_stored)(model);
+    const real *a = tape.a + m * model->e.hidden, *z = tape.z + m * model->e.hidden_z;
+    for (size_t l = model->network->n_layers; l-- > 0;) {
+        FN(storage) storage = FN(storage_of)(model, l);
+        offset -= storage.size;
+        FN(pn_dense_layer) layer = FN(layer_at)(model, l, m, storage, model->parameters + offset, tape.products);
+        if (l == 0) {
+            model->kernels->dense_backward_x(&layer, tape.grad_z[0], PN_IDENTITY, NULL, tape.x, grad_x);
+            return;
+        }
+        pn_activation f_prev = model->network->layers[l - 1].activation;
+        int kept_z = pn_activations[f_prev].backward_needs_z;
+        a -= m * layer.k;
+        z -= kept_z ? m * layer.k : 0;
+        model->kernels->dense_backward_x(&layer, tape.grad_z[0], f_prev, kept_z ? z : NULL, a, tape.grad_z[1]);
+        real *grad_z = tape.grad_z[0];
+        tape.grad_z[0] = tape.grad_z[1];
+        tape.grad_z[1] = grad_z;
+    }
+}
+
+pn_status FN(pn_input_gradient)(size_t n_rows, const pn_network *network, const real *parameters,
+                                const real *x, const real *y, real *grad_x, void *workspace, size_t workspace_bytes)
+{
+    const pn_isa_kernels *isa;
+    FN(extent) e;
+    PN_TRY(pn_ready(&isa));
+    PN_EXACT_MODE;
+    PN_TRY(FN(measure)(n_rows, network, &e));
+    const pn_array inputs[] = {PN_ARRAY(parameters, e.n_parameters), PN_ARRAY(x, n_rows * e.n_in),
+                               PN_ARRAY(y, n_rows * e.n_targets)};
+    const pn_array outputs[] = {PN_ARRAY(grad_x, n_rows * e.n_in), {workspace, workspace_bytes, 1}};
+    PN_TRY(pn_check_arrays(inputs, 3, outputs, 2));
+    PN_REQUIRE(workspace_bytes >= FN(gradient_bytes)(n_rows, network, &isa->MEMBER, &e), PN_WORKSPACE_TOO_SMALL);
+    const FN(model) model = {.network = network, .kernels = &isa->MEMBER, .e = e,
+                             .parameters = (real *)parameters}; /* which are only read */
+    FN(rows) rows = {.n = n_rows, .x = x, .y = y};
+    rows.denominator = FN(denominator)(network, &rows);
+    PN_TRY(FN(check_data)(&rows, &model));
+    for (size_t row = 0, m; row < n_rows; row += m) {
+        m = FN(block_rows)(n_rows - row);
+        FN(tape) tape = FN(make_tape)(pn_align_workspace(workspace), m, &e, 0);
+        FN(loss)(&model, &rows, row, m, &tape);
+        FN(backward_to_input)(m, &model, tape, grad_x + row * e.n_in);
+    }
+    return PN_OK;
+}
+
+/* The arrays of a block of rows that a Jacobian needs besides the tape: the last layer's z and a, a unit gradient, grad_x. */
+static size_t FN(jacobian_bytes)(size_t n_rows, const pn_network *network, const FN(pn_kernels) *kernels,
+                                 const FN(extent) *e)
+{
+    size_t m = FN(block_rows)(n_rows);
+    return PN_WORKSPACE_ALIGNMENT + 3 * FN(arena_bytes)(m * e->n_out) + FN(arena_bytes)(m * e->n_in) +
+           FN(tape_bytes)(m, network, kernels, e, 0);
+}
+
+/* *e = the sizes of the network, of which all elements of the Jacobian can be counted. */
+static pn_status FN(measure_jacobian)(size_t n_rows, const pn_network *network, FN(extent) *e)
+{
+    size_t total = 0;
+    PN_TRY(FN(measure)(n_rows, network, e));
+    return pn_add_product(&total, n_rows, e->n_out, e->n_in);
+}
+
+pn_status FN(pn_jacobian_workspace)(size_t n_rows, const pn_network *network, size_t *n_bytes)
+{
+    const pn_isa_kernels *isa;
+    FN(extent) e;
+    PN_REQUIRE(n_bytes != NULL, PN_NULL_POINTER);
+    PN_TRY(pn_ready(&isa));
+    PN_TRY(FN(measure_jacobian)(n_rows, network, &e));
+    PN_MAX_OVER_ISAS(n_bytes, kernels, FN(jacobian_bytes)(n_rows, network, kernels, &e));
+    return PN_OK;
+}
+
+/* jacobian[m][n_out][n_in] of the m rows x: for each output, the gradient of that output alone goes back to the input. */
+static void FN(jacobian_block)(size_t m, const FN(model) *model, const real *x, real *jacobian, char *space)
+{
+    const FN(pn_kernels) *kernels = model->kernels;
+    const size_t n_in = model->e.n_in, n_out = model->e.n_out;
+    const pn_activation f = model->network->layers[model->network->n_layers - 1].activation;
+    real *z = FN(arena_alloc)(&space, m * n_out), *a = FN(arena_alloc)(&space, m * n_out);
+    real *grad_a = FN(arena_alloc)(&space, m * n_out), *grad_x = FN(arena_alloc)(&space, m * n_in);
+    FN(tape) tape = FN(make_tape)(space, m, &model->e, 0);
+    tape.x = x;
+    FN(forward)(m, model, tape);
+    memcpy(z, tape.grad_z[0], m * n_out * sizeof(real));
+    if (f == PN_SOFTMAX)
+        kernels->softmax(m, n_out, z, a);
+    else
+        kernels->activate(m * n_out, f, z, a);
+    memset(grad_a, 0, m * n_out * sizeof(real));
+    for (size_t j = 0; j < n_out; j++) {
+        for (size_t i = 0; i < m; i++) {
+            grad_a[i * n_out + j] = 1;
+            if (j > 0)
+                grad_a[i * n_out + j - 1] = 0;
+        }
+        if (f == PN_SOFTMAX)
+            kernels->softmax_backward(m, n_out, a, grad_a, tape.grad_z[0]);
+        else
+            kernels->activate_backward(m * n_out, f, z, a, grad_a, tape.grad_z[0]);
+        FN(backward_to_input)(m, model, tape, grad_x);
+        for (size_t i = 0; i < m; i++)
+            memcpy(jacobian + (i * n_out + j) * n_in, grad_x + i * n_in, n_in * sizeof(real));
+    }
+}
+
+pn_status FN(pn_jacobian)(size_t n_rows, const pn_network *network, const real *parameters, const real *x,
+                          real *jacobian, void *workspace, size_t workspace_bytes)
+{
+    const pn_isa_kernels *isa;
+    FN(extent) e;
+    PN_TRY(pn_ready(&isa));
+    PN_EXACT_MODE;
+    PN_TRY(FN(measure_jacobian)(n_rows, network, &e));
+    const pn_array inputs[] = {PN_ARRAY(parameters, e.n_parameters), PN_ARRAY(x, n_rows * e.n_in)};
+    const pn_array outputs[] = {PN_ARRAY(jacobian, n_rows * e.n_out * e.n_in), {workspace, workspace_bytes, 1}};
+    PN_TRY(pn_check_arrays(inputs, 2, outputs, 2));
+    PN_REQUIRE(workspace_bytes >= FN(jacobian_bytes)(n_rows, network, &isa->MEMBER, &e), PN_WORKSPACE_TOO_SMALL);
+    const FN(model) model = {.network = network, .kernels = &isa->MEMBER, .e = e,
+                             .parameters = (real *)parameters}; /* which are only read */
+    for (size_t row = 0, m; row < n_rows; row += m) {
+        m = FN(block_rows)(n_rows - row);
+        FN(jacobian_block)(m, &model, x + row * e.n_in, jacobian + row * e.n_out * e.n_in,
+                           pn_align_workspace(workspace));
+    }
+    return PN_OK;
+}

@@ -47,7 +47,7 @@ FLAGS = {
 MAY_STEP_DOWN = ("log1p", "loss_sigmoid", "softplus")
 FALL = ("gelu", "gelu_tanh", "silu", "mish")  # towards their minimum: steps down are nothing wrong
 # The largest error allowed, if it is not 2.5.
-BOUNDS = {"gelu": 6, "mish": 3.5, "gelu_tanh": 2.7}
+BOUNDS = {"gelu": 6, "mish": 3.7, "gelu_tanh": 2.7}
 # Where each function is neither constant nor its argument, and every result representable.
 RANGES = {
     ("exp", "f32"): (-104, 0),
@@ -330,8 +330,8 @@ def heading(arguments):
             f"float32 over {inputs} 2^32 inputs, float64 over {arguments.points:,} as above. Steps down of",
             "functions that fall and rise are not counted. Three are not within 2.5 ULP everywhere:",
             "",
-            "- `gelu`: below 1.2 where z > 0. Where z < 0 it is the product of three rounded numbers: below 3 to -3",
-            "  (3.7 without fused multiply-adds), and more further left, where one of them, a polynomial, is the",
+            "- `gelu`: below 1.2 where z > 0. Where z < 0 it is the product of three rounded numbers: below 3.3 to -3",
+            "  (4 without fused multiply-adds), and more further left, where one of them, a polynomial, is the",
             "  difference of larger numbers.",
             "- `mish`: below 2.5 with fused multiply-adds, which tell what rounding takes from products.",
             "- `gelu_tanh`: below 2.5 but where 1 + exp(-w) loses the 1, as in the sigmoid.",

@@ -35,6 +35,7 @@ static inline PN_INLINE void FN(log_loss)(size_t n, const real *z, const real *y
 static inline PN_INLINE void FN(squares)(size_t n, const real *a, const real *y, const real *scale, real *loss,
                                          real *grad_a)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++) {
         real error = a[i] - y[i];
         loss[i] = error * error;
@@ -46,6 +47,7 @@ static inline PN_INLINE void FN(squares)(size_t n, const real *a, const real *y,
 static inline PN_INLINE void FN(absolute_errors)(size_t n, const real *a, const real *y, const real *scale, real *loss,
                                                  real *grad_a)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++) {
         real error = a[i] - y[i];
         loss[i] = error < 0 ? -error : error;
@@ -57,6 +59,7 @@ static inline PN_INLINE void FN(absolute_errors)(size_t n, const real *a, const 
 static inline PN_INLINE void FN(huber)(real delta, size_t n, const real *a, const real *y, const real *scale, real *loss,
                                        real *grad_a)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++) {
         real error = a[i] - y[i], clipped = error > delta ? delta : error < -delta ? -delta : error;
         loss[i] = clipped * (error - (real)0.5 * clipped);
@@ -68,6 +71,7 @@ static inline PN_INLINE void FN(huber)(real delta, size_t n, const real *a, cons
 static inline PN_INLINE void FN(quantile)(real q, size_t n, const real *a, const real *y, const real *scale, real *loss,
                                           real *grad_a)
 {
+    PN_ELEMENTWISE
     for (size_t i = 0; i < n; i++) {
         real error = a[i] - y[i];
         loss[i] = error > 0 ? (1 - q) * error : q * (y[i] - a[i]);
@@ -134,18 +138,12 @@ PN_DEFINE_LOSS(log_cosh)
 PN_DEFINE_LOSS(poisson)
 #undef PN_DEFINE_LOSS
 
-/*
- * The losses of n outputs, n <= PN_LOSS_BLOCK, and their gradients times scale[n]. To add a loss of a single output,
- * define it above, and add a case here.
- */
-static inline PN_INLINE void FN(losses)(pn_loss which, real parameter, size_t n, pn_activation f, const real *z,
-                                        const real *y, const real *scale, real *loss, real *grad_z)
+/* Losses of a = f(z), and their gradients with respect to z. To add a loss of a single output, add a case here. */
+static __attribute__((noinline)) void FN(losses_of_a)(pn_loss which, real parameter, size_t n, pn_activation f,
+                                                      const real *z, const real *y, const real *scale, real *loss,
+                                                      real *grad_z)
 {
     real a[PN_LOSS_BLOCK], grad_a[PN_LOSS_BLOCK];
-    if (which == PN_LOG_LOSS) { /* f is the sigmoid */
-        FN(log_loss)(n, z, y, scale, loss, grad_z);
-        return;
-    }
     FN(activate)(n, f, z, a);
     switch (which) {
     case PN_MEAN_ABSOLUTE_ERROR: FN(absolute_errors)(n, a, y, scale, loss, grad_a); break;
@@ -156,6 +154,16 @@ static inline PN_INLINE void FN(losses)(pn_loss which, real parameter, size_t n,
     default: FN(squares)(n, a, y, scale, loss, grad_a); break;
     }
     FN(activate_backward)(n, f, z, a, grad_a, grad_z);
+}
+
+/* The losses of n outputs, n <= PN_LOSS_BLOCK, and their gradients times scale[n]. */
+static inline PN_INLINE void FN(losses)(pn_loss which, real parameter, size_t n, pn_activation f, const real *z,
+                                        const real *y, const real *scale, real *loss, real *grad_z)
+{
+    if (which == PN_LOG_LOSS) /* f is the sigmoid */
+        FN(log_loss)(n, z, y, scale, loss, grad_z);
+    else
+        FN(losses_of_a)(which, parameter, n, f, z, y, scale, loss, grad_z);
 }
 
 /* The total of the partial sums. */

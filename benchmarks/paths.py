@@ -272,7 +272,8 @@ class Bench:
         if self.workload.task == "train":
             progress = self.ffi.new("pn_progress *")
             run, n_calls = self.function("pn_train", library), 1
-            what = (self.training, parameters, x, self.array(self.y), 0, self.ffi.NULL, progress)
+            null = self.ffi.NULL  # no optimizer's state, no sample weights, no losses
+            what = (self.training, parameters, null, x, self.array(self.y), null, 0, null, progress)
         else:
             run, n_calls = self.function("pn_forward", library), self.n_units
             what = (parameters, x, self.array(self.out))

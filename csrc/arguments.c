@@ -35,6 +35,8 @@ const char *pn_status_message(pn_status status)
     case PN_BAD_PROBABILITY: return "cross entropy needs targets within [0, 1] that sum to 1 in each row";
     case PN_BAD_LABEL: return "cross entropy needs whole numbers from 0 to n_out - 1 as labels";
     case PN_BAD_SAMPLE_WEIGHT: return "sample weights must be finite, at least 0, and not all 0";
+    case PN_UNKNOWN_OPTIMIZER: return "unknown optimizer";
+    case PN_BAD_OPTIMIZER: return "an option of the optimizer is out of range";
     }
     return "unknown status";
 }
@@ -101,4 +103,15 @@ pn_status pn_n_parameters(const pn_network *network, size_t *n_parameters)
 {
     PN_REQUIRE(n_parameters != NULL, PN_NULL_POINTER);
     return pn_check_network(network, n_parameters);
+}
+
+pn_status pn_optimizer_state(const pn_network *network, const pn_optimizer *optimizer, size_t *n_elements)
+{
+    size_t n_parameters;
+    PN_REQUIRE(optimizer != NULL && n_elements != NULL, PN_NULL_POINTER);
+    PN_TRY(pn_check_network(network, &n_parameters));
+    PN_REQUIRE((unsigned)optimizer->kind < PN_N_OPTIMIZERS, PN_UNKNOWN_OPTIMIZER);
+    PN_REQUIRE(n_parameters <= PTRDIFF_MAX / 128, PN_SIZE_OVERFLOW);
+    *n_elements = pn_n_slots(optimizer) * n_parameters;
+    return PN_OK;
 }

@@ -1,4 +1,4 @@
-/* The activations and losses: to add one, describe it here. */
+/* The activations, losses and optimizers: to add one, describe it here. */
 #include "descriptions.h"
 
 #include <math.h>
@@ -45,6 +45,25 @@ const pn_loss_description pn_losses[PN_N_LOSSES] = {
                                  .has_parameter = 1, .above = 0, .below = 1, .or_0 = 1,
                                  .activation = PN_SOFTMAX, .bad_activation = PN_CROSS_ENTROPY_NEEDS_SOFTMAX},
 };
+
+size_t pn_n_slots(const pn_optimizer *optimizer)
+{
+    size_t has_momentum = optimizer->momentum > 0;
+    switch (optimizer->kind) {
+    case PN_SGD: return has_momentum;
+    case PN_RMSPROP: return 1 + (optimizer->centered != 0) + has_momentum;
+    case PN_ADAGRAD: return 1;
+    case PN_ADAM:
+    case PN_ADAMW: return 2 + (optimizer->amsgrad != 0);
+    default: return 2; /* PN_RPROP */
+    }
+}
+
+int pn_is_plain(const pn_optimizer *optimizer)
+{
+    return optimizer->kind == PN_SGD && !(optimizer->momentum > 0) && !(optimizer->clip_value > 0) &&
+           !(optimizer->clip_norm > 0);
+}
 
 double pn_loss_denominator(const pn_network *network, double rows)
 {

@@ -1,4 +1,4 @@
-/* Private: what is known of each activation and loss besides its arithmetic, which stands in elementwise/. */
+/* Private: what is known of each activation, loss and optimizer besides its arithmetic, which stands in elementwise/. */
 #ifndef PLAINNET_DESCRIPTIONS_H
 #define PLAINNET_DESCRIPTIONS_H
 
@@ -30,6 +30,12 @@ typedef struct pn_loss_description {
 
 extern const pn_activation_description pn_activations[PN_N_ACTIVATIONS];
 extern const pn_loss_description pn_losses[PN_N_LOSSES];
+
+/* How many arrays an optimizer keeps, each as long as the parameters: at most PN_MAX_SLOTS of kernels.h. */
+size_t pn_n_slots(const pn_optimizer *optimizer);
+
+/* Whether a step is p = (1 - rate weight_decay) p - rate g, which the products add to the parameters as they compute g. */
+int pn_is_plain(const pn_optimizer *optimizer);
 
 /* What the sum of the losses of rows is divided by, whose number, or the sum of whose weights, is `rows`. */
 double pn_loss_denominator(const pn_network *network, double rows);

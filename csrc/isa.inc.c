@@ -8,12 +8,14 @@
 #define REAL_IS_DOUBLE 0
 #define FN(name) PN_JOIN(name, PN_ISA, f32)
 typedef pn_dense_layer_f32 FN(dense_layer);
+typedef pn_update_f32 FN(update_constants);
 #include "rooms.inc.c"
 
 #define real double
 #define REAL_IS_DOUBLE 1
 #define FN(name) PN_JOIN(name, PN_ISA, f64)
 typedef pn_dense_layer_f64 FN(dense_layer);
+typedef pn_update_f64 FN(update_constants);
 #include "rooms.inc.c"
 
 #define PN_TABLE(suffix)                                                                                             \
@@ -27,6 +29,10 @@ typedef pn_dense_layer_f64 FN(dense_layer);
         .add_block = PN_JOIN(add_block, PN_ISA, suffix),                                                             \
         .settle = PN_JOIN(settle, PN_ISA, suffix),                                                                   \
         .axpby = PN_JOIN(axpby, PN_ISA, suffix),                                                                     \
+        .prepare_update = PN_JOIN(prepare_update, PN_ISA, suffix),                                                   \
+        .update = PN_JOIN(update, PN_ISA, suffix),                                                                   \
+        .clip = PN_JOIN(clip, PN_ISA, suffix),                                                                       \
+        .add_squares = PN_JOIN(add_squares, PN_ISA, suffix),                                                         \
         .tiny_fits = PN_JOIN(tiny_fits, PN_ISA, suffix),                                                             \
         .tiny_train = PN_JOIN(tiny_train, PN_ISA, suffix),                                                           \
         .narrow_fits = PN_JOIN(narrow_fits, PN_ISA, suffix),                                                         \

@@ -27,6 +27,9 @@
 #else
 #define PN_HAVE_X86_ISAS 0
 #endif
+#if defined(__GNUC__) && defined(__aarch64__)
+#include <arm_neon.h>
+#endif
 
 /*
  * A dense layer, applied to m rows:
@@ -59,6 +62,14 @@
  * axpby                 y = fma(alpha, x, beta y), n elements: a step of gradient descent for a stretch of parameters y
  *                       and their gradient x, in whatever order these lie
  *
+ * prepare_update        the constants of a step of the optimizer; `step` counts those before it, and `rate` is its rate
+ * update                that step for a stretch of n parameters, in whatever order these, their gradient and the slots
+ *                       (the arrays that the optimizer keeps) lie
+ * clip                  values[n] within -limit and limit; NaN stays
+ * add_squares           sums[j % 8] += square of the element in row i and column j of values[k][n], which may be packed
+ *                       as `pack` does it: in the order of the rows and columns, each sum one chain in double, the
+ *                       multiplication and the addition rounded
+ *
  * dense_forward         z[m][n] = bias[n] + sum_k x[m][k] weight[k][n], the sum starting from bias (NULL: 0), and
  *                       a[m][n] = f(z). z may be NULL: it is not kept then
  * dense_backward_x      grad_z_prev[m][k] = (0 + sum_n grad_z[m][n] weight[k][n]) * f_prev'(z_prev[m][k]); z_prev and
@@ -85,7 +96,17 @@
  * narrow_forward        out[m][n_out] of the last layer from x[m][n_in]: all dense_forward in one, with the same bits
  */
 #define PN_TINY_PARAMETERS 288
+#define PN_SQUARE_SUMS 8
+#define PN_MAX_SLOTS 3
 #define PN_DEFINE_KERNELS(real, suffix)                                                                              \
+    typedef struct pn_update_##suffix {                                                                              \
+        const pn_optimizer *optimizer;                                                                               \
+        size_t n_slots;                                                                                              \
+        real gradient_scale, weight_decay, kept; /* kept: what is left of a parameter that decays by itself */       \
+        real rate, momentum, eps, root_scale;                                                                        \
+        real decay1, decay2, rest1, rest2; /* of moving averages: what is kept, and 1 less that */                   \
+        real eta_minus, eta_plus, step_min, step_max;                                                                \
+    } pn_update_##suffix;                                                                                            \
     typedef struct pn_dense_layer_##suffix {                                                                         \
         size_t m, k, n;                                                                                              \
         const real *weight;                                                                                          \
@@ -106,6 +127,11 @@
         void (*add_block)(size_t n, const real *block, real *total, real *error);                                    \
         void (*settle)(size_t n, const real *total, const real *error, real *sum);                                   \
         void (*axpby)(size_t n, real alpha, const real *x, real beta, real *y);                                      \
+        pn_update_##suffix (*prepare_update)(const pn_optimizer *optimizer, double rate, uint64_t step);             \
+        void (*update)(const pn_update_##suffix *update, size_t n, const real *gradient, real *parameters,           \
+                       real *const *slots);                                                                          \
+        void (*clip)(size_t n, real limit, real *values);                                                            \
+        void (*add_squares)(size_t k, size_t n, int packed, const real *values, double *sums);                       \
         int (*tiny_fits)(size_t m, const pn_network *network, const pn_training *training);                          \
         size_t (*tiny_train)(size_t m, const pn_network *network, size_t n_steps, real *parameters, const real *x,   \
                              const real *y, real rate, double denominator, double *losses);                          \

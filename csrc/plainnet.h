@@ -69,7 +69,9 @@ typedef enum pn_status {
     PN_CROSS_ENTROPY_NEEDS_SOFTMAX, /* the reverse */
     PN_BAD_PROBABILITY,      /* PN_CROSS_ENTROPY with a target outside [0, 1], or targets of a row that do not sum to 1 */
     PN_BAD_LABEL,            /* PN_CROSS_ENTROPY_LABELS with a target that is none of 0, 1, ... n_out - 1 */
-    PN_BAD_SAMPLE_WEIGHT     /* a weight that is not finite or below 0, or all are 0 (or their sum overflows) */
+    PN_BAD_SAMPLE_WEIGHT,    /* a weight that is not finite or below 0, or all are 0 (or their sum overflows) */
+    PN_UNKNOWN_OPTIMIZER,
+    PN_BAD_OPTIMIZER         /* an option of the optimizer is out of range; see pn_optimizer */
 } pn_status;
 
 /* A sentence for a status; never NULL, static. */
@@ -202,15 +204,68 @@ pn_status pn_loss_and_gradient_f64(size_t n_rows, const pn_network *network, con
                                    const double *x, const double *y, const double *sample_weight,
                                    double *loss, double *gradient, void *workspace, size_t workspace_bytes);
 
-/* How to train: gradient descent, parameters -= learning_rate * gradient, once a mini-batch. */
+/*
+ * How a step follows from the gradient g: the equations of torch.optim, elementwise, with rate for the learning rate and
+ * t = 1, 2, ... for the number of the step. After each name, the arrays that are kept for each parameter from step to
+ * step. All but PN_ADAMW begin with g += weight_decay p.
+ */
+typedef enum pn_optimizer_kind {
+    PN_SGD = 0,   /* p -= rate g. With momentum > 0 it keeps [b]: b = momentum b + g, and g = b or, with nesterov,
+                     g + momentum b */
+    PN_RMSPROP,   /* [v]: v = alpha v + (1 - alpha) g^2, p -= rate g / (sqrt(v) + eps). With centered it keeps [v, m]:
+                     m = alpha m + (1 - alpha) g, and v - m^2, or 0 if that is less, stands under the root. With
+                     momentum > 0 it keeps a b at the end: b = momentum b + g / (sqrt(v) + eps), p -= rate b */
+    PN_ADAGRAD,   /* [v]: v = v + g^2 from initial_accumulator_value on,
+                     p -= rate / (1 + (t - 1) learning_rate_decay) g / (sqrt(v) + eps) */
+    PN_ADAM,      /* [m, v]: m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,
+                     p -= rate / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + eps). With amsgrad it keeps [m, v, w]:
+                     w = max(w, v), which stands under the root */
+    PN_ADAMW,     /* p *= 1 - rate weight_decay, then PN_ADAM */
+    PN_RPROP,     /* [h, s]: s, from rate of the first step on, is multiplied by eta_plus where g h > 0, and by eta_minus
+                     where g h < 0, and is kept within step_min and step_max; where g h < 0, g becomes 0;
+                     p -= s sign(g), h = g */
+    PN_N_OPTIMIZERS
+} pn_optimizer_kind;
+
+/* An optimizer and its options; those that its equation has not are ignored. All zero: plain gradient descent. */
+typedef struct pn_optimizer {
+    pn_optimizer_kind kind;
+    double weight_decay;       /* >= 0 */
+    double momentum;           /* PN_SGD, PN_RMSPROP: >= 0 */
+    int nesterov;              /* PN_SGD: 1 needs momentum > 0 */
+    int centered;              /* PN_RMSPROP */
+    int amsgrad;               /* PN_ADAM, PN_ADAMW */
+    double alpha;              /* PN_RMSPROP: 0 <= alpha < 1 */
+    double beta1, beta2;       /* PN_ADAM, PN_ADAMW: likewise */
+    double eps;                /* all but PN_SGD and PN_RPROP: > 0 in the network's type */
+    double learning_rate_decay, initial_accumulator_value; /* PN_ADAGRAD: >= 0 */
+    double eta_minus, eta_plus; /* PN_RPROP: 0 < eta_minus < 1 < eta_plus */
+    double step_min, step_max;  /* PN_RPROP: 0 < step_min <= step_max */
+    double clip_value;         /* > 0: first of all, each element of g is brought within -clip_value and clip_value */
+    double clip_norm;          /* > 0: then g *= min(1, clip_norm / (|g| + 1e-6)), with the norm |g| of all parameters' g */
+} pn_optimizer;
+
+/*
+ * How to train: a step of the optimizer for each mini-batch. The arrays that an optimizer keeps are its state:
+ * state[n_arrays][n_parameters], each laid out as the parameters are. It is the caller's; before the optimizer's first
+ * step it holds anything finite, such as zeros, and what a run leaves there is for the next one, with first_step.
+ */
 typedef struct pn_training {
     size_t epochs;             /* passes over all rows; 0 does nothing */
     size_t batch_size;         /* rows a step; 0, or more than n_rows: all of them. The last batch may be smaller. */
-    double learning_rate;      /* > 0 */
+    double learning_rate;      /* > 0; ignored if learning_rates is given */
     int shuffle;               /* 1: each epoch visits the rows in an order of its own */
     uint64_t shuffle_seed;     /* the order depends on this and the epoch's number alone */
     uint64_t first_epoch;      /* number of the first epoch: how many the network has been trained for before */
+    pn_optimizer optimizer;
+    const double *learning_rates; /* NULL, or the rate of each step of the run: learning_rates[i] > 0 is that of step i,
+                                  the one for which pn_progress.steps is i. A call reads those of the steps that it may
+                                  make, and of all steps of the run before these */
+    uint64_t first_step;       /* steps that the optimizer has made before this run */
 } pn_training;
+
+/* *n_elements = the size of the optimizer's state for this network; 0 for some. */
+pn_status pn_optimizer_state(const pn_network *network, const pn_optimizer *optimizer, size_t *n_elements);
 
 /*
  * Where a run stands. To begin one, all is 0; or row and loss_sum are those of an epoch that an earlier run has begun.
@@ -229,28 +284,30 @@ typedef struct pn_progress {
  * (A call of several steps packs the weights of wide layers, and unpacks them at its end, which costs a fraction of a
  * step.)
  *
+ *   state           the optimizer's, of as many elements as pn_optimizer_state tells; NULL where that is 0.
  *   losses[epochs]  losses[e] is written when epoch e ends: with PN_SUM_OF_SQUARES the sum, with the other losses the
  *                   mean, over the epoch's rows; each row's loss is from before the step that uses it. NULL: not wanted.
  *   progress        in and out.
  *   workspace       pn_train_workspace_f64 bytes, any alignment; kept untouched between the calls of one run.
  *
- * x, y and the weights are checked (finite; targets) when the run begins. If the loss or a parameter becomes NaN or infinite, the
- * result is PN_DIVERGED: parameters and progress are those of the last step whose parameters and loss were finite,
- * from before its update.
+ * x, y and the weights are checked (finite; targets) when the run begins. If the loss, a parameter or the state becomes
+ * NaN or infinite, the result is PN_DIVERGED: parameters, state and progress are those of the last step at which all of
+ * them were finite, from before its update.
  */
 pn_status pn_train_workspace_f64(size_t n_rows, const pn_network *network, const pn_training *training,
                                  size_t *n_bytes);
 pn_status pn_train_f64(size_t n_rows, const pn_network *network, const pn_training *training, double *parameters,
-                       const double *x, const double *y, const double *sample_weight, size_t max_steps,
+                       double *state, const double *x, const double *y, const double *sample_weight, size_t max_steps,
                        double *losses, pn_progress *progress, void *workspace, size_t workspace_bytes);
 
 /*
- * One step with all rows: *loss is from before it. On error, PN_DIVERGED among them, nothing has changed.
+ * One step with all rows: *loss is from before it. On error, PN_DIVERGED among them, nothing has changed. Of `training`
+ * the optimizer, the learning rate (or the first of learning_rates) and first_step count.
  * workspace: as for pn_train_f64 with all rows in a batch, unshuffled; it need not be kept.
  */
-pn_status pn_train_on_batch_f64(size_t n_rows, const pn_network *network, double learning_rate, double *parameters,
-                                const double *x, const double *y, const double *sample_weight,
-                                double *loss, void *workspace, size_t workspace_bytes);
+pn_status pn_train_on_batch_f64(size_t n_rows, const pn_network *network, const pn_training *training,
+                                double *parameters, double *state, const double *x, const double *y,
+                                const double *sample_weight, double *loss, void *workspace, size_t workspace_bytes);
 
 /* The same in single precision. Losses are double. */
 pn_status pn_forward_workspace_f32(size_t n_rows, const pn_network *network, size_t *n_bytes);
@@ -263,11 +320,11 @@ pn_status pn_loss_and_gradient_f32(size_t n_rows, const pn_network *network, con
 pn_status pn_train_workspace_f32(size_t n_rows, const pn_network *network, const pn_training *training,
                                  size_t *n_bytes);
 pn_status pn_train_f32(size_t n_rows, const pn_network *network, const pn_training *training, float *parameters,
-                       const float *x, const float *y, const float *sample_weight, size_t max_steps,
+                       float *state, const float *x, const float *y, const float *sample_weight, size_t max_steps,
                        double *losses, pn_progress *progress, void *workspace, size_t workspace_bytes);
-pn_status pn_train_on_batch_f32(size_t n_rows, const pn_network *network, double learning_rate, float *parameters,
-                                const float *x, const float *y, const float *sample_weight,
-                                double *loss, void *workspace, size_t workspace_bytes);
+pn_status pn_train_on_batch_f32(size_t n_rows, const pn_network *network, const pn_training *training,
+                                float *parameters, float *state, const float *x, const float *y,
+                                const float *sample_weight, double *loss, void *workspace, size_t workspace_bytes);
 
 /*
  * Derivatives with respect to the input. grad_x[n_rows][n_in of the first layer] = dloss/dx, of the loss of the rows x,

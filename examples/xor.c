@@ -88,8 +88,8 @@ static void train_f64(const struct problem *p, double *parameters, double *losse
      */
     pn_progress progress = {0};
     while (progress.epoch < EPOCHS)
-        check(pn_train_f64(N_ROWS, &p->network, &training, parameters, p->x, y, NULL, 500, losses, &progress, workspace,
-                           n_bytes));
+        check(pn_train_f64(N_ROWS, &p->network, &training, parameters, NULL, p->x, y, NULL, 500, losses, &progress,
+                           workspace, n_bytes));
     free(workspace);
 
     check(pn_forward_workspace_f64(N_ROWS, &p->network, &n_bytes));
@@ -112,7 +112,8 @@ static void train_f32(const struct problem *p, float *parameters, double *losses
     pn_progress progress = {0};
     check(pn_train_workspace_f32(N_ROWS, &p->network, &training, &n_bytes));
     void *workspace = allocate(n_bytes);
-    check(pn_train_f32(N_ROWS, &p->network, &training, parameters, x32, y32, NULL, 0, losses, &progress, workspace, n_bytes));
+    check(pn_train_f32(N_ROWS, &p->network, &training, parameters, NULL, x32, y32, NULL, 0, losses, &progress, workspace,
+                       n_bytes));
     free(workspace);
 
     check(pn_forward_workspace_f32(N_ROWS, &p->network, &n_bytes));

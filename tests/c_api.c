@@ -108,6 +108,8 @@ int main(void)
         if (pn_set_isa(names[i]) == PN_OK) {
             check_bad_networks_f64();
             check_bad_networks_f32();
+            check_optimizers_f64();
+            check_optimizers_f32();
             check_runs_f64();
             check_runs_f32();
             check_classes_f64();
@@ -192,10 +194,11 @@ static void FN(describe)(void)
 #define GRADIENT(n_rows, network, parameters, x, y, loss, gradient) \
     FN(pn_loss_and_gradient)(n_rows, network, parameters, x, y, NULL, loss, gradient, FN(w).workspace, sizeof FN(w).workspace)
 #define TRAIN(n_rows, network, training, parameters, x, y, losses, progress) \
-    FN(pn_train)(n_rows, network, training, parameters, x, y, NULL, 0, losses, progress, FN(w).workspace, \
+    FN(pn_train)(n_rows, network, training, parameters, NULL, x, y, NULL, 0, losses, progress, FN(w).workspace, \
                  sizeof FN(w).workspace)
 #define STEP(n_rows, network, rate, parameters, x, y, loss) \
-    FN(pn_train_on_batch)(n_rows, network, rate, parameters, x, y, NULL, loss, FN(w).workspace, sizeof FN(w).workspace)
+    FN(pn_train_on_batch)(n_rows, network, &(pn_training){.learning_rate = rate}, parameters, NULL, x, y, NULL, loss, \
+                          FN(w).workspace, sizeof FN(w).workspace)
 
 /* All functions that take a network return the same status for a bad one. */
 static void FN(refused_by_all)(pn_status expected, size_t n_rows)
@@ -377,15 +380,146 @@ static void FN(check_weights)(void)
         REFUSES(expected, FN(pn_loss_and_gradient)(7, n, w->parameters, w->x, w->y, weight, &w->loss, w->gradient,
                                                    w->workspace, room));
         weight = i == 6 ? w->parameters : weight;
-        REFUSES(expected, FN(pn_train)(7, n, t, w->parameters, w->x, w->y, weight, 0, w->losses, &w->progress,
+        REFUSES(expected, FN(pn_train)(7, n, t, w->parameters, NULL, w->x, w->y, weight, 0, w->losses, &w->progress,
                                        w->workspace, room));
-        REFUSES(expected, FN(pn_train_on_batch)(7, n, 0.1, w->parameters, w->x, w->y, weight, &w->loss, w->workspace,
-                                                room));
+        REFUSES(expected, FN(pn_train_on_batch)(7, n, t, w->parameters, NULL, w->x, w->y, weight, &w->loss,
+                                                w->workspace, room));
     }
-    CHECK(FN(pn_train)(7, n, t, w->parameters, w->x, w->y, good, 0, w->losses, &w->progress, w->workspace, room) == PN_OK);
+    CHECK(FN(pn_train)(7, n, t, w->parameters, NULL, w->x, w->y, good, 0, w->losses, &w->progress, w->workspace,
+                       room) == PN_OK);
     CHECK(w->progress.epoch == 4 && w->losses[3] > 0);
     FN(describe)();
 }
+
+/* With an optimizer and its state */
+#define TRAIN_WITH(state) \
+    FN(pn_train)(7, n, t, w->parameters, state, w->x, w->y, NULL, 0, w->losses, &w->progress, w->workspace, \
+                 sizeof w->workspace)
+#define STEP_WITH(state) \
+    FN(pn_train_on_batch)(7, n, t, w->parameters, state, w->x, w->y, NULL, &w->loss, w->workspace, \
+                          sizeof w->workspace)
+#define REFUSES_OPTION(start, assignment)                                                        \
+    do {                                                                                         \
+        *o = (start);                                                                            \
+        o->assignment;                                                                           \
+        REFUSES(PN_BAD_OPTIMIZER, TRAIN_WITH(w->gradient));                                      \
+        REFUSES(PN_BAD_OPTIMIZER, STEP_WITH(w->gradient));                                       \
+        CHECK(FN(pn_train_workspace)(7, n, t, &n_bytes) == PN_BAD_OPTIMIZER && n_bytes == 77);   \
+    } while (0)
+
+/* Options out of range */
+static void FN(check_options)(void)
+{
+    FN(world) *w = &FN(w);
+    const pn_network *n = &FN(network);
+    pn_training *t = &FN(training);
+    pn_optimizer *o = &t->optimizer;
+    const pn_optimizer adam = {.kind = PN_ADAM, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
+    const pn_optimizer rprop = {.kind = PN_RPROP, .eta_minus = 0.5, .eta_plus = 1.2, .step_min = 1e-6, .step_max = 50};
+    const pn_optimizer sgd = {0};
+    size_t n_elements = 77, n_bytes = 77;
+    FN(describe)();
+    const double too_large = sizeof(REAL) == 4 ? 1e60 : INFINITY, too_small = sizeof(REAL) == 4 ? 1e-60 : 0;
+    REFUSES_OPTION(sgd, momentum = -0.5);
+    REFUSES_OPTION(sgd, momentum = NAN);
+    REFUSES_OPTION(sgd, nesterov = 1);
+    REFUSES_OPTION(sgd, weight_decay = too_large);
+    REFUSES_OPTION(sgd, clip_value = -1);
+    REFUSES_OPTION(sgd, clip_norm = INFINITY);
+    REFUSES_OPTION(adam, beta1 = 1);
+    REFUSES_OPTION(adam, beta2 = -0.1);
+    REFUSES_OPTION(adam, eps = too_small);
+    REFUSES_OPTION(adam, kind = PN_ADAGRAD; o->learning_rate_decay = -1);
+    REFUSES_OPTION(adam, kind = PN_ADAGRAD; o->initial_accumulator_value = NAN);
+    REFUSES_OPTION(adam, kind = PN_RMSPROP; o->alpha = 1);
+    REFUSES_OPTION(rprop, eta_minus = 1);
+    REFUSES_OPTION(rprop, eta_plus = 1);
+    REFUSES_OPTION(rprop, step_min = 51);
+    REFUSES_OPTION(rprop, step_max = too_large);
+    *o = (pn_optimizer){.kind = PN_N_OPTIMIZERS};
+    REFUSES(PN_UNKNOWN_OPTIMIZER, TRAIN_WITH(w->gradient));
+    REFUSES(PN_UNKNOWN_OPTIMIZER, STEP_WITH(w->gradient));
+    CHECK(pn_optimizer_state(n, o, &n_elements) == PN_UNKNOWN_OPTIMIZER && n_elements == 77);
+    FN(describe)();
+}
+
+/* How much each optimizer keeps */
+static void FN(check_state_sizes)(void)
+{
+    const pn_network *n = &FN(network);
+    const pn_optimizer *o = &FN(training).optimizer;
+    const pn_optimizer adam = {.kind = PN_ADAM, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
+    const pn_optimizer rprop = {.kind = PN_RPROP, .eta_minus = 0.5, .eta_plus = 1.2, .step_min = 1e-6, .step_max = 50};
+    size_t n_elements = 77;
+    FN(describe)();
+    const pn_optimizer kept[] = {{.momentum = 0}, {.momentum = 0.9}, {.kind = PN_RMSPROP}, {.kind = PN_ADAGRAD},
+                                 {.kind = PN_RMSPROP, .centered = 1, .momentum = 0.5}, adam, rprop,
+                                 {.kind = PN_ADAMW, .amsgrad = 1}};
+    const size_t slots[] = {0, 1, 1, 1, 3, 2, 2, 3};
+    for (int i = 0; i < 8; i++)
+        CHECK(pn_optimizer_state(n, &kept[i], &n_elements) == PN_OK && n_elements == slots[i] * FN(PARAMETERS));
+    CHECK(pn_optimizer_state(n, NULL, &n_elements) == PN_NULL_POINTER);
+    CHECK(pn_optimizer_state(NULL, o, &n_elements) == PN_NULL_POINTER);
+    CHECK(pn_optimizer_state(n, o, NULL) == PN_NULL_POINTER);
+}
+
+static void FN(check_state)(void)
+{
+    FN(world) *w = &FN(w);
+    const pn_network *n = &FN(network);
+    pn_training *t = &FN(training);
+    FN(describe)();
+    t->optimizer = (pn_optimizer){.momentum = 0.5};
+    REFUSES(PN_NULL_POINTER, TRAIN_WITH(NULL));
+    REFUSES(PN_NULL_POINTER, STEP_WITH(NULL));
+    REFUSES(PN_MISALIGNED, TRAIN_WITH((REAL *)(void *)((char *)w->gradient + 1)));
+    REFUSES(PN_OVERLAP, TRAIN_WITH(w->parameters));
+    REFUSES(PN_OVERLAP, TRAIN_WITH(w->x));
+    REFUSES(PN_OVERLAP, TRAIN_WITH((REAL *)(void *)w->workspace));
+    CHECK(isnan(w->gradient[0]) && STEP_WITH(w->gradient) == PN_DIVERGED); /* it must be finite, as parameters must */
+    CHECK(memcmp(w->parameters, FN(before).parameters, sizeof w->parameters) == 0);
+    FN(reset)();
+    memset(w->gradient, 0, sizeof w->gradient);
+    CHECK(STEP_WITH(w->gradient) == PN_OK && w->gradient[0] != 0);
+    FN(describe)();
+}
+
+/* Learning rates of the steps: those that a call needs are checked before it makes a step. */
+static void FN(check_rates)(void)
+{
+    FN(world) *w = &FN(w);
+    const pn_network *n = &FN(network);
+    pn_training *t = &FN(training);
+    FN(describe)();
+    const double rates[] = {0.5, 0.25, 0.125, 0};
+    t->learning_rates = rates;
+    t->learning_rate = 0; /* ignored */
+    REFUSES(PN_BAD_LEARNING_RATE, TRAIN_WITH(NULL));
+    CHECK(FN(pn_train)(7, n, t, w->parameters, NULL, w->x, w->y, NULL, 3, w->losses, &w->progress, w->workspace,
+                       sizeof w->workspace) == PN_OK);
+    CHECK(w->progress.steps == 3);
+    CHECK(FN(pn_train)(7, n, t, w->parameters, NULL, w->x, w->y, NULL, 1, w->losses, &w->progress, w->workspace,
+                       sizeof w->workspace) == PN_BAD_LEARNING_RATE);
+    CHECK(w->progress.steps == 3);
+    FN(reset)();
+    CHECK(STEP_WITH(NULL) == PN_OK);
+    t->learning_rates = rates + 3;
+    FN(reset)();
+    REFUSES(PN_BAD_LEARNING_RATE, STEP_WITH(NULL));
+    FN(describe)();
+}
+
+static void FN(check_optimizers)(void)
+{
+    FN(check_options)();
+    FN(check_state_sizes)();
+    FN(check_state)();
+    FN(check_rates)();
+}
+
+#undef TRAIN_WITH
+#undef STEP_WITH
+#undef REFUSES_OPTION
 
 static void FN(check_runs)(void)
 {
@@ -541,18 +675,18 @@ static void FN(check_runs)(void)
         CHECK(FN(pn_train_workspace)(7, n, t, &n_bytes) == PN_OK && n_bytes < sizeof w->workspace);
         size_t *needed = most_needed[sizeof(REAL) / 8], smallest;
         asked_for[sizeof(REAL) / 8][1] = n_bytes;
-        FIND_NEED(smallest, n_bytes, needed[1], FN(pn_train)(7, n, t, w->parameters, w->x, w->y, NULL, 0, w->losses, &w->progress,
-                                                          w->workspace, smallest));
-        REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_train)(7, n, t, w->parameters, w->x, w->y, NULL, 0, w->losses, &w->progress,
-                                                     w->workspace, smallest - 1));
-        REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_train)(7, n, t, w->parameters, w->x, w->y, NULL, 0, w->losses, &w->progress,
-                                                     NULL, 0));
-        REFUSES(PN_NULL_POINTER, FN(pn_train)(7, n, t, w->parameters, w->x, w->y, NULL, 0, w->losses, &w->progress, NULL,
-                                              n_bytes));
+        FIND_NEED(smallest, n_bytes, needed[1], FN(pn_train)(7, n, t, w->parameters, NULL, w->x, w->y, NULL, 0, w->losses,
+                                                          &w->progress, w->workspace, smallest));
+        REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_train)(7, n, t, w->parameters, NULL, w->x, w->y, NULL, 0, w->losses,
+                                                     &w->progress, w->workspace, smallest - 1));
+        REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_train)(7, n, t, w->parameters, NULL, w->x, w->y, NULL, 0, w->losses,
+                                                     &w->progress, NULL, 0));
+        REFUSES(PN_NULL_POINTER, FN(pn_train)(7, n, t, w->parameters, NULL, w->x, w->y, NULL, 0, w->losses, &w->progress,
+                                              NULL, n_bytes));
     }
     REFUSES(PN_NULL_POINTER, STEP(7, n, 0.1, w->parameters, w->x, w->y, NULL));
     REFUSES(PN_NULL_POINTER, STEP(7, n, 0.1, NULL, w->x, w->y, &w->loss));
-    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_train_on_batch)(7, n, 0.1, w->parameters, w->x, w->y, NULL, &w->loss, NULL, 0));
+    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_train_on_batch)(7, n, t, w->parameters, NULL, w->x, w->y, NULL, &w->loss, NULL, 0));
     if (sizeof(size_t) > 4) { /* more rows than an order can be drawn for */
         t->shuffle = 1;
         CHECK(FN(pn_train_workspace)((size_t)((UINT64_C(1) << 32) + 1), n, t, &(size_t){0}) == PN_SIZE_OVERFLOW);
@@ -578,8 +712,8 @@ static void FN(check_runs)(void)
 
         int calls = 0;
         for (; w->progress.epoch < 4 && calls < 100; calls++)
-            CHECK(FN(pn_train)(7, n, t, w->parameters, w->x, w->y, NULL, 1, w->losses, &w->progress, w->workspace + 3,
-                               sizeof w->workspace - 3) == PN_OK);
+            CHECK(FN(pn_train)(7, n, t, w->parameters, NULL, w->x, w->y, NULL, 1, w->losses, &w->progress,
+                               w->workspace + 3, sizeof w->workspace - 3) == PN_OK);
         CHECK(calls == 16);
         CHECK(memcmp(trained, w->parameters, sizeof trained) == 0 && memcmp(losses, w->losses, sizeof losses) == 0);
         FN(reset)();

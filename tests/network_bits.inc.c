@@ -95,7 +95,8 @@ static void NAME(check_step)(const pn_case *c, int fuses, const real *parameters
     size_t n_bytes = 0;
     must(NAME(pn_train_workspace)(c->n_rows, &c->network, &training, &n_bytes), "train_workspace");
     void *workspace = new_workspace(n_bytes);
-    must(NAME(pn_train_on_batch)(c->n_rows, &c->network, rate, got, x, y, weight, &loss, workspace, n_bytes), "train_on_batch");
+    must(NAME(pn_train_on_batch)(c->n_rows, &c->network, &training, got, NULL, x, y, weight, &loss, workspace, n_bytes),
+         "train_on_batch");
     NAME(same)("train_on_batch", c->n_parameters, expected, got);
     if (loss != expected_loss)
         fail("train_on_batch and loss_and_gradient give different losses");
@@ -103,63 +104,141 @@ static void NAME(check_step)(const pn_case *c, int fuses, const real *parameters
     NAME(drop)(expected, c->n_parameters), NAME(drop)(got, c->n_parameters);
 }
 
+/* A run with whatever steers it, drawn at random. */
+enum { NAME(EPOCHS) = 3, NAME(MOST_BATCHES) = 12 };
+
+typedef struct NAME(run) {
+    int is_plain;                  /* gradient descent, whose steps are made with the gradient */
+    pn_training training;
+    double rates[NAME(MOST_BATCHES) * NAME(EPOCHS)];
+    size_t n_state, first_row;
+} NAME(run);
+
+static void NAME(draw_run)(const pn_case *c, real rate, NAME(run) *run)
+{
+    size_t m = c->n_rows, batch = random_bits() % 3 == 0 ? m : 1 + random_bits() % m;
+    size_t n_batches = (m + batch - 1) / batch;
+    if (n_batches > NAME(MOST_BATCHES)) {
+        batch = (m + NAME(MOST_BATCHES) - 1) / NAME(MOST_BATCHES);
+        n_batches = (m + batch - 1) / batch;
+    }
+    run->training = (pn_training){.epochs = NAME(EPOCHS), .batch_size = batch, .learning_rate = rate,
+                                  .shuffle = (int)(random_bits() % 2), .shuffle_seed = random_bits(),
+                                  .first_epoch = random_bits() % 5};
+    for (size_t i = 0; i < NAME(MOST_BATCHES) * NAME(EPOCHS); i++)
+        run->rates[i] = rate * (0.5 + (double)(i % 5) / 8);
+    run->is_plain = random_bits() % 3 == 0;
+    if (!run->is_plain) {
+        run->training.optimizer = draw_optimizer();
+        run->training.learning_rates = random_bits() % 2 == 0 ? run->rates : NULL;
+        run->training.first_step = random_bits() % 2;
+    }
+    must(pn_optimizer_state(&c->network, &run->training.optimizer, &run->n_state), "optimizer_state");
+    run->first_row = random_bits() % 3 == 0 ? batch * (random_bits() % n_batches) : 0;
+}
+
+/* Makes a step of any optimizer, by the public function for one step. Returns the loss. */
+static double NAME(optimizer_step)(const pn_case *c, size_t n_rows, const pn_training *training, real *parameters,
+                                   real *state, const real *x, const real *y, const real *weight)
+{
+    double loss = -1;
+    size_t n_bytes = 0;
+    const pn_training step = {.epochs = 1, .learning_rate = training->learning_rate, .optimizer = training->optimizer,
+                              .learning_rates = training->learning_rates, .first_step = training->first_step};
+    must(NAME(pn_train_workspace)(n_rows, &c->network, &step, &n_bytes), "train_workspace");
+    void *workspace = new_workspace(n_bytes);
+    must(NAME(pn_train_on_batch)(n_rows, &c->network, training, parameters, state, x, y, weight, &loss, workspace,
+                                 n_bytes), "train_on_batch");
+    release(workspace, n_bytes);
+    return loss;
+}
+
+/* Makes a run's step with `rows` rows in the order that is given. Returns what it adds to the epoch's loss. */
+static double NAME(run_step)(const pn_case *c, int fuses, const NAME(run) *run, size_t number, size_t rows,
+                             const size_t *order, const real *x, const real *y, const real *weight, real *parameters,
+                             real *state)
+{
+    real *batch_x = fenced(rows * c->n_in * sizeof(real)), *batch_y = fenced(rows * c->n_targets * sizeof(real));
+    real *batch_weight = weight == NULL ? NULL : fenced(rows * sizeof(real));
+    for (size_t i = 0; i < rows; i++) {
+        if (weight != NULL)
+            batch_weight[i] = weight[order[i]];
+        memcpy(batch_x + i * c->n_in, x + order[i] * c->n_in, c->n_in * sizeof(real));
+        memcpy(batch_y + i * c->n_targets, y + order[i] * c->n_targets, c->n_targets * sizeof(real));
+    }
+    pn_training step = run->training;
+    step.learning_rates = step.learning_rates == NULL ? NULL : step.learning_rates + number;
+    step.first_step += number;
+    double share = NAME(total)(rows, batch_weight) / NAME(total)(c->n_rows, weight);
+    share = pn_losses[c->network.loss].reduction == PN_SUM ? 1 : share;
+    double loss = run->is_plain ? NAME(step)(c, fuses, rows, parameters, batch_x, batch_y, batch_weight,
+                                             (real)step.learning_rate)
+                                : NAME(optimizer_step)(c, rows, &step, parameters, state, batch_x, batch_y,
+                                                       batch_weight);
+    if (weight != NULL)
+        NAME(drop)(batch_weight, rows);
+    NAME(drop)(batch_x, rows * c->n_in), NAME(drop)(batch_y, rows * c->n_targets);
+    return share * loss;
+}
+
+/* Makes a run step by step. */
+static void NAME(make_steps)(const pn_case *c, int fuses, const NAME(run) *run, const real *x, const real *y,
+                             const real *weight, real *parameters, real *state, double *sums)
+{
+    size_t m = c->n_rows, batch = run->training.batch_size, number = 0;
+    size_t *order = malloc(m * sizeof *order);
+    for (size_t epoch = 0; epoch < NAME(EPOCHS); epoch++) {
+        for (size_t i = 0; i < m; i++)
+            order[i] = i;
+        if (run->training.shuffle)
+            pn_shuffle(run->training.shuffle_seed, run->training.first_epoch + epoch, m, order);
+        for (size_t row = epoch == 0 ? run->first_row : 0, rows; row < m; row += rows) {
+            rows = m - row < batch ? m - row : batch;
+            sums[epoch] += NAME(run_step)(c, fuses, run, number++, rows, order + row, x, y, weight, parameters, state);
+        }
+    }
+    free(order);
+}
+
 /* A run in slices, which may begin within an epoch, against its steps one by one. */
 static void NAME(check_run)(const pn_case *c, int fuses, const real *parameters, const real *x, const real *y,
                             const real *weight, real rate)
 {
-    enum { EPOCHS = 3 };
-    size_t m = c->n_rows, batch = random_bits() % 3 == 0 ? m : 1 + random_bits() % m;
-    size_t n_batches = (m + batch - 1) / batch;
-    if (n_batches > 12) {
-        batch = (m + 11) / 12;
-        n_batches = (m + batch - 1) / batch;
-    }
-    const pn_training training = {.epochs = EPOCHS, .batch_size = batch, .learning_rate = rate,
-                                  .shuffle = (int)(random_bits() % 2), .shuffle_seed = random_bits(),
-                                  .first_epoch = random_bits() % 5};
-    pn_progress progress = {.row = random_bits() % 3 == 0 ? batch * (random_bits() % n_batches) : 0};
-    size_t *order = malloc(m * sizeof *order);
-    real *expected = NAME(copy)(c->n_parameters, parameters), *got = NAME(copy)(c->n_parameters, parameters);
-    double losses[EPOCHS], sums[EPOCHS] = {0};
-    for (size_t epoch = 0; epoch < EPOCHS; epoch++) {
+    NAME(run) run;
+    NAME(draw_run)(c, rate, &run);
+    const size_t m = c->n_rows, n_state = run.n_state;
+    real *positive = NULL; /* no mini-batch of weight 0, for which the function for one step makes none */
+    if (!run.is_plain && weight != NULL) {
+        weight = positive = NAME(copy)(m, weight);
         for (size_t i = 0; i < m; i++)
-            order[i] = i;
-        if (training.shuffle)
-            pn_shuffle(training.shuffle_seed, training.first_epoch + epoch, m, order);
-        for (size_t row = epoch == 0 ? progress.row : 0, rows; row < m; row += rows) {
-            rows = m - row < batch ? m - row : batch;
-            real *batch_x = fenced(rows * c->n_in * sizeof(real)), *batch_y = fenced(rows * c->n_targets * sizeof(real));
-            real *batch_weight = weight == NULL ? NULL : fenced(rows * sizeof(real));
-            for (size_t i = 0; i < rows; i++) {
-                if (weight != NULL)
-                    batch_weight[i] = weight[order[row + i]];
-                memcpy(batch_x + i * c->n_in, x + order[row + i] * c->n_in, c->n_in * sizeof(real));
-                memcpy(batch_y + i * c->n_targets, y + order[row + i] * c->n_targets, c->n_targets * sizeof(real));
-            }
-            double share = NAME(total)(rows, batch_weight) / NAME(total)(m, weight);
-            share = pn_losses[c->network.loss].reduction == PN_SUM ? 1 : share;
-            sums[epoch] += share * NAME(step)(c, fuses, rows, expected, batch_x, batch_y, batch_weight, rate);
-            if (weight != NULL)
-                NAME(drop)(batch_weight, rows);
-            NAME(drop)(batch_x, rows * c->n_in), NAME(drop)(batch_y, rows * c->n_targets);
-        }
+            positive[i] = positive[i] > 0 ? positive[i] : (real)0.125;
     }
+    real *expected_state = n_state == 0 ? NULL : NAME(numbers)(n_state, (real)0.25, (real)0.5);
+    real *got_state = n_state == 0 ? NULL : NAME(copy)(n_state, expected_state);
+    real *expected = NAME(copy)(c->n_parameters, parameters), *got = NAME(copy)(c->n_parameters, parameters);
+    double losses[NAME(EPOCHS)], sums[NAME(EPOCHS)] = {0};
+    NAME(make_steps)(c, fuses, &run, x, y, weight, expected, expected_state, sums);
+    pn_progress progress = {.row = run.first_row};
     size_t n_bytes = 0, calls = 0;
-    must(NAME(pn_train_workspace)(m, &c->network, &training, &n_bytes), "train_workspace");
+    must(NAME(pn_train_workspace)(m, &c->network, &run.training, &n_bytes), "train_workspace");
     void *workspace = new_workspace(n_bytes);
-    while (progress.epoch < EPOCHS) {
+    while (progress.epoch < NAME(EPOCHS)) {
         size_t steps = random_bits() % 4 == 0 ? 0 : 1 + random_bits() % 5;
-        must(NAME(pn_train)(m, &c->network, &training, got, x, y, weight, steps, losses, &progress, workspace, n_bytes),
-             "train");
+        must(NAME(pn_train)(m, &c->network, &run.training, got, got_state, x, y, weight, steps, losses, &progress,
+                            workspace, n_bytes), "train");
         if (++calls > 1000)
             fail("a run does not end");
     }
     NAME(same)("a run", c->n_parameters, expected, got);
-    for (size_t epoch = 0; epoch < EPOCHS; epoch++) /* sums of the same terms, in another order */
+    NAME(same)("the state after a run", n_state, expected_state, got_state);
+    for (size_t epoch = 0; epoch < NAME(EPOCHS); epoch++) /* sums of the same terms, in another order */
         if (!(fabs(losses[epoch] - sums[epoch]) <= 1e-5 * fabs(sums[epoch]) + 1e-30))
             fail("the losses of a run are not those of its steps");
     release(workspace, n_bytes);
-    free(order);
+    if (n_state > 0)
+        NAME(drop)(expected_state, n_state), NAME(drop)(got_state, n_state);
+    if (positive != NULL)
+        NAME(drop)(positive, m);
     NAME(drop)(expected, c->n_parameters), NAME(drop)(got, c->n_parameters);
 }
 

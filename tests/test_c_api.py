@@ -100,9 +100,9 @@ BAD_THREADS = textwrap.dedent("""\
             pn_loss_and_gradient_f64(1, &network, &z, &z, &z, NULL, &loss, &gradient, workspace, sizeof workspace) !=
                 PN_BAD_THREADS)
             return 4;
-        if (pn_train_f64(1, &network, &training, &a, &z, &z, NULL, 0, NULL, &progress, workspace, sizeof workspace) !=
-                PN_BAD_THREADS ||
-            pn_train_on_batch_f64(1, &network, 1, &a, &z, &z, NULL, &loss, workspace, sizeof workspace) !=
+        if (pn_train_f64(1, &network, &training, &a, NULL, &z, &z, NULL, 0, NULL, &progress, workspace,
+                         sizeof workspace) != PN_BAD_THREADS ||
+            pn_train_on_batch_f64(1, &network, &training, &a, NULL, &z, &z, NULL, &loss, workspace, sizeof workspace) !=
                 PN_BAD_THREADS)
             return 5;
         if (a != 7 || loss != 7 || gradient != 7 || progress.steps != 0)
@@ -192,7 +192,8 @@ MODE = textwrap.dedent("""\
             pn_forward_f64(M, &network, parameters, x, a, workspace, sizeof workspace),
             pn_loss_and_gradient_f64(M, &network, parameters, x, y, NULL, out + N_PARAMETERS * 2 + M + 3 * M * N,
                                      gradient, workspace, sizeof workspace),
-            pn_train_f64(M, &network, &training, parameters, x, y, NULL, 0, out + N_PARAMETERS * 2 + M + 3 * M * N + 1,
+            pn_train_f64(M, &network, &training, parameters, NULL, x, y, NULL, 0,
+                         out + N_PARAMETERS * 2 + M + 3 * M * N + 1,
                          &progress, workspace, sizeof workspace),
             pn_sigmoid_f64(M * N, x, single),
             pn_dense_forward_f64(M, N, N, x, parameters, NULL, PN_IDENTITY, single + M * N, workspace,

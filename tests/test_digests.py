@@ -18,7 +18,7 @@ from plainnet.backend import Progress, Training
 
 import textbook
 
-#: name: SHA-256 of little-endian parameters and losses, its first 16 hexadecimal digits. Made by running this file.
+#: name: SHA-256 of little-endian parameters, losses and state, its first 16 digits. Made by running this file.
 DIGESTS: dict[str, str] = {
     "2-3-1-float64": "7be26312f20a143f",
     "2-3-1-float32": "a6f0f1492bdc2ba1",
@@ -76,6 +76,54 @@ DIGESTS: dict[str, str] = {
     "weighted-float32": "8075b9aafd0db804",
     "labels-float64": "01b03980eaef13ce",
     "labels-float32": "205feab14329aba4",
+    "sgd-5-7-3-float64": "ce653a4392995029",
+    "sgd-5-7-3-float32": "1ce19cd82ea2adde",
+    "decay-5-7-3-float64": "61545b9ee59c19cb",
+    "decay-5-7-3-float32": "fb2151303330eb73",
+    "rmsprop-5-7-3-float64": "7317e85c725fb4a1",
+    "rmsprop-5-7-3-float32": "179bc8efa922a4e7",
+    "adagrad-5-7-3-float64": "331590b6f506b277",
+    "adagrad-5-7-3-float32": "8f78bcde5b988311",
+    "adam-5-7-3-float64": "cabfdf0549e1e670",
+    "adam-5-7-3-float32": "3710debfd1de27dd",
+    "adamw-5-7-3-float64": "e74b374c566fa9be",
+    "adamw-5-7-3-float32": "f0dcb36404068f94",
+    "rprop-5-7-3-float64": "ac1579c90f2b8a4b",
+    "rprop-5-7-3-float32": "34979887f054ed47",
+    "clipped-5-7-3-float64": "6fbf0aec7f8ec776",
+    "clipped-5-7-3-float32": "a66423dbd810bee1",
+    "sgd-120-140-2-float64": "1ee8d4ba98ca3c70",
+    "sgd-120-140-2-float32": "3a8d0258a78f5eaf",
+    "decay-120-140-2-float64": "7e303b05623c2888",
+    "decay-120-140-2-float32": "c540e74649d843a4",
+    "rmsprop-120-140-2-float64": "af343871456ac0af",
+    "rmsprop-120-140-2-float32": "a61ae00b30bea37b",
+    "adagrad-120-140-2-float64": "9bc65d5306766323",
+    "adagrad-120-140-2-float32": "efd3ed8aa684ed1b",
+    "adam-120-140-2-float64": "d880819bc1345687",
+    "adam-120-140-2-float32": "83c6f90893f12edd",
+    "adamw-120-140-2-float64": "85e4d50df9fc9db1",
+    "adamw-120-140-2-float32": "3e04e60ca9de1ea5",
+    "rprop-120-140-2-float64": "92d7163bb307c3eb",
+    "rprop-120-140-2-float32": "3a58058b348a97b8",
+    "clipped-120-140-2-float64": "90dfedafeb44df1b",
+    "clipped-120-140-2-float32": "aaa7b38c85f56192",
+    "sgd-130-150-70-5-float64": "a0e2196f14645b16",
+    "sgd-130-150-70-5-float32": "2d304a114c82ad39",
+    "decay-130-150-70-5-float64": "77487cd290260386",
+    "decay-130-150-70-5-float32": "7102eee52b90a9df",
+    "rmsprop-130-150-70-5-float64": "d54ed7f1580d015c",
+    "rmsprop-130-150-70-5-float32": "b8c20414d72c90ca",
+    "adagrad-130-150-70-5-float64": "fa523e47fcfa253c",
+    "adagrad-130-150-70-5-float32": "5c7e2d2f8fc45cc8",
+    "adam-130-150-70-5-float64": "7ceb119af0407e08",
+    "adam-130-150-70-5-float32": "28d079b4d64d1fd1",
+    "adamw-130-150-70-5-float64": "f19ca4ce535907fe",
+    "adamw-130-150-70-5-float32": "4a3a0de7d48bc300",
+    "rprop-130-150-70-5-float64": "ba339a3e2eca2401",
+    "rprop-130-150-70-5-float32": "ae379854795ee1b2",
+    "clipped-130-150-70-5-float64": "cdf8a65f0a67509b",
+    "clipped-130-150-70-5-float32": "af9613e096106e87",
 }
 
 #: The same on x86-64 without fused multiply-adds.
@@ -136,9 +184,57 @@ BASELINE_DIGESTS: dict[str, str] = {
     "weighted-float32": "5e4293f56a6684a6",
     "labels-float64": "968235ae88a2e667",
     "labels-float32": "3c0d18b26fd9cfb1",
+    "sgd-5-7-3-float64": "e88502653f831b2c",
+    "sgd-5-7-3-float32": "c2455721a5b6c42d",
+    "decay-5-7-3-float64": "879c75e2666f1e8a",
+    "decay-5-7-3-float32": "95944eade6903ff3",
+    "rmsprop-5-7-3-float64": "6c60a2609bb16fa6",
+    "rmsprop-5-7-3-float32": "e187ec73f8df1573",
+    "adagrad-5-7-3-float64": "b611ea4466869736",
+    "adagrad-5-7-3-float32": "2cc2cadffbec1c6c",
+    "adam-5-7-3-float64": "c7450ff2cbab854b",
+    "adam-5-7-3-float32": "02c94ea2e2da3768",
+    "adamw-5-7-3-float64": "934c004a500a35f2",
+    "adamw-5-7-3-float32": "fb8d220c934befda",
+    "rprop-5-7-3-float64": "04c74ed8d6f70c48",
+    "rprop-5-7-3-float32": "241efc11b3a42361",
+    "clipped-5-7-3-float64": "fe0074a0b5c93bf2",
+    "clipped-5-7-3-float32": "a26a048edf9b7a5d",
+    "sgd-120-140-2-float64": "71d5fb9e36d09c76",
+    "sgd-120-140-2-float32": "e6b0c23c313f00eb",
+    "decay-120-140-2-float64": "c765f6eb97417bd2",
+    "decay-120-140-2-float32": "96dc7541c0bc69c1",
+    "rmsprop-120-140-2-float64": "49c9410cb381965e",
+    "rmsprop-120-140-2-float32": "bcfb93bbf3d3e302",
+    "adagrad-120-140-2-float64": "6e5aa0a8624551e5",
+    "adagrad-120-140-2-float32": "5bbd68ed9d0c9802",
+    "adam-120-140-2-float64": "ed7b9bf6ead3b85c",
+    "adam-120-140-2-float32": "b7e46d15315df291",
+    "adamw-120-140-2-float64": "1f5ffa7ecca13f40",
+    "adamw-120-140-2-float32": "0ba89b993af35b90",
+    "rprop-120-140-2-float64": "f22b5d3546696b07",
+    "rprop-120-140-2-float32": "bb51008447dceab6",
+    "clipped-120-140-2-float64": "9deab66005bec400",
+    "clipped-120-140-2-float32": "4554be1e30f4cd60",
+    "sgd-130-150-70-5-float64": "1a0b77b76de753c3",
+    "sgd-130-150-70-5-float32": "6a47bdc1fd7d01e0",
+    "decay-130-150-70-5-float64": "7fa9fc4004ae52e1",
+    "decay-130-150-70-5-float32": "a1b298602121e4d1",
+    "rmsprop-130-150-70-5-float64": "fafdaa11227f9e28",
+    "rmsprop-130-150-70-5-float32": "f542938bda766e9d",
+    "adagrad-130-150-70-5-float64": "24802015e9447b4b",
+    "adagrad-130-150-70-5-float32": "d2e539c2a5408533",
+    "adam-130-150-70-5-float64": "b91f9954ebff1cd4",
+    "adam-130-150-70-5-float32": "076ccb502af8ba60",
+    "adamw-130-150-70-5-float64": "255b32f9374bf83e",
+    "adamw-130-150-70-5-float32": "f777f6f63498f42a",
+    "rprop-130-150-70-5-float64": "4250a0f4f1c234a8",
+    "rprop-130-150-70-5-float32": "ad2056c82c9198d4",
+    "clipped-130-150-70-5-float64": "0b17390ed0c5929d",
+    "clipped-130-150-70-5-float32": "2c6715b12fee8c13",
 }
 
-#: name: (layers, loss, rows, batch size, epochs, learning rate)
+#: name: (layers, loss, rows, batch size, epochs, learning rate) and, if it is not plain gradient descent, the optimizer
 RUNS = {
     "2-3-1": ([(2, 3, "tanh", True), (3, 1, "sigmoid", True)], "log_loss", 4, 4, 200, 0.5),
     "3-4-1": ([(3, 4, "sigmoid", False), (4, 1, "sigmoid", False)], "sum_of_squares", 4, 4, 200, 1.0),
@@ -174,6 +270,30 @@ RUNS = {
     "cross_entropy": ([(17, 33, "relu", True), (33, 37, "softmax", True)], "cross_entropy", 500, 450, 5, 0.5),
     "weighted": ([(17, 33, "relu", True), (33, 3, "identity", True)], "mean_squared_error", 500, 450, 5, 0.1),
     "labels": ([(17, 33, "tanh", True), (33, 10, "softmax", True)], pn.CrossEntropy(0.125), 500, 64, 5, 0.5),
+    # With an optimizer: few parameters, and so many in several layers that weights are packed and threads share.
+    **{
+        f"{name}-{size}": (*run, optimizer)
+        for size, run in {
+            "5-7-3": ([(5, 7, "sigmoid", True), (7, 3, "tanh", False)], "mean_squared_error", 13, 4, 8, 0.01),
+            "120-140-2": (
+                [(120, 140, "relu", True), (140, 2, "identity", False)], "mean_squared_error", 1300, 800, 3, 1e-3,
+            ),
+            "130-150-70-5": (
+                [(130, 150, "tanh", True), (150, 70, "relu", True), (70, 5, "identity", True)], "mean_squared_error",
+                260, 64, 2, 1e-3,
+            ),
+        }.items()
+        for name, optimizer in {
+            "sgd": pn.SGD(momentum=0.9, nesterov=True, weight_decay=0.01),
+            "decay": pn.SGD(weight_decay=0.01),
+            "rmsprop": pn.RMSprop(momentum=0.5, centered=True, eps=1e-4),
+            "adagrad": pn.Adagrad(learning_rate_decay=0.01, initial_accumulator_value=0.1),
+            "adam": pn.Adam(amsgrad=True, weight_decay=0.01),
+            "adamw": pn.AdamW(betas=(0.8, 0.99)),
+            "rprop": pn.Rprop(),
+            "clipped": pn.Adam(clip_value=0.01, clip_norm=0.02),
+        }.items()
+    },
 }  # fmt: skip
 #: The activations that few of these have, on every layer.
 RUNS |= {
@@ -187,7 +307,7 @@ NAMES = [f"{run}-{dtype}" for run in RUNS for dtype in ("float64", "float32")]
 
 def digest(name, max_steps=10**9):
     run, dtype = name.rsplit("-", 1)
-    layers, loss, n_rows, batch_size, epochs, learning_rate = RUNS[run]
+    layers, loss, n_rows, batch_size, epochs, learning_rate, *optimizer = RUNS[run]
     n_in, n_out = layers[0][0], layers[-1][1]
     init = textbook.fractions(textbook.n_parameters(layers), 1) * 0.5
     x = textbook.fractions(n_rows * n_in, 2, dtype).reshape(n_rows, n_in)
@@ -198,14 +318,21 @@ def digest(name, max_steps=10**9):
         y = (y == y.max(axis=1, keepdims=True)).astype(dtype)
     net = textbook.network(layers, loss, init=init, dtype=dtype, backend="c")
     # By the backend's own `train`, which takes a seed for the order of the rows.
-    training = Training(epochs, batch_size, learning_rate, batch_size < n_rows, 12345)
+    net.optimizer = optimizer[0] if optimizer else pn.SGD()
+    state = net._optimizer[1]
+    training = Training(
+        epochs, batch_size, learning_rate, batch_size < n_rows, 12345, optimizer=net.optimizer, state=state
+    )
     weights = []
     if run in ("labels", "weighted"):
         weights = [np.maximum(textbook.fractions(n_rows, 4, dtype), 0)]
     progress, losses = Progress(), np.full(epochs, np.nan)
     while progress.epoch < epochs:
         net._model.train(x, y, training, progress, losses, max_steps, *weights)
-    parts = (net.parameters.astype(net.dtype.newbyteorder("<")), losses.astype("<f8"))
+    little_endian = net.dtype.newbyteorder("<")
+    parts = [net.parameters.astype(little_endian), losses.astype("<f8")]
+    if state is not None:
+        parts.append(state.astype(little_endian))
     return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]
 
 

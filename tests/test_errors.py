@@ -112,7 +112,7 @@ CALLS = {
             ["learning_rate", repr(value)[:20]],
         )
         for value, error in [
-            (0, X), (0.0, X), (-0.1, X), (np.nan, X), (np.inf, X), (-np.inf, X), (10**400, X), ("fast", Y), (None, Y),
+            (0, X), (0.0, X), (-0.1, X), (np.nan, X), (np.inf, X), (-np.inf, X), (10**400, X), ("fast", Y),
             (True, Y), (1j, Y), (np.complex64(1), Y), ([0.1], Y),
         ]
         for call in ("fit", "train_on_batch")
@@ -385,14 +385,14 @@ ARGUMENTS = {
     "Dense": {"n_in": {"0-d"}, "n_out": {"0-d"}, "activation": set(), "bias": {"True"}},
     "Network": {
         "layers": set(), "loss": set(), "init": set(), "seed": {"None", "2**80", "digits", "empty"}, "dtype": set(),
-        "backend": set(),
+        "backend": set(), "optimizer": set(),
     },
     "fit": {
-        "x": set(), "y": set(), "epochs": {"0-d"}, "learning_rate": {"large", "2**80"}, "batch_size": {"None", "0-d"},
-        "shuffle": {"True"}, "sample_weight": {"None"},
+        "x": set(), "y": set(), "epochs": {"0-d"}, "learning_rate": {"None", "large", "2**80"},
+        "batch_size": {"None", "0-d"}, "shuffle": {"True"}, "sample_weight": {"None"},
     },
     "train_on_batch": {
-        "x": set(), "y": set(), "learning_rate": {"large", "2**80"}, "sample_weight": {"None"},
+        "x": set(), "y": set(), "learning_rate": {"None", "large", "2**80"}, "sample_weight": {"None"},
     },
     "loss_and_gradient": {"x": set(), "y": set(), "sample_weight": {"None"}},
     "predict": {"x": set(), "out": {"None"}},

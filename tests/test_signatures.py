@@ -9,6 +9,7 @@ import plainnet as pn
 from plainnet.activations import ACTIVATIONS
 from plainnet.backend import SmallCalls
 from plainnet.losses import LOSSES
+from plainnet.optimizers import OPTIMIZERS
 
 import textbook
 
@@ -35,9 +36,7 @@ def methods(cls):
     return {name: value for name, value in vars(cls).items() if inspect.isfunction(value)}
 
 
-SEAM = [
-    "__init__", "forward", "input_gradient", "jacobian", "loss_and_gradient", "small_calls", "train", "train_on_batch",
-]  # fmt: skip
+SEAM = ["__init__", "forward", "input_gradient", "jacobian", "loss_and_gradient", "small_calls", "train"]
 
 
 def test_models_have_the_same_public_methods():
@@ -81,3 +80,8 @@ def test_documentation_names_every_activation_and_loss():
 def test_textbook_has_every_activation():
     """Tests that go through all activations take them from there. Softmax is none of single elements."""
     assert list(textbook.ACTIVATIONS) == [name for name in ACTIVATIONS if name != "softmax"]
+
+
+def test_backends_know_the_same_optimizers():
+    assert list(pn.native.OPTIMIZERS) == list(pn.reference.optimizers.UPDATES) == list(OPTIMIZERS)
+    assert list(pn.native.OPTIMIZERS.values()) == list(range(len(pn.native.OPTIMIZERS)))

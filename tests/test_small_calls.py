@@ -247,7 +247,7 @@ def test_other_arguments_are_left_to_the_general_path(c_backend, dtype, kind):
 
 
 @pytest.mark.parametrize("rate", [0.0, -0.1, np.nan, np.inf, -np.inf, 1e-31, 1e31, 1, True, np.float32(0.5),
-                                  np.float64(0.5), "0.1", None, 1j])  # fmt: skip
+                                  np.float64(0.5), "0.1", 1j])  # fmt: skip
 def test_other_learning_rates_are_left_to_the_general_path(c_backend, dtype, rate):
     net = network(dtype, c_backend)
     x, y = data(3, dtype)
@@ -478,7 +478,7 @@ def test_training_goes_on_after_an_error(backend, dtype, error):
                 with pytest.raises(RuntimeError, match="this thread is training the network already"):
                     function(x, y)
 
-        net._state.run(train_again, (), None, False)
+        net._state.run(train_again, (), None, None, False)
     assert net._state.thread == 0
     assert type(net.train_on_batch(x, y)) is float
 
@@ -528,7 +528,9 @@ def test_wrong_arguments_of_the_state_are_refused():
     with pytest.raises(TypeError):
         type("Sub", (state,), {})
     good = state((parameters,))
-    for arguments in ((), (list, (), None), (list, (), None, 1, None), (None, (), None, 1), (len, [], None, 1)):
+    for arguments in ((), (list, (), None), (list, (), None, None, 1, None),
+                      (None, (), None, None, 1), (len, [], None, None, 1), (len, ((),), None, (1.0,), 1),
+                      (len, ((),), None, parameters[::2], 1)):  # fmt: skip
         with pytest.raises(TypeError):
             good.run(*arguments)
     assert good.thread == 0
@@ -553,23 +555,23 @@ def test_state_runs_one_function_at_a_time_and_finishes_whatever_happens():
         raise KeyError
 
     ours = threading.get_ident()
-    assert state.run(lambda a, b: (a, b, state.thread), (1, 2), finish(), True) == (1, 2, ours)
+    assert state.run(lambda a, b: (a, b, state.thread), (1, 2), finish(), None, True) == (1, 2, ours)
     assert calls == [ours]
     with pytest.raises(KeyError):
-        state.run(fail, (), finish(), True)
+        state.run(fail, (), finish(), None, True)
     first, second = ValueError("first"), ValueError("second")
     with pytest.raises(ValueError, match="second") as caught:
-        state.run(fail, (), finish(first, second), False)
+        state.run(fail, (), finish(first, second), None, False)
     assert caught.value.__context__ is first
     assert type(first.__context__) is KeyError
     with pytest.raises(ValueError, match="first"):
-        state.run(len, ((),), finish(ValueError("first")), True)
+        state.run(len, ((),), finish(ValueError("first")), None, True)
     assert calls == [ours] * (1 + 1 + 3 + 2)
     found = ValueError("found")
     with pytest.raises(ValueError, match="found"):
-        state.run(len, ((),), lambda: found, True)
+        state.run(len, ((),), lambda: found, None, True)
     with pytest.raises(KeyError) as caught:
-        state.run(fail, (), lambda: found, True)
+        state.run(fail, (), lambda: found, None, True)
     assert caught.value.__context__ is found
     assert state.thread == 0
 
@@ -584,11 +586,11 @@ def test_states_leave_nothing_behind():
     def runs(n):
         for _ in range(n):
             state = pn.training.TrainingState((parameters, parameters))
-            state.run(len, ((),), None, True)
+            state.run(len, ((),), None, None, True)
             tries = [fail, fail]
             for function, finish in ((fail, list), (fail, lambda: tries.pop()() if tries else None)):
                 with contextlib.suppress(ZeroDivisionError, TypeError):
-                    state.run(function, (), finish, True)
+                    state.run(function, (), finish, None, True)
 
     runs(3)
     gc.collect()

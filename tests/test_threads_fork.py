@@ -209,7 +209,7 @@ def test_second_thread_that_trains_the_same_network_is_refused(backend, monkeypa
 def test_copy_of_a_network_in_training_is_free(backend):
     net = make(backend)
     x, y = data()
-    net._state.run(lambda: net.copy().fit(x, y), (), None, True)
+    net._state.run(lambda: net.copy().fit(x, y), (), None, None, True)
 
 
 def test_interrupt_machinery_leaves_other_threads_alone(backend):
@@ -258,29 +258,33 @@ def test_child_of_a_fork_predicts_and_trains(backend):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("function", ["fit", "train_on_batch"])
-def test_child_of_a_fork_amid_a_run_has_the_network_from_before_it(backend, dtype, function):
-    """The thread that trains is not there, and parameters may be caught in the midst of a step."""
+@pytest.mark.parametrize("optimizer", [pn.SGD(0.1), pn.Adam()], ids=["SGD", "Adam"])
+def test_child_of_a_fork_amid_a_run_has_the_network_from_before_it(backend, dtype, function, optimizer):
+    """The thread that trains is not there, and parameters and state may be caught in the midst of a step."""
     x, y = data()
     net = make(backend, dtype=dtype)
+    net.optimizer = optimizer
     net.fit(x, y, epochs=2, batch_size=64)
     arguments = {"epochs": 3, "batch_size": 20} if function == "fit" else {}
     before, after = net.copy(), net.copy()
     getattr(after, function)(x, y, **arguments)
-    name = "train" if function == "fit" else "train_on_batch"
-    original = getattr(net._model, name)
+    original, state = net._model.train, net._optimizer[1]
+    arrays = [net.parameters] if state is None else [net.parameters, *state]
     amid, go_on = threading.Event(), threading.Event()
 
     def train(*arguments):
-        setattr(net._model, name, original)
-        torn = net.parameters[::2].copy()
-        net.parameters[::2] = 7
+        net._model.train = original
+        torn = [array[::2].copy() for array in arrays]
+        for array in arrays:
+            array[::2] = 7
         amid.set()
         assert go_on.wait(600)
-        net.parameters[::2] = torn
+        for array, values in zip(arrays, torn, strict=True):
+            array[::2] = values
         return original(*arguments)
 
     def check():
-        setattr(net._model, name, original)
+        net._model.train = original
         twin, copied = before.copy(), net.copy()
         same = [np.array_equal(network.parameters, twin.parameters) for network in (net, copied)]
         same += [np.array_equal(network.predict(x), twin.predict(x)) for network in (net, copied)]
@@ -291,7 +295,7 @@ def test_child_of_a_fork_amid_a_run_has_the_network_from_before_it(backend, dtyp
         net.train_on_batch(x, y)
         return all(same) and fork(lambda: net.fit(x, y).loss.shape == (1,))
 
-    setattr(net._model, name, train)
+    net._model.train = train
     thread = threading.Thread(target=getattr(net, function), args=(x, y), kwargs=arguments)
     thread.start()
     assert amid.wait(600)

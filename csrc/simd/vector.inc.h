@@ -167,6 +167,23 @@ static inline PN_INLINE FN(vec) FN(vec_max)(FN(vec) a, FN(vec) b)
 #endif
 }
 
+/* The square root of each lane, correctly rounded. */
+static inline PN_INLINE FN(vec) FN(vec_sqrt)(FN(vec) a)
+{
+#ifdef PN_INTRINSIC
+    return PN_INTRINSIC(sqrt)(a);
+#elif defined(__aarch64__) && REAL_IS_DOUBLE
+    return (FN(vec))vsqrtq_f64((float64x2_t)a);
+#elif defined(__aarch64__)
+    return (FN(vec))vsqrtq_f32((float32x4_t)a);
+#else
+    FN(vec) r;
+    for (int l = 0; l < PN_LANES; l++)
+        r[l] = (real)sqrt((double)a[l]); /* rounding twice does no harm to a root */
+    return r;
+#endif
+}
+
 #if REAL_IS_DOUBLE
 /* The 32-bit halves of doubles. AVX2 has a variable permutation of a whole register for these only. */
 typedef int32_t FN(vec_halves) __attribute__((vector_size(PN_VECTOR_BYTES)));

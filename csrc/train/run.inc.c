@@ -4,15 +4,15 @@
  */
 
 /*
- * What a snapshot keeps and rollback restores. The parameters are in the caller's order; while weights are packed,
- * those of the model are newer, until `unpack`.
+ * What a snapshot keeps and rollback restores. The parameters and the optimizer's slots are in the caller's order; while
+ * weights are packed, those of the model are newer, until `unpack`.
  */
 typedef struct FN(run_state) {
     pn_progress *progress;
-    real *parameters;
+    real *parameters, *slots;
 } FN(run_state);
 
-/* What lasts from call to call, at the start of the workspace. The parameters of the snapshot follow. */
+/* What lasts from call to call, at the start of the workspace. The arrays of the snapshot follow. */
 typedef struct FN(run_header) {
     const pn_isa_kernels *isa;     /* with which the run began: it ends with the same */
     pn_progress snapshot;
@@ -28,6 +28,8 @@ typedef struct FN(run) {
     FN(run_state) now, snapshot;
     FN(run_header) *header;
     FN(model) model;               /* its parameters are the caller's or, packed for the time of a call, in the workspace */
+    FN(slots) slots;               /* stored as these parameters are, the caller's or in the workspace likewise */
+    real *gradient;                /* of a batch, stored alike, if there must be an array for it and no sums are made */
     size_t *order;                 /* of the rows in the epoch at hand, if they are shuffled */
     FN(sums) sums;
     char *tape_memory;
@@ -59,6 +61,12 @@ static double FN(steps_in_epochs)(size_t epochs, size_t n_rows, size_t batch_siz
     return (double)epochs * (double)((n_rows - 1) / batch_size + 1);
 }
 
+/* Whether the gradient of a batch is stored for the optimizer. */
+static int FN(needs_gradient)(const pn_training *training, const FN(sums) *sums)
+{
+    return !pn_is_plain(&training->optimizer) && sums->n_blocks == 0;
+}
+
 static size_t FN(train_bytes)(size_t n_rows, const pn_network *network, const pn_training *training,
                               const FN(pn_kernels) *kernels, const FN(extent) *e)
 {
@@ -66,11 +74,13 @@ static size_t FN(train_bytes)(size_t n_rows, const pn_network *network, const pn
     double steps = FN(steps_in_epochs)(training->epochs, n_rows, batch_size);
     const FN(model) model = {.network = network, .kernels = kernels,
                              .packed_rows = FN(training_packed_rows)(steps, batch_size, network, kernels)};
-    size_t n_stored = FN(n_stored)(&model);
+    size_t n_stored = FN(n_stored)(&model), n_slots = pn_n_slots(&training->optimizer);
     const FN(sums) sums = FN(plan_sums)(batch_size, n_stored);
-    return PN_WORKSPACE_ALIGNMENT + FN(arena_bytes)(FN(HEADER_ELEMENTS)) + FN(arena_bytes)(e->n_parameters) +
+    return PN_WORKSPACE_ALIGNMENT + FN(arena_bytes)(FN(HEADER_ELEMENTS)) +
+           FN(arena_bytes)((1 + n_slots) * e->n_parameters) +
            FN(arena_bytes)(FN(order_elements)(n_rows, training)) +
-           (model.packed_rows > 0 ? FN(arena_bytes)(n_stored) : 0) + FN(sums_bytes)(&sums) +
+           (model.packed_rows > 0 ? FN(arena_bytes)((1 + n_slots) * n_stored) : 0) +
+           (FN(needs_gradient)(training, &sums) ? FN(arena_bytes)(n_stored) : 0) + FN(sums_bytes)(&sums) +
            FN(tape_bytes)(FN(block_rows)(batch_size), network, kernels, e, training->shuffle);
 }
 
@@ -78,7 +88,8 @@ static pn_status FN(check_training)(size_t n_rows, const pn_network *network, co
                                     FN(extent) *e)
 {
     PN_REQUIRE(training != NULL, PN_NULL_POINTER);
-    PN_REQUIRE((real)training->learning_rate > 0 && isfinite((real)training->learning_rate), PN_BAD_LEARNING_RATE);
+    PN_REQUIRE(training->learning_rates != NULL || FN(is_positive)(training->learning_rate), PN_BAD_LEARNING_RATE);
+    PN_TRY(FN(check_optimizer)(&training->optimizer));
     PN_REQUIRE(!training->shuffle || (uint64_t)n_rows <= UINT64_C(1) << 32, PN_SIZE_OVERFLOW);
     return FN(measure)(n_rows, network, e);
 }
@@ -113,6 +124,47 @@ static pn_status FN(check_workspace)(FN(run) *run, void *workspace, size_t works
     return run->now.progress->steps > 0 ? PN_OK : FN(check_data)(&run->rows, &run->model);
 }
 
+/* The steps that a call makes: up to max_steps, or 0: all that are left. */
+static double FN(steps_of_call)(const FN(run) *run, size_t max_steps)
+{
+    const pn_progress *progress = run->now.progress;
+    size_t in_this_epoch = (run->rows.n - progress->row - 1) / run->batch_size + 1;
+    double steps = FN(steps_in_epochs)(run->training->epochs - progress->epoch - 1, run->rows.n, run->batch_size) +
+                   (double)in_this_epoch;
+    return max_steps > 0 && (double)max_steps < steps ? (double)max_steps : steps;
+}
+
+/* The learning rates of the steps that a call makes. */
+static pn_status FN(check_rates)(const FN(run) *run, size_t max_steps)
+{
+    const double *rates = run->training->learning_rates;
+    if (rates == NULL)
+        return PN_OK;
+    PN_TRY(pn_check_array((pn_array){rates, sizeof *rates, sizeof *rates}));
+    rates += run->now.progress->steps;
+    for (double steps = FN(steps_of_call)(run, max_steps); steps > 0; steps--)
+        PN_REQUIRE(FN(is_positive)(*rates++), PN_BAD_LEARNING_RATE);
+    return PN_OK;
+}
+
+/* The parameters and the slots as the caller has them become those that are stored in packed order. */
+static void FN(pack)(const FN(run) *run)
+{
+    const FN(model) *model = &run->model;
+    FN(pack_parameters)(model, run->now.parameters, model->parameters);
+    for (size_t s = 0; s < run->slots.n; s++)
+        FN(pack_parameters)(model, run->now.slots + s * model->e.n_parameters, FN(slot)(&run->slots, s));
+}
+
+/* And back. */
+static void FN(unpack)(const FN(run) *run)
+{
+    const FN(model) *model = &run->model;
+    FN(unpack_parameters)(model, model->parameters, run->now.parameters);
+    for (size_t s = 0; s < run->slots.n; s++)
+        FN(unpack_parameters)(model, FN(slot)(&run->slots, s), run->now.slots + s * model->e.n_parameters);
+}
+
 /* Deals out the workspace for a call of up to max_steps steps, and packs the parameters if that pays. */
 static void FN(begin_call)(FN(run) *run, size_t max_steps)
 {
@@ -121,20 +173,25 @@ static void FN(begin_call)(FN(run) *run, size_t max_steps)
     const size_t n_rows = run->rows.n;
     char *space = (char *)run->header;
     FN(arena_alloc)(&space, FN(HEADER_ELEMENTS));
-    run->snapshot = (FN(run_state)){&run->header->snapshot, FN(arena_alloc)(&space, model->e.n_parameters)};
+    const size_t n_parameters = model->e.n_parameters, n_slots = pn_n_slots(&training->optimizer);
+    real *snapshot = FN(arena_alloc)(&space, (1 + n_slots) * n_parameters);
+    run->snapshot = (FN(run_state)){&run->header->snapshot, snapshot, snapshot + n_parameters};
     run->order = (size_t *)(void *)FN(arena_alloc)(&space, FN(order_elements)(n_rows, training));
 
-    double steps = FN(steps_in_epochs)(training->epochs - run->now.progress->epoch, n_rows, run->batch_size);
-    steps = max_steps > 0 && (double)max_steps < steps ? (double)max_steps : steps;
-    model->packed_rows = FN(training_packed_rows)(steps, run->batch_size, model->network, model->kernels);
+    model->packed_rows = FN(training_packed_rows)(FN(steps_of_call)(run, max_steps), run->batch_size, model->network,
+                                                  model->kernels);
     model->parameters = run->now.parameters;
     size_t n_stored = FN(n_stored)(model);
+    run->slots = (FN(slots)){n_slots, n_stored, run->now.slots};
     if (model->packed_rows > 0) {
-        model->parameters = FN(arena_alloc)(&space, n_stored);
-        FN(pack_parameters)(model, run->now.parameters, model->parameters);
+        model->parameters = FN(arena_alloc)(&space, (1 + n_slots) * n_stored);
+        run->slots.first = model->parameters + n_stored;
+        FN(pack)(run);
     }
     run->sums = FN(plan_sums)(run->batch_size, n_stored);
     char *sums = space;
+    if (FN(needs_gradient)(training, &run->sums))
+        run->gradient = FN(arena_alloc)(&space, n_stored);
     FN(alloc_sums)(&run->sums, &space);
     run->tape_memory = space;
     if (run->sums.n_blocks > 0)

@@ -1,4 +1,4 @@
-/* Steps of gradient descent. */
+/* Steps. */
 
 static void FN(make_order)(const FN(run) *run)
 {
@@ -42,15 +42,36 @@ static void FN(count_step)(const FN(run) *run, size_t m, double sum)
     progress->loss_sum = 0;
 }
 
+/* From the last layer's grad_z on `tape` or, for more rows than a block, from the sums: the update of the parameters. */
+static void FN(update_step)(const FN(run) *run, size_t m, FN(tape) tape)
+{
+    const FN(model) *model = &run->model;
+    const pn_training *training = run->training;
+    const size_t steps = run->now.progress->steps;
+    FN(pn_update) update = FN(update_after)(model, training, steps);
+    int is_block = m <= PN_BLOCK_ROWS, is_plain = pn_is_plain(&training->optimizer);
+    if (is_plain && is_block)
+        FN(backward)(m, model, tape, -update.rate, update.kept, model->parameters);
+    else if (is_plain)
+        model->kernels->axpby(run->sums.n_stored, -update.rate, run->sums.total, update.kept, model->parameters);
+    if (is_plain)
+        return;
+    if (is_block)
+        FN(backward)(m, model, tape, 1, 0, run->sums.n_blocks > 0 ? run->sums.total : run->gradient);
+    if (training->first_step + steps == 0)
+        FN(begin_slots)(&training->optimizer, &run->slots, (double)update.rate);
+    FN(update_parameters)(model, &training->optimizer, &update, &run->slots,
+                          run->sums.n_blocks > 0 ? run->sums.total : run->gradient, run->tape_memory);
+}
+
 /*
  * Makes one step. Returns 0, and changes nothing, if the loss is not finite, or if a snapshot is due and the parameters
- * are not finite.
+ * or the slots are not finite.
  */
 static int FN(step)(const FN(run) *run)
 {
     const FN(model) *model = &run->model;
     const FN(rows) batch = FN(next_batch)(run);
-    const real alpha = -(real)run->training->learning_rate;
     int is_block = batch.n <= PN_BLOCK_ROWS;
     FN(tape) tape = FN(make_tape)(run->tape_memory, FN(block_rows)(batch.n), &model->e, run->training->shuffle);
     double sum = is_block ? FN(loss)(model, &batch, 0, batch.n, &tape)
@@ -59,10 +80,7 @@ static int FN(step)(const FN(run) *run)
         return 0;
     if (FN(steps_to_snapshot)(run) == 0 && !FN(take_snapshot)(run))
         return 0;
-    if (is_block)
-        FN(backward)(batch.n, model, tape, alpha, 1, model->parameters);
-    else
-        model->kernels->axpby(run->sums.n_stored, alpha, run->sums.total, 1, model->parameters);
+    FN(update_step)(run, batch.n, tape);
     FN(count_step)(run, batch.n, sum);
     return 1;
 }
@@ -78,7 +96,7 @@ static int FN(tiny_steps)(const FN(run) *run, size_t max_steps)
     pn_progress *progress = run->now.progress, start = *progress;
     size_t steps = run->training->epochs - progress->epoch, to_snapshot = FN(steps_to_snapshot)(run);
     if (to_snapshot == 0) {
-        if (!FN(parameters_finite)(run))
+        if (!FN(is_finite)(run))
             return 0;
         memcpy(parameters, model->parameters, model->e.n_parameters * sizeof(real));
     }
@@ -89,7 +107,7 @@ static int FN(tiny_steps)(const FN(run) *run, size_t max_steps)
                                              run->rows.y, (real)run->training->learning_rate, run->rows.denominator,
                                              run->losses == NULL ? NULL : run->losses + progress->epoch);
     if (to_snapshot == 0 && done > 0) /* with a finite loss: a state to come back to */
-        FN(copy_state)(run, run->snapshot, (FN(run_state)){&start, parameters});
+        FN(copy_state)(run, run->snapshot, (FN(run_state)){&start, parameters, NULL});
     progress->steps += done;
     progress->epoch += done;
     return done == steps;

@@ -26,11 +26,17 @@
 typedef struct TrainingState {
     PyObject_HEAD
     npy_intp epochs_trained;
+    npy_intp steps;             /* that the optimizer has made */
+    char is_plain;              /* whether the optimizer is gradient descent without any option... */
+    double rate;                /* ... and its learning rate; 0 if that is no number */
     PyObject *begun;            /* an epoch that was begun and not finished; NULL or None: there is none */
     unsigned long thread;       /* the one that is inside of run; 0: none */
     void *parameters;
     size_t parameters_bytes;
-    void *before;               /* room for a copy of them from before the run; NULL until a run needs it */
+    void *slots;                /* the optimizer's arrays, while a run updates them; NULL: there are none */
+    size_t slots_bytes;
+    void *before;               /* room for a copy of all from before the run; NULL until a run needs it */
+    size_t before_bytes;
     int has_before;             /* whether there is one */
     struct TrainingState *next; /* the next one in `running` */
     PyObject *owner;            /* a tuple of the arrays */

@@ -64,14 +64,18 @@ static size_t eligible_rows(const SmallCalls *self, PyObject *object, npy_intp n
     return (size_t)PyArray_DIM(array, 0);
 }
 
-/* The rows to train with, and the learning rate; 0 if an argument is not eligible, or another call trains already. */
+/*
+ * The rows to train with, and the learning rate; 0 if an argument or the optimizer is not eligible, or if another call
+ * trains already. This is the one place that decides.
+ */
 static size_t eligible_batch(const SmallCalls *self, PyObject *x, PyObject *y, PyObject *rate, double *learning_rate)
 {
     size_t n_rows = eligible_rows(self, x, self->n_in);
     if (n_rows == 0 || eligible_rows(self, y, self->n_out) != n_rows || self->row_cost > MAX_ROW_COST_TO_TRAIN ||
-        !PyFloat_CheckExact(rate) || self->state->thread != 0 || !are_writeable(self->state))
+        !(rate == Py_None || PyFloat_CheckExact(rate)) || !self->state->is_plain || self->state->thread != 0 ||
+        !are_writeable(self->state))
         return 0;
-    *learning_rate = PyFloat_AsDouble(rate);
+    *learning_rate = rate == Py_None ? self->state->rate : PyFloat_AsDouble(rate);
     return 1e-30 < *learning_rate && *learning_rate < 1e30 ? n_rows : 0; /* well within float32 */
 }
 
@@ -158,11 +162,13 @@ static PyObject *train_on_batch(PyObject *object, PyObject *const *arguments, Py
     const pn_training step = {.epochs = 1, .learning_rate = learning_rate};
     pn_status status;
     do
-        status = CALL(self, train_on_batch, n_rows, self->network, learning_rate, self->state->parameters, x, y, NULL,
+        status = CALL(self, train_on_batch, n_rows, self->network, &step, self->state->parameters, NULL, x, y, NULL,
                       &loss, self->workspace, self->workspace_bytes);
     while (status == PN_WORKSPACE_TOO_SMALL && make_train_workspace(self, n_rows, &step));
-    if (status == PN_OK)
+    if (status == PN_OK) {
+        self->state->steps++;
         return PyFloat_FromDouble(loss);
+    }
     Py_RETURN_NONE; /* on error nothing has changed: the call may be repeated */
 }
 
@@ -180,12 +186,13 @@ static int train(SmallCalls *self, size_t n_rows, const pn_training *training, c
     pn_progress progress = {0};
     pn_status status;
     do
-        status = CALL(self, train, n_rows, self->network, training, state->parameters, x, y, NULL, 0, losses,
+        status = CALL(self, train, n_rows, self->network, training, state->parameters, NULL, x, y, NULL, 0, losses,
                       &progress, self->workspace, self->workspace_bytes);
     while (status == PN_WORKSPACE_TOO_SMALL && make_train_workspace(self, n_rows, training));
-    if (status == PN_OK)
+    if (status == PN_OK) {
         state->epochs_trained += (npy_intp)training->epochs;
-    else
+        state->steps += (npy_intp)training->epochs;
+    } else
         memcpy(state->parameters, before, state->parameters_bytes); /* a run that diverges has changed them */
     PyMem_Free(before);
     return status == PN_OK;
@@ -275,7 +282,7 @@ static PyMethodDef small_calls_methods[] = {
      "predict($self, x, /)\n--\n\nA new array, the network's output for `x`; or None."},
     {"train_on_batch", METHOD(train_on_batch), METH_FASTCALL,
      "train_on_batch($self, x, y, learning_rate, /)\n--\n\n"
-     "One step of gradient descent, the loss from before it; or None, and no step."},
+     "One step, the loss from before it; or None, and no step."},
     {"fit", METHOD(fit), METH_FASTCALL,
      "fit($self, x, y, epochs, learning_rate, batch_size, shuffle, /)\n--\n\n"
      "Full-batch training, the loss from before each epoch's step; or None, and no step."},

@@ -74,12 +74,55 @@ static int finish_whatever_happens(PyObject *finish)
     return 0;
 }
 
+/* The room for `before`; 0 with an exception set if there is no memory for it. */
+static int make_room(TrainingState *self)
+{
+    size_t n_bytes = self->parameters_bytes + self->slots_bytes;
+    if (self->before != NULL && self->before_bytes == n_bytes)
+        return 1;
+    PyMem_Free(self->before);
+    self->before = PyMem_Malloc(n_bytes);
+    self->before_bytes = n_bytes;
+    if (self->before == NULL)
+        PyErr_NoMemory();
+    return self->before != NULL;
+}
+
+/* Copies what a run updates to `before`, or back. */
+static void save(TrainingState *self)
+{
+    memcpy(self->before, self->parameters, self->parameters_bytes);
+    if (self->slots != NULL)
+        memcpy((char *)self->before + self->parameters_bytes, self->slots, self->slots_bytes);
+}
+
+static void restore(TrainingState *self)
+{
+    memcpy(self->parameters, self->before, self->parameters_bytes);
+    if (self->slots != NULL)
+        memcpy(self->slots, (char *)self->before + self->parameters_bytes, self->slots_bytes);
+}
+
+/* Takes the optimizer's arrays for a run, `object` being an array or None; 0 with an exception set if it is neither. */
+static int take_slots(TrainingState *self, PyObject *object)
+{
+    PyArrayObject *array = (PyArrayObject *)object;
+    int is_array = PyArray_Check(object) && PyArray_ISCARRAY(array);
+    if (!is_array && object != Py_None) {
+        PyErr_SetString(PyExc_TypeError, "slots must be a plain array or None");
+        return 0;
+    }
+    self->slots = is_array ? PyArray_DATA(array) : NULL;
+    self->slots_bytes = is_array ? (size_t)PyArray_NBYTES(array) : 0;
+    return 1;
+}
+
 static PyObject *run(PyObject *object, PyObject *const *arguments, Py_ssize_t n_arguments)
 {
     TrainingState *self = (TrainingState *)object;
-    if (n_arguments != 4)
-        return PyErr_Format(PyExc_TypeError, "run takes 4 arguments, not %zd", n_arguments);
-    int has_before = PyObject_IsTrue(arguments[3]);
+    if (n_arguments != 5)
+        return PyErr_Format(PyExc_TypeError, "run takes 5 arguments, not %zd", n_arguments);
+    int has_before = PyObject_IsTrue(arguments[4]);
     if (has_before < 0)
         return NULL;
     unsigned long thread = PyThread_get_thread_ident();
@@ -90,29 +133,29 @@ static PyObject *run(PyObject *object, PyObject *const *arguments, Py_ssize_t n_
                         "train_on_batch cannot train the same network");
         return NULL;
     }
-    if (has_before) {
-        if (self->before == NULL)
-            self->before = PyMem_Malloc(self->parameters_bytes);
-        if (self->before == NULL)
-            return PyErr_NoMemory();
-        memcpy(self->before, self->parameters, self->parameters_bytes);
-    }
+    if (!take_slots(self, arguments[3]) || (has_before && !make_room(self)))
+        return NULL;
+    if (has_before)
+        save(self);
     self->has_before = has_before;
     self->thread = thread;
     self->next = running;
     running = self;
+    PyObject *slots = Py_NewRef(arguments[3]);
     Py_INCREF(object);
     PyObject *result = PyObject_Call(arguments[0], arguments[1], NULL);
     if (arguments[2] != Py_None && !finish_whatever_happens(arguments[2]))
         Py_CLEAR(result);
     remove_from_running(self);
+    self->slots = NULL;
+    Py_DECREF(slots);
     Py_DECREF(object);
     return result;
 }
 
 /*
  * In a process that another thread has forked, the threads that train are missing, and their runs would never end. Their
- * parameters may be in the middle of a step, so those from before the run are restored.
+ * parameters may be in the middle of a step, so those from before the run are restored, and the optimizer's arrays.
  */
 PyObject *end_runs_of_other_threads(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
@@ -121,7 +164,7 @@ PyObject *end_runs_of_other_threads(PyObject *Py_UNUSED(module), PyObject *Py_UN
         next = state->next;
         if (state->thread != thread) {
             if (state->has_before)
-                memcpy(state->parameters, state->before, state->parameters_bytes);
+                restore(state);
             remove_from_running(state);
         }
     }
@@ -165,6 +208,12 @@ static PyObject *new_training_state(PyTypeObject *type, PyObject *arguments, PyO
     for (Py_ssize_t i = 0; i < n_arrays; i++)
         arrays[i] = (PyArrayObject *)PyTuple_GetItem(tuple, i);
     self->epochs_trained = 0;
+    self->steps = 0;
+    self->is_plain = 0;
+    self->rate = 0;
+    self->slots = NULL;
+    self->slots_bytes = 0;
+    self->before_bytes = 0;
     self->begun = NULL;
     self->thread = 0;
     self->parameters = PyArray_DATA(parameters);
@@ -195,11 +244,12 @@ static void dealloc_training_state(PyObject *object)
 
 static PyMethodDef training_state_methods[] = {
     {"run", METHOD(run), METH_FASTCALL,
-     "run($self, function, arguments, finish, is_shared, /)\n--\n\n"
+     "run($self, function, arguments, finish, slots, is_shared, /)\n--\n\n"
      "Returns ``function(*arguments)``, which may train the network; RuntimeError if another call trains it already.\n\n"
      "Unless `finish` is None, it is called afterwards, and again if an exception from a signal handler interrupts it.\n"
-     "It returns None, or an exception to be raised if there is no other. If the network `is_shared`, a process that\n"
-     "another thread forks meanwhile has the parameters from before the run."},
+     "It returns None, or an exception to be raised if there is no other. `slots` is the array that the optimizer\n"
+     "keeps, or None. If the network `is_shared`, a process that another thread forks meanwhile has the parameters and\n"
+     "the slots from before the run."},
     {"is_writeable", is_writeable, METH_NOARGS,
      "is_writeable($self, /)\n--\n\nWhether no array is protected from being written to."},
     {NULL, NULL, 0, NULL},
@@ -208,6 +258,11 @@ static PyMethodDef training_state_methods[] = {
 static PyMemberDef training_state_members[] = {
     {"epochs_trained", T_PYSSIZET, offsetof(TrainingState, epochs_trained), 0,
      "Epochs that the network has finished."},
+    {"steps", T_PYSSIZET, offsetof(TrainingState, steps), 0, "Steps that the optimizer has made."},
+    {"is_plain", T_BOOL, offsetof(TrainingState, is_plain), 0,
+     "Whether the optimizer is gradient descent without any option, so that small calls may train."},
+    {"rate", T_DOUBLE, offsetof(TrainingState, rate), 0,
+     "The optimizer's learning rate for small calls that are given none; 0: they may not train then."},
     {"begun", T_OBJECT, offsetof(TrainingState, begun), 0,
      "An epoch that was begun and not finished (plainnet.training.Interrupted), or None."},
     {"thread", T_ULONG, offsetof(TrainingState, thread), READONLY,

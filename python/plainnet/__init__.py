@@ -18,10 +18,15 @@ from .layers import Dense
 from .losses import CrossEntropy, Huber, Quantile
 from .native import num_threads, set_num_threads
 from .network import History, Network
+from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop, Rprop
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
     "CrossCheck",
     "CrossEntropy",
     "Dense",
@@ -31,6 +36,8 @@ __all__ = [
     "Huber",
     "Network",
     "Quantile",
+    "RMSprop",
+    "Rprop",
     "check_gradient",
     "cross_check",
     "kernels",

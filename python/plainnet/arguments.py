@@ -13,6 +13,7 @@ from .activations import ACTIVATIONS
 from .arrays import FLOAT32, FLOAT64, check_name
 from .conversion import REFUSALS, shown
 from .losses import LOSSES, PARAMETRIC, LossLike, described
+from .optimizers import LearningRate, Optimizer, as_number, is_usable
 
 #: More parameters than this cannot be indexed in C.
 MAX_PARAMETERS = sys.maxsize // 128
@@ -66,24 +67,15 @@ def as_loss(value: Any, last_activation: str, dtype: np.dtype[Any]) -> LossLike:
     return as_named
 
 
-def is_learning_rate(rate: float, dtype: np.dtype[Any]) -> bool:
-    """Whether `rate` is finite and above 0 as a number of `dtype`."""
-    with np.errstate(over="ignore", under="ignore"):
-        return bool(0 < dtype.type(rate) < np.inf)
-
-
-def as_learning_rate(value: Any, dtype: np.dtype[Any]) -> float:
-    """`value` as a learning rate of a network of `dtype`."""
+def as_learning_rate(value: Any, optimizer: Optimizer, dtype: np.dtype[Any]) -> LearningRate:
+    """`value` as a learning rate of a network of `dtype`, a number or a schedule; the optimizer's if it is None."""
     if type(value) is float and 1e-30 < value < 1e30:
         return value  # the usual case, well within float32
-    if isinstance(value, bool | np.bool_ | str | bytes | np.ndarray | complex | np.complexfloating):
-        raise TypeError(f"learning_rate must be a number, not {shown(value)}")
-    try:
-        rate = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"learning_rate must be a number, not {shown(value)}") from None
-    except OverflowError:
-        rate = np.inf
-    if not is_learning_rate(rate, dtype):
+    if value is None:
+        return optimizer.learning_rate
+    if callable(value):
+        return value  # type: ignore[no-any-return]
+    rate = as_number("learning_rate", value, "a number or a function of the step's number")
+    if not is_usable(rate, dtype):
         raise ValueError(f"learning_rate must be finite and above 0 in {dtype.name}, not {shown(value)}")
     return rate

@@ -9,13 +9,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+
 from .arrays import Array
 from .losses import Loss
+from .optimizers import SGD, Optimizer
 
 
 @dataclass(frozen=True)
 class Training:
-    """How to train: gradient descent in mini-batches; see ``pn_training`` in plainnet.h."""
+    """
+    How to train; see ``pn_training`` in plainnet.h.
+
+    Attributes
+    ----------
+    learning_rates : ndarray (n_steps,), optional
+        The rate of each step of the run, instead of `learning_rate`.
+    first_step : int
+        Steps that the optimizer has made before the run.
+    state : ndarray (n_slots, n_parameters), optional
+        The arrays that the optimizer keeps from step to step, which the run updates; None if there are none.
+    """
 
     epochs: int
     batch_size: int
@@ -23,6 +37,18 @@ class Training:
     shuffle: bool = False
     shuffle_seed: int = 0
     first_epoch: int = 0
+    optimizer: Optimizer = field(default_factory=SGD)
+    learning_rates: Array | None = None
+    first_step: int = 0
+    state: Array | None = None
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step of the run."""
+        return self.learning_rate if self.learning_rates is None else float(self.learning_rates[step])
+
+    def slots(self, parameters: Array) -> Array:
+        """The state of the optimizer of these parameters, as an array in any case."""
+        return np.empty((0, len(parameters)), parameters.dtype) if self.state is None else self.state
 
 
 @dataclass
@@ -48,9 +74,10 @@ class Progress:
 
 class DivergedError(FloatingPointError, ValueError):
     """
-    The loss, or a parameter, became NaN or infinite, or was from the beginning.
+    The loss, a parameter or the optimizer's state became NaN or infinite, or was from the beginning.
 
-    The network keeps the parameters of the last step at which everything was finite; if there is none, it is unchanged.
+    The network keeps the parameters and the optimizer's state of the last step at which everything was finite; if there
+    is none, it is unchanged.
 
     Attributes
     ----------
@@ -92,9 +119,10 @@ class SmallCalls:
     Calls for arrays so small that checks in Python take longer than the arithmetic.
 
     They check for themselves. None requests the general path: an argument is not a contiguous array of the network's
-    dtype with few rows, or something is wrong, and nothing has happened. This class always returns None; a backend with
-    small calls has a class of its own. They count the epochs that they finish, and return None while another call
-    trains the network.
+    dtype with few rows, the optimizer is more than gradient descent, or something is wrong, and nothing has happened.
+    This class always returns None; a backend with small calls has a class of its own. They count the epochs and the
+    steps that they finish, and return None while another call trains the network. With a learning rate of None they
+    take the optimizer's.
     """
 
     def predict(self, x: object, /) -> Array | None:
@@ -102,7 +130,7 @@ class SmallCalls:
         return None
 
     def train_on_batch(self, x: object, y: object, learning_rate: object, /) -> float | None:
-        """One step of gradient descent, the loss from before it; or None, and no step."""
+        """One step, the loss from before it; or None, and no step."""
         return None
 
     def fit(
@@ -146,9 +174,6 @@ class Backend(Protocol):
     def jacobian(self, x: Array, out: Array) -> None:
         """`out` (n_samples, n_out, n_in) = the derivatives of each row's outputs with respect to its inputs."""
 
-    def train_on_batch(self, x: Array, y: Array, learning_rate: float, sample_weight: Array | None = None) -> float:
-        """One step of gradient descent; the loss from before it."""
-
     def train(
         self,
         x: Array,
@@ -162,7 +187,9 @@ class Backend(Protocol):
         """
         Continues from `progress` for at most `max_steps` steps.
 
-        `losses` (epochs,) receives the loss of each finished epoch. DivergedError leaves the last finite parameters.
+        The parameters and `training.state` are updated. `losses` (epochs,) receives the loss of each finished epoch.
+        DivergedError leaves the last finite parameters and state.
         Whatever exception interrupts a call, and wherever: a call with `max_steps` = 0, which makes no step, brings
-        `progress` and the parameters to the end of a step. (`progress.journal` is None if the run has not begun.)
+        `progress`, the parameters and the optimizer's state to the end of a step. (`progress.journal` is None if the
+        run has not begun.)
         """

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import activations, losses
+from . import activations, losses, optimizers
 from ._cpython import SmallCalls
 from ._plainnet import ffi, lib
 from .arrays import (
@@ -36,6 +36,7 @@ from .losses import Loss
 #: Their numbers in plainnet.h, by name.
 ACTIVATIONS: dict[str, int] = {name: getattr(lib, f"PN_{name.upper()}") for name in activations.ACTIVATIONS}
 LOSSES: dict[str, int] = {name: getattr(lib, f"PN_{name.upper()}") for name in losses.LOSSES}
+OPTIMIZERS: dict[str, int] = {name: getattr(lib, f"PN_{name.upper()}") for name in optimizers.OPTIMIZERS}
 
 _SUFFIX = {np.dtype(np.float64): "f64", np.dtype(np.float32): "f32"}
 # Types given by name would be looked up at every call.
@@ -142,7 +143,7 @@ class Model:
             self._label_network = ffi.new("pn_network *", (*network[:2], lib.PN_CROSS_ENTROPY_LABELS, loss.parameter))
         suffix = _SUFFIX[parameters.dtype]
         for name in ("forward", "forward_workspace", "loss_and_gradient", "gradient_workspace", "input_gradient",
-                     "jacobian", "jacobian_workspace", "train_on_batch", "train", "train_workspace"):  # fmt: skip
+                     "jacobian", "jacobian_workspace", "train", "train_workspace"):  # fmt: skip
             setattr(self, f"_{name}", getattr(lib, f"pn_{name}_{suffix}"))
         self._workspace: tuple[Any, int] = _NULL, 0  # of training
         # Of forward. A list's pop and append are atomic, so threads never share a workspace.
@@ -156,7 +157,6 @@ class Model:
     _input_gradient: Any
     _jacobian: Any
     _jacobian_workspace: Any
-    _train_on_batch: Any
     _train: Any
     _train_workspace: Any
 
@@ -228,26 +228,6 @@ class Model:
             _from_buffer(self._array, out, True), workspace, n_bytes,
         ))  # fmt: skip
 
-    def train_on_batch(self, x: Array, y: Array, learning_rate: float, sample_weight: Array | None = None) -> float:
-        """One step of gradient descent; the loss from before it."""
-        array, loss = self._array, _new(_DOUBLE)
-        status = self._train_on_batch(
-            len(x), self._network_for(y), learning_rate, self._parameters,
-            _from_buffer(array, x), _from_buffer(array, y), _pointer(sample_weight), loss, *self._workspace,
-        )  # fmt: skip
-        if status:
-            if status == lib.PN_WORKSPACE_TOO_SMALL:
-                self._make_workspace(len(x), _c_training(Training(1, len(x), learning_rate)))
-                return self.train_on_batch(x, y, learning_rate, sample_weight)
-            if status == lib.PN_OVERLAP:  # x, y or the weights are a view of the parameters
-                weight = None if sample_weight is None else sample_weight.copy()
-                return self.train_on_batch(x.copy(), y.copy(), learning_rate, weight)
-            if status == lib.PN_DIVERGED:
-                raise DivergedError(0)
-            check_training_data(x, y, self.loss)
-            _check(status)
-        return float(loss[0])
-
     def train(
         self,
         x: Array,
@@ -259,7 +239,10 @@ class Model:
         sample_weight: Array | None = None,
     ) -> None:
         """Continues from `progress` for at most `max_steps` steps."""
-        c_training = _c_training(training)
+        c_training, slots = _c_training(training), training.state
+        state = _NULL if slots is None else _from_buffer(self._array, slots, True)
+        if training.learning_rates is not None:
+            c_training.learning_rates = _from_buffer(_DOUBLES, training.learning_rates)
         c_progress = progress.journal
         if c_progress is None:
             self._make_workspace(len(x), c_training)
@@ -268,7 +251,7 @@ class Model:
         status = lib.PN_OK
         if max_steps > 0:
             status = self._train(
-                len(x), self._network_for(y), c_training, self._parameters,
+                len(x), self._network_for(y), c_training, self._parameters, state,
                 _from_buffer(self._array, x), _from_buffer(self._array, y), _pointer(sample_weight), max_steps,
                 _from_buffer(_DOUBLES, losses, True), c_progress, *self._workspace,
             )  # fmt: skip
@@ -289,7 +272,17 @@ class Model:
 
 
 def _c_training(training: Training) -> Any:
-    return _new(_TRAINING, vars(training))
+    """The ``pn_training``, but for its learning rates."""
+    optimizer = training.optimizer
+    c_training = _new(
+        _TRAINING,
+        (training.epochs, training.batch_size, training.learning_rate, training.shuffle, training.shuffle_seed,
+         training.first_epoch),
+    )  # fmt: skip
+    c_training.first_step = training.first_step
+    if not optimizer.is_plain:
+        c_training.optimizer = {"kind": OPTIMIZERS[type(optimizer).__name__], **optimizer.numbers()}
+    return c_training
 
 
 def _allocate(n_bytes: int) -> tuple[Any, int]:

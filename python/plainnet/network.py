@@ -19,8 +19,9 @@ from .conversion import as_numbers, shown
 from .initializers import Seed, as_generator, initialize
 from .layers import Dense, allocate_parameters, as_parameters, bind, check_chain
 from .losses import Loss, LossLike, described
+from .optimizers import SGD, LearningRate, Optimizer, as_optimizer
 from .state import as_state, slots
-from .training import Run, TrainingState, train_on_batch
+from .training import Run, Step, TrainingState
 
 BACKENDS: dict[str, Callable[[Sequence[Dense], Loss, Array], Backend]] = {"c": native.Model, "numpy": reference.Model}
 
@@ -44,7 +45,7 @@ class History:
 
 class Network:
     """
-    Dense layers, trained by gradient descent.
+    Dense layers, trained by gradient descent or another optimizer.
 
     Parameters
     ----------
@@ -67,6 +68,8 @@ class Network:
         As for ``numpy.random.default_rng``; of the initial weights and of the order of mini-batches.
     dtype : float64 or float32
     backend : {"c", "numpy"}
+    optimizer : SGD, RMSprop, Adagrad, Adam, AdamW or Rprop
+        How a step follows from the gradient; by default ``SGD(0.1)``.
 
     Attributes
     ----------
@@ -76,6 +79,9 @@ class Network:
     layers : tuple of Dense
     loss : str, CrossEntropy, Huber or Quantile
     backend : str
+    optimizer : Optimizer
+        Can be assigned. What it keeps from step to step, and its number of steps, belong to the network: calls go on
+        where the last one ended, copies and pickles have them, and an assignment begins anew.
     dtype : numpy.dtype
         Cannot be changed: ``net.copy(backend="numpy")`` is a network on the other backend.
     epochs_trained : int
@@ -103,6 +109,7 @@ class Network:
         seed: Seed = None,
         dtype: npt.DTypeLike = "float64",
         backend: str = "c",
+        optimizer: Optimizer = SGD(0.1),
     ) -> None:
         try:
             layers = list(layers)
@@ -111,6 +118,7 @@ class Network:
         check_chain(layers)
         of_dtype = as_dtype(dtype)
         self._build(layers, as_loss(loss, layers[-1].activation, of_dtype), _as_backend(backend), of_dtype)
+        self.optimizer = optimizer
         rng = as_generator(seed)
         initialize(self.layers, self._parameters, init, rng)
         self._shuffle_seed = int(rng.integers(2**64, dtype=np.uint64))
@@ -127,6 +135,34 @@ class Network:
         self._n_in, self._n_out = self.layers[0].n_in, self.layers[-1].n_out
         self._model = BACKENDS[backend](self.layers, described(loss, dtype), self._parameters)
         self._small = self._model.small_calls(self._state)
+
+    def _optimize_with(self, optimizer: Optimizer, state: Array | None, steps: int) -> None:
+        """Sets the optimizer, and what it keeps; if an exception interrupts this, one of the two begins anew."""
+        self._state.is_plain, self._state.steps = False, 0
+        self._optimizer = optimizer, state
+        self._state.steps = steps
+        self._state.rate = 0.0 if callable(optimizer.learning_rate) else optimizer.learning_rate
+        self._state.is_plain = optimizer.is_plain
+
+    @property
+    def optimizer(self) -> Optimizer:
+        return self._optimizer[0]
+
+    @optimizer.setter
+    def optimizer(self, value: Optimizer) -> None:
+        optimizer = as_optimizer(value, self._dtype)
+        if self._state.thread != 0:
+            raise RuntimeError("the network is being trained: its optimizer cannot be changed meanwhile")
+        self._optimize_with(optimizer, self._allocate_state(optimizer), 0)
+
+    def _allocate_state(self, optimizer: Optimizer) -> Array | None:
+        """The arrays that an optimizer keeps, all zero; None if it keeps none."""
+        if optimizer.n_slots == 0:
+            return None
+        shape = optimizer.n_slots, self._parameters.size
+        state = allocate("the optimizer's state", shape, self._dtype, "take one that keeps less")
+        state[:] = 0
+        return state
 
     @property
     def epochs_trained(self) -> int:
@@ -183,11 +219,14 @@ class Network:
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
+        optimizer, optimizer_state = self._optimizer
         return {
             "layers": [(layer.n_in, layer.n_out, layer.activation, layer.has_bias) for layer in self.layers],
             "loss": self.loss, "dtype": self._dtype.name, "backend": self.backend,
             "parameters": self._parameters.copy(), "shuffle_seed": self._shuffle_seed,
             "epochs_trained": self.epochs_trained, "begun": self._state.begun and tuple(self._state.begun),
+            "optimizer": optimizer, "optimizer_steps": self._state.steps,
+            "optimizer_state": None if optimizer_state is None else optimizer_state.copy(),
             "attributes": {
                 **{name: value for name, value in vars(self).items() if name not in _OWN},
                 **{name: getattr(self, name) for name in slots(type(self)) if hasattr(self, name)},
@@ -207,6 +246,10 @@ class Network:
         twin._parameters[:] = new.parameters
         twin._shuffle_seed = new.shuffle_seed
         twin._state.epochs_trained, twin._state.begun = new.epochs_trained, new.begun
+        optimizer_state = twin._allocate_state(new.optimizer)
+        if optimizer_state is not None:
+            optimizer_state[:] = new.optimizer_state
+        twin._optimize_with(new.optimizer, optimizer_state, new.optimizer_steps)
         in_slots = slots(type(self))
         self.__dict__ = {
             **{name: value for name, value in new.attributes.items() if name not in in_slots},
@@ -261,11 +304,11 @@ class Network:
         self,
         x: npt.ArrayLike,
         y: npt.ArrayLike,
-        learning_rate: float = 0.1,
+        learning_rate: LearningRate | None = None,
         sample_weight: npt.ArrayLike | None = None,
     ) -> float:
         """
-        One step of gradient descent with all rows of `x`, `y`; the arguments are those of :meth:`fit`.
+        One step of the optimizer with all rows of `x`, `y`; the arguments are those of :meth:`fit`.
 
         Returns
         -------
@@ -280,13 +323,15 @@ class Network:
         loss = self._small.train_on_batch(x, y, learning_rate) if sample_weight is None else None
         if loss is not None:
             return loss
-        learning_rate = as_learning_rate(learning_rate, self._dtype)
+        optimizer, optimizer_state = self._optimizer
+        rate = as_learning_rate(learning_rate, optimizer, self._dtype)
         native_x, native_y = self._pair(x, y)
         weight = as_sample_weight(sample_weight, len(native_x), self._dtype)
-        arguments = self._model, native_x, native_y, learning_rate, weight
         self._check_writeable()
+        how = Training(1, len(native_x), _number(rate), optimizer=optimizer, state=optimizer_state)
+        step = Step(self._model, self._state, native_x, native_y, weight, how, rate)
         is_shared = threading.active_count() > 1  # otherwise no thread can fork during the step
-        return float(self._state.run(train_on_batch, arguments, None, is_shared))
+        return float(self._state.run(step.train, (), step.finish, optimizer_state, is_shared))
 
     def loss_and_gradient(
         self, x: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
@@ -347,13 +392,13 @@ class Network:
         x: npt.ArrayLike,
         y: npt.ArrayLike,
         epochs: int = 1,
-        learning_rate: float = 0.1,
+        learning_rate: LearningRate | None = None,
         batch_size: int | None = None,
         shuffle: bool = True,
         sample_weight: npt.ArrayLike | None = None,
     ) -> History:
         """
-        Trains by gradient descent, beginning with the present parameters.
+        Trains with the network's optimizer, beginning with the present parameters.
 
         Ctrl-C stops at a step's end. The next call with the same data, `batch_size` and `shuffle` first finishes the
         epoch that was interrupted (it counts as one of its `epochs`), so that the parameters are, bit for bit, those of
@@ -372,8 +417,9 @@ class Network:
             (n_samples,) is the same as (n_samples, 1).
         epochs : int
             Passes over all rows, at least 0.
-        learning_rate : float
-            Above 0: ``parameters -= learning_rate * gradient``.
+        learning_rate : float or callable, optional
+            Instead of the optimizer's: a number above 0, or a function that has the number of a step of the optimizer,
+            from 0 on, and returns the rate of that step; see :mod:`plainnet.schedules`.
         batch_size : int, optional
             Rows in a step; by default, and if there are fewer rows, all.
         shuffle : bool
@@ -392,8 +438,8 @@ class Network:
         TypeError, ValueError
             Naming the argument and what is allowed; the network is unchanged.
         DivergedError
-            (a ValueError and a FloatingPointError) If the loss or a parameter becomes NaN or infinite. It names the
-            epoch; the network keeps its last finite parameters.
+            (a ValueError and a FloatingPointError) If the loss, a parameter or the optimizer's state becomes NaN or
+            infinite. It names the epoch; the network keeps its last finite parameters, and the state of then.
         RuntimeError
             If the network is being trained already, by another thread, or by this one when a signal handler calls.
         """
@@ -405,13 +451,16 @@ class Network:
         n_rows = len(native_x)
         weight = as_sample_weight(sample_weight, n_rows, self._dtype)
         epochs = as_count("epochs", epochs, 0)
-        learning_rate = as_learning_rate(learning_rate, self._dtype)
+        optimizer, optimizer_state = self._optimizer
+        rate = as_learning_rate(learning_rate, optimizer, self._dtype)
         batch_size = n_rows if batch_size is None else min(as_count("batch_size", batch_size, 1), n_rows)
         shuffle = as_switch("shuffle", shuffle) and batch_size < n_rows
-        how = Training(epochs, batch_size, learning_rate, shuffle, self._shuffle_seed)
+        how = Training(
+            epochs, batch_size, _number(rate), shuffle, self._shuffle_seed, optimizer=optimizer, state=optimizer_state
+        )
         self._check_writeable()
-        run = Run(self._model, self._state, native_x, native_y, weight, how)
-        return History(self._state.run(run.train, (), run.finish, True))
+        run = Run(self._model, self._state, native_x, native_y, weight, how, rate)
+        return History(self._state.run(run.train, (), run.finish, optimizer_state, True))
 
     # ---- Arguments -------------------------------------------------------------------------------------------------
 
@@ -465,8 +514,13 @@ class Network:
 #: The attributes of a network itself; all others have been set by users.
 _OWN = {
     "_dtype", "_parameters", "_loss", "_backend", "_layers", "_shuffle_seed", "_state", "_n_in", "_n_out", "_model",
-    "_small",
+    "_small", "_optimizer",
 }  # fmt: skip
+
+
+def _number(rate: LearningRate) -> float:
+    """A learning rate, or 1 in the place of a function, which decides in its stead."""
+    return 1.0 if callable(rate) else rate
 
 
 def _as_backend(value: Any) -> str:

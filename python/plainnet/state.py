@@ -15,6 +15,7 @@ from .arrays import Array, check_name
 from .conversion import REFUSALS
 from .layers import Dense, check_chain
 from .losses import LossLike
+from .optimizers import SGD, Optimizer, as_optimizer
 from .training import Interrupted
 
 
@@ -33,6 +34,10 @@ class State:
         Of that dtype, in either byte order.
     shuffle_seed, epochs_trained : int
     begun : Interrupted, optional
+    optimizer : Optimizer
+    optimizer_steps : int
+    optimizer_state : ndarray (n_slots, n_parameters), optional
+        Of the dtype of the parameters, in either byte order; None if the optimizer keeps nothing.
     attributes : dict
         What users have set on the network.
     """
@@ -45,6 +50,9 @@ class State:
     shuffle_seed: int
     epochs_trained: int
     begun: Interrupted | None
+    optimizer: Optimizer
+    optimizer_steps: int
+    optimizer_state: Array | None
     attributes: dict[str, Any]
 
 
@@ -68,6 +76,8 @@ def as_state(value: Any, backends: Iterable[str], own: Container[str]) -> State:
     if not isinstance(value, dict):
         raise ValueError(f"the state of a network must be a dict, not {type(value).__name__}")
     names = {field.name for field in fields(State)}
+    if not any(name.startswith("optimizer") for name in value):  # of a version that had no optimizers
+        value = {**value, "optimizer": SGD(0.1), "optimizer_steps": 0, "optimizer_state": None}
     if value.keys() != names:
         missing, unknown = names - value.keys(), value.keys() - names
         raise ValueError(
@@ -84,6 +94,7 @@ def as_state(value: Any, backends: Iterable[str], own: Container[str]) -> State:
     layers = entry("layers", _as_layers)
     n_parameters = sum(layer.n_parameters for layer in layers)
     dtype = entry("dtype", as_dtype)
+    optimizer = entry("optimizer", lambda value: as_optimizer(value, dtype))
     return State(
         layers,
         entry("loss", lambda value: as_loss(value, layers[-1].activation, dtype)),
@@ -93,6 +104,9 @@ def as_state(value: Any, backends: Iterable[str], own: Container[str]) -> State:
         entry("shuffle_seed", lambda value: _as_number(value, 0, 2**64 - 1)),
         entry("epochs_trained", lambda value: _as_number(value, 0, MAX_PARAMETERS)),
         entry("begun", _as_interrupted),
+        optimizer,
+        entry("optimizer_steps", lambda value: _as_number(value, 0, MAX_PARAMETERS)),
+        entry("optimizer_state", lambda value: _as_optimizer_state(value, (optimizer.n_slots, n_parameters), dtype)),
         entry("attributes", lambda value: _as_attributes(value, own)),
     )
 
@@ -118,6 +132,20 @@ def _as_stored(value: Any, n_parameters: int, dtype: np.dtype[Any]) -> Array:
     if not isinstance(value, np.ndarray) or value.dtype.newbyteorder("=") != dtype or value.shape != (n_parameters,):
         what = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
         raise ValueError(f"it is {what}, not an array of {dtype} with shape ({n_parameters},), as the layers have it")
+    return value
+
+
+def _as_optimizer_state(value: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array | None:
+    """What an optimizer keeps: finite numbers, or None if that is nothing."""
+    if shape[0] == 0:
+        if value is not None:
+            raise ValueError("it is not None, though the optimizer keeps nothing from step to step")
+        return None
+    if not isinstance(value, np.ndarray) or value.dtype.newbyteorder("=") != dtype or value.shape != shape:
+        what = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+        raise ValueError(f"it is {what}, not an array of {dtype} with shape {shape}, as the optimizer has it")
+    if not np.isfinite(value).all():
+        raise ValueError("it is not finite")
     return value
 
 

@@ -20,6 +20,7 @@ from ._cpython import checksum, end_runs_of_other_threads
 from .arrays import Array, allocate
 from .backend import Backend, DivergedError, Progress, Training
 from .interrupt import DeferredInterrupt
+from .optimizers import LearningRate, rates_of_steps
 from .reference import shuffled
 
 #: How long a slice is, about: Ctrl-C waits for its end.
@@ -48,7 +49,7 @@ class Interrupted(NamedTuple):
     rows, batch_size, shuffle : int, int, bool
         The number of rows, and how the epoch divides and orders them.
     checksum : int
-        Of the data, and of the parameters after the last step.
+        Of the data, and of the parameters and the optimizer's state after the last step.
     row, loss_sum : int, float
         As in Progress.
     """
@@ -72,15 +73,24 @@ class Run:
     ----------
     model : Backend
     state : TrainingState
-        The network's; the run updates the number of finished epochs, and the epoch that was begun.
+        The network's; the run updates the numbers of finished epochs and of steps, and the epoch that was begun.
     x, y : ndarray
     sample_weight : ndarray, optional
     training : Training
-        The number of its first epoch follows from `state` when the run begins.
+        The numbers of its first epoch and of its first step follow from `state` when the run begins.
+    learning_rate : float or callable
+        That of `training`, or a function of the number of the step.
     """
 
     def __init__(
-        self, model: Backend, state: TrainingState, x: Array, y: Array, sample_weight: Array | None, training: Training
+        self,
+        model: Backend,
+        state: TrainingState,
+        x: Array,
+        y: Array,
+        sample_weight: Array | None,
+        training: Training,
+        learning_rate: LearningRate,
     ) -> None:
         self.model = model
         self.state = state
@@ -89,6 +99,7 @@ class Run:
             array.copy() if np.may_share_memory(array, model.parameters) else array for array in (x, y, *weights)
         )
         self.training = training
+        self.learning_rate = learning_rate
         self.losses = allocate(
             f"the losses of {training.epochs} epochs", training.epochs, np.float64, "take fewer epochs at once"
         )
@@ -98,10 +109,13 @@ class Run:
 
     def train(self) -> npt.NDArray[np.float64]:
         """Trains in slices; returns the losses."""
-        training = self.training = dataclasses.replace(self.training, first_epoch=self.state.epochs_trained)
+        self.training = dataclasses.replace(
+            self.training, first_epoch=self.state.epochs_trained, first_step=self.state.steps
+        )
         begun = self.state.begun
         if begun is not None and begun[:4] == self._fingerprint():
             self.progress = Progress(0, begun.row, begun.loss_sum)
+        training = self.training = dataclasses.replace(self.training, learning_rates=self._learning_rates())
         model, progress = self.model, self.progress
         operations = training.batch_size * operations_a_row(model.parameters.size, self.y.size // len(self.y))
         max_steps = max(1, int(model.first_slice_operations / operations))
@@ -137,6 +151,7 @@ class Run:
             except DivergedError as error:
                 diverged = error
             if progress.steps > 0:
+                state.steps = self.training.first_step + progress.steps
                 state.epochs_trained = self.training.first_epoch + progress.epoch
                 state.begun = None
                 if progress.row > 0:
@@ -144,9 +159,20 @@ class Run:
         self.interrupt.end()
         return diverged
 
+    def _learning_rates(self) -> npt.NDArray[np.float64] | None:
+        """The rates of all steps, before any is made: if one is wrong, nothing has happened."""
+        if not callable(self.learning_rate):
+            return None
+        training, begun_steps = self.training, -(-self.progress.row // self.training.batch_size)
+        n_steps = max(0, training.epochs * -(-len(self.x) // training.batch_size) - begun_steps)
+        rates = allocate(f"the learning rates of {n_steps} steps", n_steps, np.float64, "take fewer epochs at once")
+        rates_of_steps(self.learning_rate, training.first_step, rates, self.model.parameters.dtype)
+        return rates
+
     def _fingerprint(self) -> tuple[int, int, bool, int]:
-        """What must be the same to finish an epoch that was begun: the data, their order, and the parameters."""
-        number = checksum(self.x, self.y, self.model.parameters, *self.weights)
+        """What must be the same to finish an epoch that was begun: the data, their order, parameters and state."""
+        slots = () if self.training.state is None else (self.training.state,)
+        number = checksum(self.x, self.y, self.model.parameters, *self.weights, *slots)
         return len(self.x), self.training.batch_size, self.training.shuffle, number
 
     def _explained(self, error: DivergedError) -> DivergedError:
@@ -160,14 +186,53 @@ class Run:
         return explained(error, self.model, self.x[rows], self.y[rows], *(weight[rows] for weight in self.weights))
 
 
-def train_on_batch(
-    model: Backend, x: Array, y: Array, learning_rate: float, sample_weight: Array | None = None
-) -> float:
-    """One step of gradient descent; the loss from before it."""
-    try:
-        return model.train_on_batch(x, y, learning_rate, sample_weight)
-    except DivergedError as error:
-        raise explained(error, model, x, y, sample_weight) from None
+class Step:
+    """
+    One call of :meth:`plainnet.Network.train_on_batch`, for :meth:`TrainingState.run`, as :class:`Run` is one of `fit`.
+    """
+
+    def __init__(
+        self,
+        model: Backend,
+        state: TrainingState,
+        x: Array,
+        y: Array,
+        sample_weight: Array | None,
+        training: Training,
+        learning_rate: LearningRate,
+    ) -> None:
+        self.model = model
+        self.state = state
+        weights = () if sample_weight is None else (sample_weight,)
+        self.x, self.y, *self.weights = (
+            array.copy() if np.may_share_memory(array, model.parameters) else array for array in (x, y, *weights)
+        )
+        self.training = training
+        self.learning_rate = learning_rate
+        self.progress = Progress()
+        self.is_complete = False
+
+    def train(self) -> float:
+        """Makes the step; returns the loss from before it."""
+        loss, first = np.empty(1), self.state.steps
+        self.training = dataclasses.replace(self.training, first_step=first)
+        if callable(self.learning_rate):
+            rate = np.empty(1)
+            rates_of_steps(self.learning_rate, first, rate, self.model.parameters.dtype)
+            self.training = dataclasses.replace(self.training, learning_rates=rate)
+        try:
+            self.model.train(self.x, self.y, self.training, self.progress, loss, 1, *self.weights)
+        except DivergedError:
+            raise explained(DivergedError(0), self.model, self.x, self.y, *self.weights) from None
+        self.is_complete = True
+        return float(loss[0])
+
+    def finish(self) -> None:
+        """Counts the step, if it has been made. If an exception interrupts it, it is called again."""
+        if self.progress.journal is not None:
+            if not self.is_complete:
+                self.model.train(self.x, self.y, self.training, self.progress, np.empty(1), 0, *self.weights)
+            self.state.steps = self.training.first_step + self.progress.steps
 
 
 def explained(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import native
-from ..arguments import is_learning_rate
+from ..optimizers import is_usable
 from ..tutorials import xor, xor_tables
 from .output import ProgressLine, complain, say
 
@@ -74,7 +74,7 @@ def _run(command: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 def _check(command: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """Checks what argparse cannot; ``command.error`` exits."""
     rate = options.learning_rate
-    if rate is not None and not is_learning_rate(rate, np.dtype(options.dtype)):
+    if rate is not None and not is_usable(rate, np.dtype(options.dtype)):
         command.error(f"argument --learning-rate: {rate:g} is 0 or infinite in {options.dtype}")
     if options.picture is not None:
         if options.starts:

@@ -7,9 +7,10 @@ Rows are samples. A dense layer computes ``z = x @ weight + bias`` and ``a = f(z
 In reading order:
 
 1. ``equations.py``: a layer, the activations and the losses;
-2. ``rows.py``: sums over many rows, and the order of the rows in an epoch;
-3. ``model.py``: a network's forward pass, back-propagation and gradient descent;
-4. ``kernels.py``: single functions on arrays, the counterpart of :mod:`plainnet.kernels`.
+2. ``optimizers.py``: how a step follows from the gradient;
+3. ``rows.py``: sums over many rows, and the order of the rows in an epoch;
+4. ``model.py``: a network's forward pass, back-propagation and training;
+5. ``kernels.py``: single functions on arrays, the counterpart of :mod:`plainnet.kernels`.
 """
 
 from .equations import ACTIVATIONS, LOSSES

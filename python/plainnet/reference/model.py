@@ -1,4 +1,4 @@
-"""A network: its forward pass, back-propagation and gradient descent."""
+"""A network: its forward pass, back-propagation and training."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ..arrays import Array, check_training_data, names_fewer_rows
 from ..backend import DivergedError, Layer, Progress, SmallCalls, Training
 from ..losses import Loss
 from .equations import ACTIVATIONS, LOSSES, affine, kept_for_backward
+from .optimizers import updated
 from .rows import RowSum, blocks_of_rows, shuffled
 
 
@@ -23,7 +24,7 @@ class Model:
         self.layers = layers
         self.loss = loss
         self.parameters = parameters
-        self._kept: tuple[Array, Progress] | None = None
+        self._kept: tuple[Array, Array, Progress] | None = None
         self._order: tuple[tuple[int, ...], Array] | None = None
 
     def small_calls(self, state: Any) -> SmallCalls:
@@ -46,15 +47,6 @@ class Model:
         loss_sum = self._backpropagate(x, y, sample_weight, gradient)
         return loss_sum / self._denominator(len(x), sample_weight)
 
-    def train_on_batch(self, x: Array, y: Array, learning_rate: float, sample_weight: Array | None = None) -> float:
-        """One step of gradient descent; the loss from before it."""
-        losses = np.empty(1)
-        try:
-            self.train(x, y, Training(1, len(x), learning_rate), Progress(), losses, 1, sample_weight)
-        except DivergedError:
-            raise DivergedError(0) from None
-        return float(losses[0])
-
     @names_fewer_rows
     def train(
         self,
@@ -69,13 +61,14 @@ class Model:
         """Continues from `progress` for at most `max_steps` steps."""
         if progress.journal is None:
             check_training_data(x, y, self.loss)
-            if training.epochs > 0 and not np.isfinite(self.parameters).all():
+            finite = np.isfinite(self.parameters).all() and np.isfinite(training.slots(self.parameters)).all()
+            if training.epochs > 0 and not finite:
                 raise DivergedError(progress.epoch)
             self._kept = None
             progress.journal = ()
-        self._write(progress)
+        slots = training.slots(self.parameters)
+        self._write(progress, slots)
         gradient = np.empty_like(self.parameters)
-        learning_rate = self.parameters.dtype.type(training.learning_rate)
         for _ in range(max_steps):
             if progress.epoch >= training.epochs:
                 break
@@ -90,23 +83,27 @@ class Model:
             if not np.isfinite(after.loss_sum):
                 raise self._diverged(progress, training, len(x))
             with np.errstate(all="ignore"):
-                parameters = self.parameters - learning_rate * gradient
+                parameters, new_slots = updated(
+                    training.optimizer, training.rate(progress.steps), training.first_step + progress.steps, gradient,
+                    self.parameters, slots,
+                )  # fmt: skip
             now = Progress(progress.epoch, progress.row, progress.loss_sum, progress.steps)
-            self._kept = self.parameters.copy(), now
-            if not np.isfinite(parameters).all():
+            self._kept = self.parameters.copy(), slots.copy(), now
+            if not (np.isfinite(parameters).all() and np.isfinite(new_slots).all()):
                 raise self._diverged(progress, training, len(x))
 
             if after.row == len(x):
                 losses[progress.epoch] = after.loss_sum / self._denominator(len(x), sample_weight)
                 after.epoch, after.row, after.loss_sum = progress.epoch + 1, 0, 0.0
-            progress.journal = parameters, after
-            self._write(progress)
+            progress.journal = parameters, new_slots, after
+            self._write(progress, slots)
 
-    def _write(self, progress: Progress) -> None:
+    def _write(self, progress: Progress, slots: Array) -> None:
         """Carries out what the journal says, if that has not been done; doing it twice does no harm."""
         if progress.journal:
-            parameters, now = progress.journal
+            parameters, new_slots, now = progress.journal
             self.parameters[:] = parameters
+            slots[:] = new_slots
             progress.epoch, progress.row = now.epoch, now.row
             progress.loss_sum, progress.steps = now.loss_sum, now.steps
             progress.journal = ()
@@ -213,6 +210,6 @@ class Model:
         if self._kept is None:
             return DivergedError(progress.epoch)
         progress.journal = self._kept
-        self._write(progress)
+        self._write(progress, training.slots(self.parameters))
         ends_epoch = progress.row + training.batch_size >= n_rows
         return DivergedError(progress.epoch + ends_epoch)

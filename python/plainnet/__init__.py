@@ -7,7 +7,7 @@ Every equation is written twice: in NumPy (:mod:`plainnet.reference`), to be rea
 from . import startup
 
 try:
-    from . import kernels, native, reference
+    from . import kernels, native, reference, schedules
 except (ValueError, KeyboardInterrupt) as error:  # an unusable environment variable; Ctrl-C while NumPy is imported
     if not startup.is_command():
         raise
@@ -44,5 +44,6 @@ __all__ = [
     "native",
     "num_threads",
     "reference",
+    "schedules",
     "set_num_threads",
 ]

@@ -36,14 +36,14 @@ def as_number(name: str, value: Any, allowed: str = "a number") -> float:
         return math.inf
 
 
-def _as_not_negative(name: str, value: Any) -> float:
+def as_not_negative(name: str, value: Any) -> float:
     number = as_number(name, value)
     if not 0 <= number < math.inf:
         raise ValueError(f"{name} must be finite and at least 0, not {shown(value)}")
     return number
 
 
-def _as_positive(name: str, value: Any) -> float:
+def as_positive(name: str, value: Any) -> float:
     number = as_number(name, value)
     if not 0 < number < math.inf:
         raise ValueError(f"{name} must be finite and above 0, not {shown(value)}")
@@ -51,7 +51,7 @@ def _as_positive(name: str, value: Any) -> float:
 
 
 def _as_limit(name: str, value: Any) -> float | None:
-    return None if value is None else _as_positive(name, value)
+    return None if value is None else as_positive(name, value)
 
 
 def _as_decay(name: str, value: Any) -> float:
@@ -67,10 +67,10 @@ def _as_flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def _as_rate(name: str, value: Any) -> LearningRate:
+def as_rate(name: str, value: Any) -> LearningRate:
     if callable(value):
         return value  # type: ignore[no-any-return]
-    return _as_positive(name, as_number(name, value, "a number or a function of the step's number"))
+    return as_positive(name, as_number(name, value, "a number or a function of the step's number"))
 
 
 def _as_pair(name: str, value: Any) -> tuple[Any, Any]:
@@ -85,14 +85,14 @@ def _as_betas(name: str, value: Any) -> tuple[float, float]:
 
 
 def _as_etas(name: str, value: Any) -> tuple[float, float]:
-    minus, plus = (_as_positive(f"{name}[{k}]", part) for k, part in enumerate(_as_pair(name, value)))
+    minus, plus = (as_positive(f"{name}[{k}]", part) for k, part in enumerate(_as_pair(name, value)))
     if not minus < 1 < plus:
         raise ValueError(f"{name} must be a number below 1 and one above 1, not {shown(value)}")
     return minus, plus
 
 
 def _as_step_sizes(name: str, value: Any) -> tuple[float, float]:
-    least, most = (_as_positive(f"{name}[{k}]", part) for k, part in enumerate(_as_pair(name, value)))
+    least, most = (as_positive(f"{name}[{k}]", part) for k, part in enumerate(_as_pair(name, value)))
     if least > most:
         raise ValueError(f"{name} must be the smallest and the largest step, not {shown(value)}")
     return least, most
@@ -100,10 +100,10 @@ def _as_step_sizes(name: str, value: Any) -> tuple[float, float]:
 
 #: By the name of the option; each takes that name and a value, and returns the value as the optimizer keeps it.
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "learning_rate": _as_rate, "weight_decay": _as_not_negative, "clip_norm": _as_limit, "clip_value": _as_limit,
-    "momentum": _as_not_negative, "nesterov": _as_flag, "centered": _as_flag, "amsgrad": _as_flag, "alpha": _as_decay,
-    "betas": _as_betas, "eps": _as_positive, "learning_rate_decay": _as_not_negative,
-    "initial_accumulator_value": _as_not_negative, "etas": _as_etas, "step_sizes": _as_step_sizes,
+    "learning_rate": as_rate, "weight_decay": as_not_negative, "clip_norm": _as_limit, "clip_value": _as_limit,
+    "momentum": as_not_negative, "nesterov": _as_flag, "centered": _as_flag, "amsgrad": _as_flag, "alpha": _as_decay,
+    "betas": _as_betas, "eps": as_positive, "learning_rate_decay": as_not_negative,
+    "initial_accumulator_value": as_not_negative, "etas": _as_etas, "step_sizes": _as_step_sizes,
 }  # fmt: skip
 
 #: Options that are pairs, and the names of their parts in ``pn_optimizer``.

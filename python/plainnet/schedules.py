@@ -52,8 +52,8 @@ class _Cosine:
         return self.minimum + (self.rate - self.minimum) * half
 
 
-#: The defaults of PyTorch's OneCycleLR: the part of the steps in which the rate rises, what the largest rate is divided by
-#: at the beginning, and what that one is divided by at the end.
+#: The defaults of PyTorch's OneCycleLR: the part of the steps in which the rate rises, what the largest rate is divided
+#: by at the beginning, and what that one is divided by at the end.
 _RISING_PART, _START_DIVISOR, _END_DIVISOR = 0.3, 25.0, 1e4
 
 
@@ -108,9 +108,10 @@ def cosine(rate: float, n_steps: int, minimum: float = 0.0) -> Schedule:
 
 def one_cycle(max_rate: float, n_steps: int) -> Schedule:
     """
-    From ``max_rate / 25`` up to `max_rate` in 30 % of the steps, and down to ``max_rate / 250000`` at the last step.
+    From ``max_rate / 25`` to `max_rate` in 30 % of the steps, and down to ``max_rate / 250000`` at the last one.
 
-    Both ways go along half a period of the cosine; PyTorch's ``OneCycleLR`` with its defaults. Later steps have the last rate.
+    Both ways follow half a period of the cosine; PyTorch's ``OneCycleLR`` with its defaults. Later steps have the last
+    rate.
     """
     return _OneCycle(as_positive("max_rate", max_rate), as_count("n_steps", n_steps, 1))
 

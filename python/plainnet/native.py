@@ -245,16 +245,22 @@ class Model:
             c_training.learning_rates = _from_buffer(_DOUBLES, training.learning_rates)
         c_progress = progress.journal
         if c_progress is None:
-            self._make_workspace(len(x), c_training)
             start = progress.epoch, progress.row, progress.loss_sum, progress.steps
             c_progress = progress.journal = _new(_PROGRESS, start)
         status = lib.PN_OK
         if max_steps > 0:
-            status = self._train(
-                len(x), self._network_for(y), c_training, self._parameters, state,
-                _from_buffer(self._array, x), _from_buffer(self._array, y), _pointer(sample_weight), max_steps,
-                _from_buffer(_DOUBLES, losses, True), c_progress, *self._workspace,
+            arguments = (
+                len(x), self._network_for(y), c_training, self._parameters, state, _from_buffer(self._array, x),
+                _from_buffer(self._array, y), _pointer(sample_weight), max_steps, _from_buffer(_DOUBLES, losses, True),
+                c_progress,
             )  # fmt: skip
+            status = self._train(*arguments, *self._workspace)
+            if status == lib.PN_WORKSPACE_TOO_SMALL:  # when the run begins
+                self._make_workspace(len(x), c_training)
+                status = self._train(*arguments, *self._workspace)
+            if status == lib.PN_OVERLAP:  # x, y or the weights are a view of the parameters
+                weight = None if sample_weight is None else sample_weight.copy()
+                return self.train(x.copy(), y.copy(), training, progress, losses, max_steps, weight)
         progress.epoch, progress.row = c_progress.epoch, c_progress.row
         progress.loss_sum, progress.steps = c_progress.loss_sum, c_progress.steps
         if status == lib.PN_DIVERGED:

@@ -323,15 +323,14 @@ class Network:
         loss = self._small.train_on_batch(x, y, learning_rate) if sample_weight is None else None
         if loss is not None:
             return loss
-        optimizer, optimizer_state = self._optimizer
-        rate = as_learning_rate(learning_rate, optimizer, self._dtype)
+        optimizer = self._optimizer
+        rate = as_learning_rate(learning_rate, optimizer[0], self._dtype)
         native_x, native_y = self._pair(x, y)
         weight = as_sample_weight(sample_weight, len(native_x), self._dtype)
         self._check_writeable()
-        how = Training(1, len(native_x), _number(rate), optimizer=optimizer, state=optimizer_state)
-        step = Step(self._model, self._state, native_x, native_y, weight, how, rate)
+        step = Step(self._model, self._state, native_x, native_y, weight, optimizer, rate)
         is_shared = threading.active_count() > 1  # otherwise no thread can fork during the step
-        return float(self._state.run(step.train, (), step.finish, optimizer_state, is_shared))
+        return float(self._state.run(step.train, (), step.finish, optimizer[1], is_shared))
 
     def loss_and_gradient(
         self, x: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None

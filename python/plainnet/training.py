@@ -20,7 +20,7 @@ from ._cpython import checksum, end_runs_of_other_threads
 from .arrays import Array, allocate
 from .backend import Backend, DivergedError, Progress, Training
 from .interrupt import DeferredInterrupt
-from .optimizers import LearningRate, rates_of_steps
+from .optimizers import LearningRate, Optimizer, rates_of_steps
 from .reference import shuffled
 
 #: How long a slice is, about: Ctrl-C waits for its end.
@@ -198,28 +198,28 @@ class Step:
         x: Array,
         y: Array,
         sample_weight: Array | None,
-        training: Training,
+        optimizer: tuple[Optimizer, Array | None],
         learning_rate: LearningRate,
     ) -> None:
         self.model = model
         self.state = state
-        weights = () if sample_weight is None else (sample_weight,)
-        self.x, self.y, *self.weights = (
-            array.copy() if np.may_share_memory(array, model.parameters) else array for array in (x, y, *weights)
-        )
-        self.training = training
+        self.x, self.y = x, y
+        self.weights = () if sample_weight is None else (sample_weight,)
+        self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.progress = Progress()
+        self.training: Training | None = None
         self.is_complete = False
 
     def train(self) -> float:
         """Makes the step; returns the loss from before it."""
-        loss, first = np.empty(1), self.state.steps
-        self.training = dataclasses.replace(self.training, first_step=first)
-        if callable(self.learning_rate):
-            rate = np.empty(1)
-            rates_of_steps(self.learning_rate, first, rate, self.model.parameters.dtype)
-            self.training = dataclasses.replace(self.training, learning_rates=rate)
+        loss, first, rate, rates = np.empty(1), self.state.steps, self.learning_rate, None
+        optimizer, slots = self.optimizer
+        if callable(rate):
+            rates = np.empty(1)
+            rates_of_steps(rate, first, rates, self.model.parameters.dtype)
+            rate = float(rates[0])
+        self.training = Training(1, len(self.x), rate, False, 0, 0, optimizer, rates, first, slots)
         try:
             self.model.train(self.x, self.y, self.training, self.progress, loss, 1, *self.weights)
         except DivergedError:
@@ -229,7 +229,7 @@ class Step:
 
     def finish(self) -> None:
         """Counts the step, if it has been made. If an exception interrupts it, it is called again."""
-        if self.progress.journal is not None:
+        if self.progress.journal is not None and self.training is not None:
             if not self.is_complete:
                 self.model.train(self.x, self.y, self.training, self.progress, np.empty(1), 0, *self.weights)
             self.state.steps = self.training.first_step + self.progress.steps

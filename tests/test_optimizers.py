@@ -88,6 +88,33 @@ def test_fit_makes_the_steps_of_train_on_batch(backend, dtype, optimizer, layers
     assert net._state.steps == 7 * 2 + 1 + 3
 
 
+@pytest.mark.parametrize("optimizer", [pn.SGD(0.05, momentum=0.9), pn.Adam(0.01, eps=1e-3)], ids=["sgd", "adam"])
+def test_sample_weights_count_in_the_steps_of_an_optimizer(c_backend, dtype, optimizer):
+    """The backends agree; a row of weight 2 is one that comes twice; one of weight 0 has no gradient."""
+    x, y = data(24, dtype=dtype)
+    weight = np.array([1, 2, 0, 1, 3, 1, 1, 1, *[0] * 8, 1, 0, 2, 2, 1, 1, 1, 1], dtype)
+    ours, theirs = make(c_backend, optimizer, dtype), make("numpy", optimizer, dtype)
+    losses = [net.fit(x, y, 3, batch_size=8, shuffle=False, sample_weight=weight).loss for net in (ours, theirs)]
+    # Nine steps, with a rounding error of each, which an eps of 1e-3 does not magnify.
+    assert textbook.difference(*losses) <= 20 * STEP[dtype.name]
+    assert textbook.difference(ours.parameters, theirs.parameters) <= 20 * STEP[dtype.name]
+    for got, expected in zip(ours._optimizer[1], theirs._optimizer[1], strict=True):
+        assert textbook.difference(got, expected) <= 20 * STEP[dtype.name]
+
+    for net in (ours, theirs):
+        twin, repeated = net.copy(), np.repeat(np.arange(24), weight.astype(int))
+        net.train_on_batch(x, y, sample_weight=weight)
+        twin.train_on_batch(x[repeated], y[repeated])
+        assert textbook.difference(net.parameters, twin.parameters) <= STEP[dtype.name]
+
+        twin = net.copy()
+        twin.train_on_batch(x[:8], y[:8], sample_weight=weight[:8])
+        net.fit(x[:16], y[:16], batch_size=8, shuffle=False, sample_weight=weight[:16])  # and then one without gradient
+        assert not np.array_equal(net.parameters, twin.parameters)
+        momentum = optimizer.betas[0] if isinstance(optimizer, pn.Adam) else optimizer.momentum
+        assert textbook.difference(net._optimizer[1][0], momentum * twin._optimizer[1][0]) <= STEP[dtype.name]
+
+
 @pytest.mark.parametrize("optimizer", [pn.SGD(), pn.SGD(0.3)])
 def test_plain_gradient_descent_counts_steps_in_small_calls_too(backend, optimizer):
     """Their number decides the rates of a schedule that may come later."""

@@ -8,6 +8,7 @@
 #pragma GCC diagnostic ignored "-Wunused-function"
 
 #define FN(name) PN_JOIN(name, PN_ISA, f32)
+typedef pn_update_f32 FN(update_constants);
 #define real float
 #define REAL_IS_DOUBLE 0
 #include "../csrc/simd/simd.inc.h"
@@ -17,6 +18,7 @@
 #undef REAL_IS_DOUBLE
 #undef PN_LANES
 #define FN(name) PN_JOIN(name, PN_ISA, f64)
+typedef pn_update_f64 FN(update_constants);
 #define real double
 #define REAL_IS_DOUBLE 1
 #include "../csrc/simd/simd.inc.h"

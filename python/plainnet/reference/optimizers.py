@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import optimizers
 from ..arrays import Array
+from ..optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, Rprop
 
 
 def power(base: float, n: int) -> float:
@@ -28,7 +28,7 @@ def power(base: float, n: int) -> float:
     return result
 
 
-def clipped(optimizer: optimizers.Optimizer, gradient: Array) -> Array:
+def clipped(optimizer: Optimizer, gradient: Array) -> Array:
     """The gradient, each element within ``clip_value``, and then its norm within ``clip_norm``."""
     if optimizer.clip_value is not None:
         gradient = np.clip(gradient, -optimizer.clip_value, optimizer.clip_value)
@@ -38,11 +38,11 @@ def clipped(optimizer: optimizers.Optimizer, gradient: Array) -> Array:
     return gradient
 
 
-def _decayed(o: optimizers.Optimizer, g: Array, p: Array) -> Array:
+def _decayed(o: Optimizer, g: Array, p: Array) -> Array:
     return g if o.weight_decay == 0 else g + o.weight_decay * p
 
 
-def _sgd(o: optimizers.SGD, rate: float, t: int, g: Array, p: Array, slots: Array) -> Array:
+def _sgd(o: SGD, rate: float, t: int, g: Array, p: Array, slots: Array) -> Array:
     g = _decayed(o, g, p)
     if o.momentum > 0:
         (b,) = slots
@@ -51,7 +51,7 @@ def _sgd(o: optimizers.SGD, rate: float, t: int, g: Array, p: Array, slots: Arra
     return p - rate * g
 
 
-def _rmsprop(o: optimizers.RMSprop, rate: float, t: int, g: Array, p: Array, slots: Array) -> Array:
+def _rmsprop(o: RMSprop, rate: float, t: int, g: Array, p: Array, slots: Array) -> Array:
     g = _decayed(o, g, p)
     v = slots[0]
     v[:] = o.alpha * v + (1 - o.alpha) * g**2
@@ -68,23 +68,23 @@ def _rmsprop(o: optimizers.RMSprop, rate: float, t: int, g: Array, p: Array, slo
     return p - rate * change
 
 
-def _adagrad(o: optimizers.Adagrad, rate: float, t: int, g: Array, p: Array, slots: Array) -> Array:
+def _adagrad(o: Adagrad, rate: float, t: int, g: Array, p: Array, slots: Array) -> Array:
     g = _decayed(o, g, p)
     (v,) = slots
     v[:] = v + g**2
     return p - rate / (1 + (t - 1) * o.learning_rate_decay) * (g / (np.sqrt(v) + o.eps))
 
 
-def _adam(o: optimizers.Adam, rate: float, t: int, g: Array, p: Array, slots: Array) -> Array:
+def _adam(o: Adam, rate: float, t: int, g: Array, p: Array, slots: Array) -> Array:
     g = _decayed(o, g, p)
     return _adam_step(o, rate, t, g, p, slots)
 
 
-def _adamw(o: optimizers.AdamW, rate: float, t: int, g: Array, p: Array, slots: Array) -> Array:
+def _adamw(o: AdamW, rate: float, t: int, g: Array, p: Array, slots: Array) -> Array:
     return _adam_step(o, rate, t, g, (1 - rate * o.weight_decay) * p, slots)
 
 
-def _adam_step(o: optimizers.Adam, rate: float, t: int, g: Array, p: Array, slots: Array) -> Array:
+def _adam_step(o: Adam, rate: float, t: int, g: Array, p: Array, slots: Array) -> Array:
     beta1, beta2 = o.betas
     m, v = slots[0], slots[1]
     m[:] = m + (1 - beta1) * (g - m)
@@ -98,7 +98,7 @@ def _adam_step(o: optimizers.Adam, rate: float, t: int, g: Array, p: Array, slot
     return p - rate / (1 - power(beta1, t)) * (m / root)
 
 
-def _rprop(o: optimizers.Rprop, rate: float, t: int, g: Array, p: Array, slots: Array) -> Array:
+def _rprop(o: Rprop, rate: float, t: int, g: Array, p: Array, slots: Array) -> Array:
     g = _decayed(o, g, p)
     before, size = slots
     product = g * before
@@ -115,7 +115,7 @@ UPDATES: dict[str, Callable[[Any, float, int, Array, Array, Array], Array]] = {
 
 
 def updated(
-    optimizer: optimizers.Optimizer, rate: float, steps: int, gradient: Array, parameters: Array, slots: Array
+    optimizer: Optimizer, rate: float, steps: int, gradient: Array, parameters: Array, slots: Array
 ) -> tuple[Array, Array]:
     """The parameters and the slots after a step of an optimizer that has made `steps` steps before."""
     if steps == 0:

@@ -356,6 +356,10 @@ ALL_LOSSES = {
 }
 
 
+def test_every_loss_is_tested_here():
+    assert set(pn.losses.LOSSES) <= set(ALL_LOSSES)
+
+
 def weighted_case(name, n_rows, dtype, backend, shape=(5, 7, 3)):
     """A network, and x, y and weights, a third of which are 0."""
     if name not in LOSSES:

@@ -80,6 +80,7 @@ def test_documentation_names_every_activation_and_loss():
 def test_textbook_has_every_activation():
     """Tests that go through all activations take them from there. Softmax is none of single elements."""
     assert list(textbook.ACTIVATIONS) == [name for name in ACTIVATIONS if name != "softmax"]
+    assert list(textbook.LOSSES) == list(textbook.LOSS_GRADIENTS)
 
 
 def test_backends_know_the_same_optimizers():

@@ -226,9 +226,11 @@ static double FN(elementwise_loss)(const pn_network *network, size_t m, const re
     const real *row = weight;
     size_t column = 0;
     double sums[PN_LOSS_SUMS] = {0};
-    for (size_t i = 0; i < PN_LOSS_BLOCK; i++)
-        scale[i] = FN(row_scale)(1, denominator);
-    for (size_t start = 0, all = m * last->n_out; start < all; start += PN_LOSS_BLOCK) {
+    const size_t all = m * last->n_out;
+    const real unit = FN(row_scale)(1, denominator);
+    for (size_t i = 0; weight == NULL && i < PN_LOSS_BLOCK && i < all; i++)
+        scale[i] = unit;
+    for (size_t start = 0; start < all; start += PN_LOSS_BLOCK) {
         size_t count = all - start < PN_LOSS_BLOCK ? all - start : PN_LOSS_BLOCK;
         if (weight != NULL)
             FN(weigh_elements)(count, last->n_out, &row, &column, denominator, weights, scale);

@@ -12,16 +12,10 @@ static inline PN_INLINE FN(vec) FN(numbers_from)(size_t first)
     return FN(load)(numbers) + FN(broadcast)((real)first);
 }
 
-/* value where the mask is -1, 0 where it is 0. With AVX-512, GCC makes less of FN(choose) here. */
-static inline PN_INLINE FN(vec) FN(or_0)(FN(vec_signed) mask, FN(vec) value)
-{
-    return (FN(vec))((FN(vec_signed))value & mask);
-}
-
 /* value in the first n lanes, 0 in the others. */
 static inline PN_INLINE FN(vec) FN(first_lanes)(size_t n, FN(vec) value)
 {
-    return FN(or_0)(FN(numbers_from)(0) < FN(broadcast)((real)n), value);
+    return FN(keep_where)(FN(numbers_from)(0) < FN(broadcast)((real)n), value);
 }
 
 static inline PN_INLINE FN(vec) FN(load_up_to)(size_t n, const real *from)
@@ -31,13 +25,10 @@ static inline PN_INLINE FN(vec) FN(load_up_to)(size_t n, const real *from)
 
 static inline PN_INLINE void FN(store_up_to)(size_t n, FN(vec) value, real *to)
 {
-    real padded[PN_LANES];
-    if (n >= PN_LANES) {
+    if (n >= PN_LANES)
         FN(store)(to, value);
-        return;
-    }
-    FN(store)(padded, value);
-    FN(copy_n)(n, padded, to);
+    else
+        FN(store_n)(n, to, value);
 }
 
 static inline PN_INLINE real FN(sum_in_pairs)(const FN(vec) *partial)
@@ -141,7 +132,7 @@ static inline PN_INLINE FN(vec) FN(smoothed)(const FN(targets) *targets, size_t 
 {
     FN(vec) y;
     if (targets->are_labels)
-        y = FN(or_0)(FN(numbers_from)(first) == FN(broadcast)(targets->y[i]), FN(broadcast)(1));
+        y = FN(keep_where)(FN(numbers_from)(first) == FN(broadcast)(targets->y[i]), FN(broadcast)(1));
     else
         y = FN(load_up_to)(left, targets->y + i * n + first);
     return FN(vec_fma)(FN(broadcast)(targets->keep), y, FN(broadcast)(targets->share));

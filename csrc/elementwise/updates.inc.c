@@ -115,23 +115,17 @@ static inline PN_INLINE FN(vec) FN(adam)(const FN(update_constants) *c, FN(vec) 
     return FN(descend)(p * c->kept, c->rate, slots[0] / root);
 }
 
-/* mask[l] ? a[l] : 0. */
-static inline PN_INLINE FN(vec) FN(where)(FN(vec_signed) mask, FN(vec) a)
-{
-    return (FN(vec))(mask & (FN(vec_signed))a);
-}
-
 static inline PN_INLINE FN(vec) FN(rprop)(const FN(update_constants) *c, FN(vec) g, FN(vec) p, FN(vec) *slots)
 {
     const FN(vec) zero = {0}, one = FN(broadcast)(1);
     const FN(vec) product = g * slots[0];
     const FN(vec_signed) goes_on = product > zero, turns = product < zero;
-    FN(vec) eta = FN(where)(goes_on, FN(broadcast)(c->eta_plus)) + FN(where)(turns, FN(broadcast)(c->eta_minus)) +
-                  FN(where)(~(goes_on | turns), one); /* one of the three */
+    FN(vec) eta = FN(keep_where)(goes_on, FN(broadcast)(c->eta_plus)) + FN(keep_where)(turns, FN(broadcast)(c->eta_minus)) +
+                  FN(keep_where)(~(goes_on | turns), one); /* one of the three */
     FN(vec) size = FN(vec_max)(slots[1] * eta, FN(broadcast)(c->step_min));
     slots[1] = FN(vec_min)(size, FN(broadcast)(c->step_max));
-    slots[0] = FN(where)(~turns, g);
-    FN(vec) sign = FN(where)(slots[0] > zero, one) - FN(where)(slots[0] < zero, one);
+    slots[0] = FN(keep_where)(~turns, g);
+    FN(vec) sign = FN(keep_where)(slots[0] > zero, one) - FN(keep_where)(slots[0] < zero, one);
     return FN(descend)(p, 1, slots[1] * sign);
 }
 

@@ -141,6 +141,12 @@ static inline PN_INLINE FN(vec) FN(choose)(FN(vec_signed) mask, FN(vec) a, FN(ve
 #endif
 }
 
+/* mask[l] ? a[l] : 0. With AVX-512, GCC makes more of this than of choose. */
+static inline PN_INLINE FN(vec) FN(keep_where)(FN(vec_signed) mask, FN(vec) a)
+{
+    return (FN(vec))(mask & (FN(vec_signed))a);
+}
+
 /* a[l] < b[l] ? a[l] : b[l], which is b[l] if either is NaN. */
 static inline PN_INLINE FN(vec) FN(vec_min)(FN(vec) a, FN(vec) b)
 {

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "arithmetic.h"
+#include "descriptions.h"
 #include "plainnet.h"
 
 #define PN_JOIN_(a, b, c) a##_##b##_##c

@@ -7,10 +7,8 @@
 static int FN(make_steps)(const FN(run) *run, size_t max_steps)
 {
     const pn_progress *progress = run->now.progress;
-    const pn_training *training = run->training;
-    int plain = pn_is_plain(&training->optimizer) && training->optimizer.weight_decay == 0;
-    int tiny = plain && training->learning_rates == NULL && run->rows.weight == NULL &&
-               run->model.kernels->tiny_fits(run->rows.n, run->model.network, training);
+    int tiny = run->rows.weight == NULL &&
+               run->model.kernels->tiny_fits(run->rows.n, run->model.network, run->training);
     for (size_t done = 0, before; progress->epoch < run->training->epochs && (max_steps == 0 || done < max_steps);
          done += progress->steps - before) {
         before = progress->steps;
@@ -27,7 +25,7 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
     const pn_isa_kernels *isa;
     FN(run) run = {.rows = {.n = n_rows, .x = x, .y = y, .weight = sample_weight}, .training = training,
                    .losses = losses, .now = {progress, parameters, state},
-                   .model = {.network = network, .parameters = parameters}};
+                   .model = {.network = network}};
     FN(extent) *e = &run.model.e;
     PN_TRY(pn_ready(&isa));
     PN_EXACT_MODE;

@@ -71,9 +71,11 @@ static void FN(forward)(size_t m, const FN(model) *model, FN(tape) tape)
 
 /*
  * From grad_z[0] of the last layer: target = the gradient if beta is 0, else beta target + alpha times the gradient,
- * layer by layer. target is stored as the parameters are, and may be these.
+ * layer by layer. target is stored as the parameters are, and may be these; NULL: not wanted. grad_x[m][n_in of the
+ * network] = the gradient with respect to the input, or NULL.
  */
-static void FN(backward)(size_t m, const FN(model) *model, FN(tape) tape, real alpha, real beta, real *target)
+static void FN(backward)(size_t m, const FN(model) *model, FN(tape) tape, real alpha, real beta, real *target,
+                         real *grad_x)
 {
     const FN(pn_kernels) *kernels = model->kernels;
     size_t offset = FN(n_stored)(model);
@@ -83,9 +85,11 @@ static void FN(backward)(size_t m, const FN(model) *model, FN(tape) tape, real a
         offset -= storage.size;
         FN(pn_dense_layer) layer = FN(layer_at)(model, l, m, storage, model->parameters + offset, tape.products);
         real *grad_z = tape.grad_z[0];
-        if (l == 0)
+        if (l == 0) {
             a = tape.x;
-        else {
+            if (grad_x != NULL)
+                kernels->dense_backward_x(&layer, grad_z, PN_IDENTITY, NULL, a, grad_x);
+        } else {
             pn_activation f_prev = model->network->layers[l - 1].activation;
             int kept_z = pn_activations[f_prev].backward_needs_z;
             a -= m * layer.k;
@@ -93,8 +97,9 @@ static void FN(backward)(size_t m, const FN(model) *model, FN(tape) tape, real a
             /* This comes first: the update of the weights overwrites what it reads. */
             kernels->dense_backward_x(&layer, grad_z, f_prev, kept_z ? z : NULL, a, tape.grad_z[1]);
         }
-        kernels->dense_backward_weight(&layer, a, grad_z, alpha, beta, target + offset);
-        if (layer.bias != NULL)
+        if (target != NULL)
+            kernels->dense_backward_weight(&layer, a, grad_z, alpha, beta, target + offset);
+        if (target != NULL && layer.bias != NULL)
             kernels->dense_backward_bias(m, layer.n, grad_z, alpha, beta, target + offset + storage.n_weight);
         tape.grad_z[0] = tape.grad_z[1];
         tape.grad_z[1] = grad_z;

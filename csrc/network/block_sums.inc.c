@@ -64,7 +64,7 @@ static void FN(block_gradient)(void *context, size_t index, void *scratch)
     size_t row = (wave->first + index) * PN_BLOCK_ROWS, m = FN(block_rows)(rows->n - row);
     FN(tape) tape = FN(make_tape)(scratch, m, &wave->model->e, rows->order != NULL);
     wave->losses[index] = FN(loss)(wave->model, rows, row, m, &tape);
-    FN(backward)(m, wave->model, tape, 1, 0, FN(gradient_of_block)(wave->sums, index));
+    FN(backward)(m, wave->model, tape, 1, 0, FN(gradient_of_block)(wave->sums, index), NULL);
 }
 
 /* Blocks of a wave: 1 where a block's tape is too large for a thread's own memory. Then threads share each product. */

@@ -91,7 +91,7 @@ pn_status FN(pn_loss_and_gradient)(size_t n_rows, const pn_network *network, con
     if (sums.n_blocks == 0) {
         FN(tape) tape = FN(make_tape)(space, n_rows, &e, 0);
         sum = FN(loss)(&model, &rows, 0, n_rows, &tape);
-        FN(backward)(n_rows, &model, tape, 1, 0, gradient);
+        FN(backward)(n_rows, &model, tape, 1, 0, gradient, NULL);
     } else {
         FN(alloc_sums)(&sums, &space);
         sums.tape_bytes = FN(tape_bytes)(PN_BLOCK_ROWS, network, model.kernels, &e, 0);

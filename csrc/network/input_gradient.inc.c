@@ -1,29 +1,5 @@
 /* Derivatives with respect to the input: of the loss, and of each output. */
 
-/* grad_x[m][n_in of the network] from grad_z[0] of the last layer, which it overwrites. */
-static void FN(backward_to_input)(size_t m, const FN(model) *model, FN(tape) tape, real *grad_x)
-{
-    size_t offset = FN(n_stored)(model);
-    const real *a = tape.a + m * model->e.hidden, *z = tape.z + m * model->e.hidden_z;
-    for (size_t l = model->network->n_layers; l-- > 0;) {
-        FN(storage) storage = FN(storage_of)(model, l);
-        offset -= storage.size;
-        FN(pn_dense_layer) layer = FN(layer_at)(model, l, m, storage, model->parameters + offset, tape.products);
-        if (l == 0) {
-            model->kernels->dense_backward_x(&layer, tape.grad_z[0], PN_IDENTITY, NULL, tape.x, grad_x);
-            return;
-        }
-        pn_activation f_prev = model->network->layers[l - 1].activation;
-        int kept_z = pn_activations[f_prev].backward_needs_z;
-        a -= m * layer.k;
-        z -= kept_z ? m * layer.k : 0;
-        model->kernels->dense_backward_x(&layer, tape.grad_z[0], f_prev, kept_z ? z : NULL, a, tape.grad_z[1]);
-        real *grad_z = tape.grad_z[0];
-        tape.grad_z[0] = tape.grad_z[1];
-        tape.grad_z[1] = grad_z;
-    }
-}
-
 pn_status FN(pn_input_gradient)(size_t n_rows, const pn_network *network, const real *parameters,
                                 const real *x, const real *y, real *grad_x, void *workspace, size_t workspace_bytes)
 {
@@ -46,7 +22,7 @@ pn_status FN(pn_input_gradient)(size_t n_rows, const pn_network *network, const 
         m = FN(block_rows)(n_rows - row);
         FN(tape) tape = FN(make_tape)(pn_align_workspace(workspace), m, &e, 0);
         FN(loss)(&model, &rows, row, m, &tape);
-        FN(backward_to_input)(m, &model, tape, grad_x + row * e.n_in);
+        FN(backward)(m, &model, tape, 0, 0, NULL, grad_x + row * e.n_in);
     }
     return PN_OK;
 }
@@ -106,7 +82,7 @@ static void FN(jacobian_block)(size_t m, const FN(model) *model, const real *x, 
             kernels->softmax_backward(m, n_out, a, grad_a, tape.grad_z[0]);
         else
             kernels->activate_backward(m * n_out, f, z, a, grad_a, tape.grad_z[0]);
-        FN(backward_to_input)(m, model, tape, grad_x);
+        FN(backward)(m, model, tape, 0, 0, NULL, grad_x);
         for (size_t i = 0; i < m; i++)
             memcpy(jacobian + (i * n_out + j) * n_in, grad_x + i * n_in, n_in * sizeof(real));
     }

@@ -49,19 +49,20 @@ static void FN(update_step)(const FN(run) *run, size_t m, FN(tape) tape)
     const pn_training *training = run->training;
     const size_t steps = run->now.progress->steps;
     FN(pn_update) update = FN(update_after)(model, training, steps);
-    int is_block = m <= PN_BLOCK_ROWS, is_plain = pn_is_plain(&training->optimizer);
-    if (is_plain && is_block)
-        FN(backward)(m, model, tape, -update.rate, update.kept, model->parameters);
-    else if (is_plain)
-        model->kernels->axpby(run->sums.n_stored, -update.rate, run->sums.total, update.kept, model->parameters);
-    if (is_plain)
+    real *gradient = run->sums.n_blocks > 0 ? run->sums.total : run->gradient;
+    int is_block = m <= PN_BLOCK_ROWS;
+    if (pn_is_plain(&training->optimizer)) {
+        if (is_block)
+            FN(backward)(m, model, tape, -update.rate, update.kept, model->parameters, NULL);
+        else
+            model->kernels->axpby(run->sums.n_stored, -update.rate, gradient, update.kept, model->parameters);
         return;
+    }
     if (is_block)
-        FN(backward)(m, model, tape, 1, 0, run->sums.n_blocks > 0 ? run->sums.total : run->gradient);
+        FN(backward)(m, model, tape, 1, 0, gradient, NULL);
     if (training->first_step + steps == 0)
         FN(begin_slots)(&training->optimizer, &run->slots, (double)update.rate);
-    FN(update_parameters)(model, &training->optimizer, &update, &run->slots,
-                          run->sums.n_blocks > 0 ? run->sums.total : run->gradient, run->tape_memory);
+    FN(update_parameters)(model, &training->optimizer, &update, &run->slots, gradient, run->tape_memory);
 }
 
 /*

@@ -134,22 +134,12 @@ class Run:
         self.is_complete = True
         return self.losses
 
-    def finish(self) -> DivergedError | None:
-        """
-        Brings the parameters and the state up to date. If an exception interrupts it, it is called again.
-
-        Returns
-        -------
-        DivergedError or None
-            The divergence that is found only when the parameters are brought up to date.
-        """
-        state, progress, diverged = self.state, self.progress, None
+    def finish(self) -> None:
+        """Brings the parameters and the state up to date. If an exception interrupts it, it is called again."""
+        state, progress = self.state, self.progress
         if progress.journal is not None:
-            try:
-                if not self.is_complete:
-                    self.model.train(self.x, self.y, self.training, progress, self.losses, 0, *self.weights)
-            except DivergedError as error:
-                diverged = error
+            if not self.is_complete:
+                self.model.train(self.x, self.y, self.training, progress, self.losses, 0, *self.weights)
             if progress.steps > 0:
                 state.steps = self.training.first_step + progress.steps
                 state.epochs_trained = self.training.first_epoch + progress.epoch
@@ -157,7 +147,6 @@ class Run:
                 if progress.row > 0:
                     state.begun = Interrupted(*self._fingerprint(), progress.row, progress.loss_sum)
         self.interrupt.end()
-        return diverged
 
     def _learning_rates(self) -> npt.NDArray[np.float64] | None:
         """The rates of all steps, before any is made: if one is wrong, nothing has happened."""

@@ -34,13 +34,6 @@ def as_count(name: str, value: Any, least: int) -> int:
     return count
 
 
-def as_switch(name: str, value: Any) -> bool:
-    """`value` as a bool, which it must be, of Python or NumPy."""
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, not {shown(value)}")
-    return bool(value)
-
-
 def as_dtype(value: npt.DTypeLike) -> np.dtype[Any]:
     """`value` as the dtype of a network."""
     try:

@@ -176,3 +176,10 @@ def _way_out(name: str, value: object) -> str | None:
     if isinstance(value, Set):
         return "has no order: make a list with the order that is meant"
     return None
+
+
+def as_switch(name: str, value: Any) -> bool:
+    """`value` as a bool, which it must be, of Python or NumPy."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, not {shown(value)}")
+    return bool(value)

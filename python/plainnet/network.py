@@ -12,10 +12,10 @@ import numpy.typing as npt
 from numpy import ndarray
 
 from . import native, reference
-from .arguments import as_count, as_dtype, as_learning_rate, as_loss, as_switch
+from .arguments import as_count, as_dtype, as_learning_rate, as_loss
 from .arrays import Array, allocate, as_labels, as_native, as_output, as_sample_weight, check_name, check_rows
 from .backend import Backend, Training
-from .conversion import as_numbers, shown
+from .conversion import as_numbers, as_switch, shown
 from .initializers import Seed, as_generator, initialize
 from .layers import Dense, allocate_parameters, as_parameters, bind, check_chain
 from .losses import Loss, LossLike, described

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import Array
-from .conversion import shown
+from .conversion import as_switch, shown
 
 #: A learning rate: a number, or a function of the number of the step, from 0 on.
 LearningRate = float | Callable[[int], float]
@@ -61,12 +61,6 @@ def _as_decay(name: str, value: Any) -> float:
     return number
 
 
-def _as_flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, not {shown(value)}")
-    return bool(value)
-
-
 def as_rate(name: str, value: Any) -> LearningRate:
     if callable(value):
         return value  # type: ignore[no-any-return]
@@ -101,7 +95,7 @@ def _as_step_sizes(name: str, value: Any) -> tuple[float, float]:
 #: By the name of the option; each takes that name and a value, and returns the value as the optimizer keeps it.
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "learning_rate": as_rate, "weight_decay": as_not_negative, "clip_norm": _as_limit, "clip_value": _as_limit,
-    "momentum": as_not_negative, "nesterov": _as_flag, "centered": _as_flag, "amsgrad": _as_flag, "alpha": _as_decay,
+    "momentum": as_not_negative, "nesterov": as_switch, "centered": as_switch, "amsgrad": as_switch, "alpha": _as_decay,
     "betas": _as_betas, "eps": as_positive, "learning_rate_decay": as_not_negative,
     "initial_accumulator_value": as_not_negative, "etas": _as_etas, "step_sizes": _as_step_sizes,
 }  # fmt: skip

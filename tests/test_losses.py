@@ -10,6 +10,7 @@ import pytest
 import plainnet as pn
 
 import textbook
+from interruption import fit_interrupted
 
 #: name: (loss, last activation)
 LOSSES = {
@@ -482,18 +483,7 @@ def test_interrupted_epoch_goes_on_with_its_weights_only(backend, dtype):
     expected = whole.fit(x, y, epochs=2, sample_weight=weight, **arguments)
 
     def interrupt(each):
-        train = each._model.train
-
-        def train_a_little(*given):
-            max_steps = given[5]
-            train(*given[:5], min(2, max_steps), *given[6:])
-            if max_steps > 0:  # else the state is only brought up to date
-                raise KeyboardInterrupt
-
-        each._model.train = train_a_little
-        with pytest.raises(KeyboardInterrupt):
-            each.fit(x, y, epochs=2, sample_weight=weight, **arguments)
-        each._model.train = train
+        fit_interrupted(each, 2, x, y, epochs=2, sample_weight=weight, **arguments)
         assert each._state.begun.row == 8
 
     interrupt(net)

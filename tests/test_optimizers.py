@@ -11,6 +11,7 @@ import plainnet as pn
 from plainnet.backend import Progress, Training
 
 import textbook
+from interruption import fit_interrupted
 
 OPTIMIZERS = {
     "decay": pn.SGD(0.05, weight_decay=0.1),
@@ -252,17 +253,7 @@ def test_interrupted_run_ends_with_the_bits_of_one_that_is_not(backend, optimize
     x, y = data()
     net, whole = make(backend, optimizer), make(backend, optimizer)
     whole.fit(x, y, epochs=4, batch_size=5)
-    train = net._model.train
-
-    def train_seven_steps(x, y, training, progress, losses, max_steps):
-        train(x, y, training, progress, losses, min(max_steps, 7))
-        if max_steps > 0:
-            raise KeyboardInterrupt
-
-    net._model.train = train_seven_steps
-    with pytest.raises(KeyboardInterrupt):
-        net.fit(x, y, epochs=4, batch_size=5)
-    net._model.train = train
+    fit_interrupted(net, 7, x, y, epochs=4, batch_size=5)
     assert (net.epochs_trained, net._state.steps, net._state.begun.row) == (1, 7, 10)
     net = pickle.loads(pickle.dumps(net))
     net.fit(x, y, epochs=3, batch_size=5)
@@ -273,17 +264,7 @@ def test_interrupted_epoch_is_not_taken_up_with_another_state(backend):
     """What was begun with other moments would end nowhere: a new epoch begins instead."""
     x, y = data()
     net = make(backend, pn.Adam())
-    train = net._model.train
-
-    def train_two_steps(x, y, training, progress, losses, max_steps):
-        train(x, y, training, progress, losses, min(max_steps, 2))
-        if max_steps > 0:
-            raise KeyboardInterrupt
-
-    net._model.train = train_two_steps
-    with pytest.raises(KeyboardInterrupt):
-        net.fit(x, y, batch_size=5)
-    net._model.train = train
+    fit_interrupted(net, 2, x, y, batch_size=5)
     net.optimizer = pn.Adam()
     net.fit(x, y, batch_size=5)
     assert net._state.steps == 5  # not 3, the rest of an epoch

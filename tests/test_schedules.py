@@ -10,6 +10,7 @@ import pytest
 import plainnet as pn
 
 import textbook
+from interruption import fit_interrupted
 
 LAYERS = [(5, 7, "tanh", True), (7, 3, "sigmoid", False)]
 SCHEDULES = {
@@ -80,17 +81,7 @@ def test_interrupted_run_ends_with_the_bits_of_one_that_is_not(backend, schedule
     x, y = data()
     net, whole = make(backend, schedule, pn.Adam), make(backend, schedule, pn.Adam)
     whole.fit(x, y, epochs=3, batch_size=5)
-    train = net._model.train
-
-    def train_seven_steps(x, y, training, progress, losses, max_steps):
-        train(x, y, training, progress, losses, min(max_steps, 7))
-        if max_steps > 0:
-            raise KeyboardInterrupt
-
-    net._model.train = train_seven_steps
-    with pytest.raises(KeyboardInterrupt):
-        net.fit(x, y, epochs=3, batch_size=5)
-    net._model.train = train
+    fit_interrupted(net, 7, x, y, epochs=3, batch_size=5)
     net = pickle.loads(pickle.dumps(net))
     assert net.optimizer.learning_rate == schedule
     net.fit(x, y, epochs=2, batch_size=5)

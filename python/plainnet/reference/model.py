@@ -140,14 +140,10 @@ class Model:
         ``x.T @ grad_z``, and grad_z of the layer before it is ``(grad_z @ weight.T) * f'(z)``.
         """
         a, kept, z = self._forward_block(x)
-        loss = LOSSES[self.loss.name]
         # A row of weight 0 adds 0, even if its loss is not finite.
-        terms = np.where(weight > 0, weight * loss.value(z, a[-1], y, self.loss.parameter), 0)
-        loss_sum = float(np.sum(terms, dtype=np.float64))
-        grad_z = loss.grad(a[-1], y, scale, self.loss.parameter)
-        if not loss.is_fused:
-            grad_z = ACTIVATIONS[self.layers[-1].activation].backward(kept[-1], grad_z)
-        grad_z = np.where(weight > 0, grad_z, 0)
+        terms = weight * LOSSES[self.loss.name].value(z, a[-1], y, self.loss.parameter)
+        loss_sum = float(np.sum(np.where(weight > 0, terms, 0), dtype=np.float64))
+        grad_z = np.where(weight > 0, self._last_grad_z(a, kept, y, scale), 0)
 
         end = len(gradient)
         for k in reversed(range(len(self.layers))):
@@ -161,18 +157,21 @@ class Model:
                 grad_z = ACTIVATIONS[self.layers[k - 1].activation].backward(kept[k], grad_z @ layer.weight.T)
         return loss_sum
 
+    def _last_grad_z(self, a: list[Array], kept: list[Array], y: Array, scale: Array) -> Array:
+        """`grad_z` of the last layer: the gradient of the loss, times `scale`."""
+        loss = LOSSES[self.loss.name]
+        grad = loss.grad(a[-1], y, scale, self.loss.parameter)
+        return grad if loss.is_fused else ACTIVATIONS[self.layers[-1].activation].backward(kept[-1], grad)
+
     @names_fewer_rows
     def input_gradient(self, x: Array, y: Array, out: Array) -> None:
         """`out` (n_samples, n_in) = the gradient of the loss of `x`, `y` with respect to `x`."""
         check_training_data(x, y, self.loss)
-        loss, scale = LOSSES[self.loss.name], x.dtype.type(1 / self._denominator(len(x), None))
+        scale = x.dtype.type(1 / self._denominator(len(x), None))
         with np.errstate(all="ignore"):
             for rows in blocks_of_rows(len(x)):
                 a, kept, _ = self._forward_block(x[rows])
-                grad_z = loss.grad(a[-1], y[rows], scale, self.loss.parameter)
-                if not loss.is_fused:
-                    grad_z = ACTIVATIONS[self.layers[-1].activation].backward(kept[-1], grad_z)
-                out[rows] = self._backward_to_input(kept, grad_z)
+                out[rows] = self._backward_to_input(kept, self._last_grad_z(a, kept, y[rows], scale))
 
     @names_fewer_rows
     def jacobian(self, x: Array, out: Array) -> None:

@@ -37,6 +37,8 @@ const char *pn_status_message(pn_status status)
     case PN_BAD_SAMPLE_WEIGHT: return "sample weights must be finite, at least 0, and not all 0";
     case PN_UNKNOWN_OPTIMIZER: return "unknown optimizer";
     case PN_BAD_OPTIMIZER: return "an option of the optimizer is out of range";
+    case PN_BAD_LAYER_OPTION: return "an option of a layer is out of range";
+    case PN_DROPOUT_ON_LAST_LAYER: return "dropout is for hidden layers: on the last layer it would drop outputs";
     }
     return "unknown status";
 }

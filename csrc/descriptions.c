@@ -46,6 +46,8 @@ const pn_loss_description pn_losses[PN_N_LOSSES] = {
                                  .activation = PN_SOFTMAX, .bad_activation = PN_CROSS_ENTROPY_NEEDS_SOFTMAX},
 };
 
+const pn_layer_options pn_no_options = {.weight_rate = 1, .bias_rate = 1};
+
 size_t pn_n_slots(const pn_optimizer *optimizer)
 {
     size_t has_momentum = optimizer->momentum > 0;

@@ -31,6 +31,14 @@ typedef struct pn_loss_description {
 extern const pn_activation_description pn_activations[PN_N_ACTIVATIONS];
 extern const pn_loss_description pn_losses[PN_N_LOSSES];
 
+/* The options of a layer that has none. */
+extern const pn_layer_options pn_no_options;
+
+static inline const pn_layer_options *pn_options_of(const pn_layer *layer)
+{
+    return layer->options != NULL ? layer->options : &pn_no_options;
+}
+
 /* How many arrays an optimizer keeps, each as long as the parameters: at most PN_MAX_SLOTS of kernels.h. */
 size_t pn_n_slots(const pn_optimizer *optimizer);
 

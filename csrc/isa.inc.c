@@ -32,7 +32,10 @@ typedef pn_update_f64 FN(update_constants);
         .prepare_update = PN_JOIN(prepare_update, PN_ISA, suffix),                                                   \
         .update = PN_JOIN(update, PN_ISA, suffix),                                                                   \
         .clip = PN_JOIN(clip, PN_ISA, suffix),                                                                       \
-        .add_squares = PN_JOIN(add_squares, PN_ISA, suffix),                                                         \
+        .add_norms = PN_JOIN(add_norms, PN_ISA, suffix),                                                             \
+        .limit_norms = PN_JOIN(limit_norms, PN_ISA, suffix),                                                         \
+        .add_penalty = PN_JOIN(add_penalty, PN_ISA, suffix),                                                         \
+        .dropout = PN_JOIN(dropout, PN_ISA, suffix),                                                                 \
         .tiny_fits = PN_JOIN(tiny_fits, PN_ISA, suffix),                                                             \
         .tiny_train = PN_JOIN(tiny_train, PN_ISA, suffix),                                                           \
         .narrow_fits = PN_JOIN(narrow_fits, PN_ISA, suffix),                                                         \

@@ -17,6 +17,7 @@
 #include "arithmetic.h"
 #include "descriptions.h"
 #include "plainnet.h"
+#include "random.h"
 
 #define PN_JOIN_(a, b, c) a##_##b##_##c
 #define PN_JOIN(a, b, c) PN_JOIN_(a, b, c)
@@ -67,9 +68,14 @@
  * update                that step for a stretch of n parameters, in whatever order these, their gradient and the slots
  *                       (the arrays that the optimizer keeps) lie
  * clip                  values[n] within -limit and limit; NaN stays
- * add_squares           sums[j % 8] += square of the element in row i and column j of values[k][n], which may be packed
- *                       as `pack` does it: in the order of the rows and columns, each sum one chain in double, the
- *                       multiplication and the addition rounded
+ * add_norms             sums[j % 8] += |v| (a + b |v|) for v in row i and column j of values[k][n], which may be packed as
+ *                       `pack` does it: in the order of the rows and columns, each sum one chain in double, every
+ *                       operation rounded
+ * limit_norms           scales each column of weight[k][n], plain or packed, whose norm is finite and above max_norm, down
+ *                       to it; the squares are added in the order of the rows, in double, every operation rounded
+ * add_penalty           gradient = fma(l2, weight, gradient) + l1 sign(weight), n elements
+ * dropout               out[m][n] = values / (1 - rate) where kept, else 0; in place allowed. What is kept is a function of
+ *                       key, the row, counted from first_row on, and the column; see dropout.inc.c
  *
  * dense_forward         z[m][n] = bias[n] + sum_k x[m][k] weight[k][n], the sum starting from bias (NULL: 0), and
  *                       a[m][n] = f(z). z may be NULL: it is not kept then
@@ -97,7 +103,7 @@
  * narrow_forward        out[m][n_out] of the last layer from x[m][n_in]: all dense_forward in one, with the same bits
  */
 #define PN_TINY_PARAMETERS 288
-#define PN_SQUARE_SUMS 8
+#define PN_NORM_SUMS 8
 #define PN_MAX_SLOTS 3
 #define PN_DEFINE_KERNELS(real, suffix)                                                                              \
     typedef struct pn_update_##suffix {                                                                              \
@@ -132,7 +138,11 @@
         void (*update)(const pn_update_##suffix *update, size_t n, const real *gradient, real *parameters,           \
                        real *const *slots);                                                                          \
         void (*clip)(size_t n, real limit, real *values);                                                            \
-        void (*add_squares)(size_t k, size_t n, int packed, const real *values, double *sums);                       \
+        void (*add_norms)(size_t k, size_t n, int packed, double a, double b, const real *values, double *sums);     \
+        void (*limit_norms)(size_t k, size_t n, int packed, double max_norm, real *weight);                          \
+        void (*add_penalty)(size_t n, real l1, real l2, const real *weight, real *gradient);                         \
+        void (*dropout)(uint64_t key, size_t first_row, size_t m, size_t n, double rate, const real *values,         \
+                        real *out);                                                                                  \
         int (*tiny_fits)(size_t m, const pn_network *network, const pn_training *training);                          \
         size_t (*tiny_train)(size_t m, const pn_network *network, size_t n_steps, real *parameters, const real *x,   \
                              const real *y, real rate, double denominator, double *losses);                          \

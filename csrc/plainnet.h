@@ -71,7 +71,9 @@ typedef enum pn_status {
     PN_BAD_LABEL,            /* PN_CROSS_ENTROPY_LABELS with a target that is none of 0, 1, ... n_out - 1 */
     PN_BAD_SAMPLE_WEIGHT,    /* a weight that is not finite or below 0, or all are 0 (or their sum overflows) */
     PN_UNKNOWN_OPTIMIZER,
-    PN_BAD_OPTIMIZER         /* an option of the optimizer is out of range; see pn_optimizer */
+    PN_BAD_OPTIMIZER,        /* an option of the optimizer is out of range; see pn_optimizer */
+    PN_BAD_LAYER_OPTION,     /* an option of a layer is out of range; see pn_layer_options */
+    PN_DROPOUT_ON_LAST_LAYER /* dropout is for hidden layers */
 } pn_status;
 
 /* A sentence for a status; never NULL, static. */
@@ -165,11 +167,29 @@ typedef enum pn_loss {
  */
 enum { PN_BLOCK_ROWS = 384 };
 
+/*
+ * What a layer adds to the loss, and what training does with it besides the optimizer's step. All numbers are finite, in
+ * the network's type, too.
+ */
+typedef struct pn_layer_options {
+    double l1, l2;             /* >= 0: the loss gets l1 sum |weight| + l2/2 sum weight^2 more, and so does its gradient,
+                                  in which the derivative of |0| is 0 */
+    double max_norm;           /* > 0: after each step, weights into a neuron (a column of weight) whose norm is larger
+                                  are scaled down to it, if the norm is finite; 0: no limit */
+    double weight_rate, bias_rate; /* >= 0: multipliers of the learning rate; 0: weight or bias, and the optimizer's
+                                  state of them, stay as they are */
+    double dropout;            /* 0 <= dropout < 1: in training, each of a hidden layer's outputs is 0 with this
+                                  probability, else 1 / (1 - dropout) times as large. Which ones is a function of
+                                  pn_training.seed, the numbers of the epoch and of the step, the layer, the row in the
+                                  mini-batch, and the neuron alone */
+} pn_layer_options;
+
 typedef struct pn_layer {
     size_t n_in;               /* >= 1 */
     size_t n_out;              /* >= 1 */
     pn_activation activation;
     int has_bias;              /* 0: z = x @ weight, and the layer has no bias parameters */
+    const pn_layer_options *options; /* NULL: none; both rates are 1 */
 } pn_layer;
 
 typedef struct pn_network {
@@ -255,7 +275,7 @@ typedef struct pn_training {
     size_t batch_size;         /* rows a step; 0, or more than n_rows: all of them. The last batch may be smaller. */
     double learning_rate;      /* > 0; ignored if learning_rates is given */
     int shuffle;               /* 1: each epoch visits the rows in an order of its own */
-    uint64_t shuffle_seed;     /* the order depends on this and the epoch's number alone */
+    uint64_t seed;             /* the order depends on this and the epoch's number alone; the masks of dropout, too */
     uint64_t first_epoch;      /* number of the first epoch: how many the network has been trained for before */
     pn_optimizer optimizer;
     const double *learning_rates; /* NULL, or the rate of each step of the run: learning_rates[i] > 0 is that of step i,
@@ -286,7 +306,8 @@ typedef struct pn_progress {
  *
  *   state           the optimizer's, of as many elements as pn_optimizer_state tells; NULL where that is 0.
  *   losses[epochs]  losses[e] is written when epoch e ends: with PN_SUM_OF_SQUARES the sum, with the other losses the
- *                   mean, over the epoch's rows; each row's loss is from before the step that uses it. NULL: not wanted.
+ *                   mean, over the epoch's rows; each row's loss is from before the step that uses it, with the l1 and
+ *                   l2 of the layers in it. NULL: not wanted.
  *   progress        in and out.
  *   workspace       pn_train_workspace_f64 bytes, any alignment; kept untouched between the calls of one run.
  *
@@ -302,7 +323,8 @@ pn_status pn_train_f64(size_t n_rows, const pn_network *network, const pn_traini
 
 /*
  * One step with all rows: *loss is from before it. On error, PN_DIVERGED among them, nothing has changed. Of `training`
- * the optimizer, the learning rate (or the first of learning_rates) and first_step count.
+ * the optimizer, the learning rate (or the first of learning_rates), first_step and, for dropout, seed and first_epoch
+ * count.
  * workspace: as for pn_train_f64 with all rows in a batch, unshuffled; it need not be kept.
  */
 pn_status pn_train_on_batch_f64(size_t n_rows, const pn_network *network, const pn_training *training,

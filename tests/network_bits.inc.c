@@ -123,7 +123,7 @@ static void NAME(draw_run)(const pn_case *c, real rate, NAME(run) *run)
         n_batches = (m + batch - 1) / batch;
     }
     run->training = (pn_training){.epochs = NAME(EPOCHS), .batch_size = batch, .learning_rate = rate,
-                                  .shuffle = (int)(random_bits() % 2), .shuffle_seed = random_bits(),
+                                  .shuffle = (int)(random_bits() % 2), .seed = random_bits(),
                                   .first_epoch = random_bits() % 5};
     for (size_t i = 0; i < NAME(MOST_BATCHES) * NAME(EPOCHS); i++)
         run->rates[i] = rate * (0.5 + (double)(i % 5) / 8);
@@ -191,7 +191,7 @@ static void NAME(make_steps)(const pn_case *c, int fuses, const NAME(run) *run, 
         for (size_t i = 0; i < m; i++)
             order[i] = i;
         if (run->training.shuffle)
-            pn_shuffle(run->training.shuffle_seed, run->training.first_epoch + epoch, m, order);
+            pn_shuffle(run->training.seed, run->training.first_epoch + epoch, m, order);
         for (size_t row = epoch == 0 ? run->first_row : 0, rows; row < m; row += rows) {
             rows = m - row < batch ? m - row : batch;
             sums[epoch] += NAME(run_step)(c, fuses, run, number++, rows, order + row, x, y, weight, parameters, state);

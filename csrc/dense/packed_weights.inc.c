@@ -47,23 +47,3 @@ static void FN(unpack_weight)(size_t k, size_t n, const real *packed, real *weig
             FN(copy_n)(FN(min)(n - j, PN_NR), packed + j / PN_NR * FN(packed_panel_size)(k) + p * PN_NR,
                           weight + p * n + j);
 }
-
-static void FN(add_squares)(size_t k, size_t n, int packed, const real *values, double *sums)
-{
-    const size_t columns = packed ? PN_NR : n, panel_size = packed ? FN(packed_panel_size)(k) : 0;
-    double sum[PN_SQUARE_SUMS];
-    memcpy(sum, sums, sizeof sum);
-    for (size_t p = 0; p < k; p++, values += columns)
-        for (size_t j = 0; j < n; j += columns) {
-            const real *row = values + j / columns * panel_size;
-            size_t count = FN(min)(n - j, columns), c = 0;
-            for (; (j + c) % PN_SQUARE_SUMS == 0 && c + PN_SQUARE_SUMS <= count; c += PN_SQUARE_SUMS) {
-                PN_UNROLL
-                for (size_t l = 0; l < PN_SQUARE_SUMS; l++)
-                    sum[l] += (double)row[c + l] * (double)row[c + l];
-            }
-            for (; c < count; c++)
-                sum[(j + c) % PN_SQUARE_SUMS] += (double)row[c] * (double)row[c];
-        }
-    memcpy(sums, sum, sizeof sum);
-}

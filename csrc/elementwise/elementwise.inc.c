@@ -7,3 +7,4 @@
 #include "softmax.inc.c"
 #include "block_sums.inc.c"
 #include "updates.inc.c"
+#include "dropout.inc.c"

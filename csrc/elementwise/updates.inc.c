@@ -194,6 +194,17 @@ static void FN(update)(const FN(update_constants) *update, size_t n, const real 
     }
 }
 
+/* The gradient of l1 |weight| + l2/2 weight^2. */
+static void FN(add_penalty)(size_t n, real l1, real l2, const real *weight, real *gradient)
+{
+    PN_ELEMENTWISE
+    for (size_t i = 0; i < n; i++) {
+        real slope = weight[i] > 0 ? l1 : 0;
+        slope = weight[i] < 0 ? -l1 : slope;
+        gradient[i] = FN(fma)(l2, weight[i], gradient[i]) + slope;
+    }
+}
+
 static void FN(clip)(size_t n, real limit, real *values)
 {
     PN_ELEMENTWISE

@@ -16,6 +16,8 @@ static int FN(tiny_fits)(size_t m, const pn_network *network, const pn_training 
         return 0;
     for (size_t l = 0; l < network->n_layers; l++) {
         size_t n = network->layers[l].n_out;
+        if (network->layers[l].options != NULL)
+            return 0;
         widest = n > widest ? n : widest;
         neurons += n;
     }

@@ -1,11 +1,17 @@
 /* Back-propagation of one block of rows. */
 
+/* The step whose masks of dropout are meant. */
+typedef struct FN(step_number) {
+    uint64_t seed, epoch, step;
+} FN(step_number);
+
 /* Rows of x and y: those that follow each other in memory or, with `order`, row i is row order[i] of x and y. */
 typedef struct FN(rows) {
     size_t n;
     const real *x, *y, *weight;    /* weight: NULL if all are 1 */
     const size_t *order;
     double denominator;            /* what their losses are divided by */
+    const FN(step_number) *step;   /* of which they are the mini-batch; NULL: nothing is dropped */
 } FN(rows);
 
 /* What is kept of a block between the forward and the backward pass. */
@@ -14,6 +20,9 @@ typedef struct FN(tape) {
     const real *x;                 /* the block's rows, gathered or not */
     real *a;                       /* activations of the hidden layers, one after another */
     real *z;                       /* and z, of those whose derivative is written in it */
+    real *dropped;                 /* and what dropout has left of a, of those that have it */
+    const FN(step_number) *step;   /* as in the rows */
+    size_t first_row;              /* of the block, in them */
     real *grad_z[2];               /* of the layer at hand and of the one before it */
     real *products;                /* the workspace of the products */
 } FN(tape);
@@ -27,7 +36,7 @@ static size_t FN(tape_bytes)(size_t m, const pn_network *network, const FN(pn_ke
     size_t gathered = gathers ? FN(arena_bytes)(m * e->n_in) + FN(arena_bytes)(m * e->n_targets) + FN(arena_bytes)(m) : 0;
     size_t products = FN(products)(m, network, kernels->dense_workspace);
     return gathered + FN(arena_bytes)(m * e->hidden) + FN(arena_bytes)(m * e->hidden_z) +
-           2 * FN(arena_bytes)(m * e->max_width) + FN(arena_bytes)(products);
+           FN(arena_bytes)(m * e->hidden_dropout) + 2 * FN(arena_bytes)(m * e->max_width) + FN(arena_bytes)(products);
 }
 
 static FN(tape) FN(make_tape)(char *space, size_t m, const FN(extent) *e, int gathers)
@@ -40,10 +49,25 @@ static FN(tape) FN(make_tape)(char *space, size_t m, const FN(extent) *e, int ga
     }
     tape.a = FN(arena_alloc)(&space, m * e->hidden);
     tape.z = FN(arena_alloc)(&space, m * e->hidden_z);
+    tape.dropped = FN(arena_alloc)(&space, m * e->hidden_dropout);
     tape.grad_z[0] = FN(arena_alloc)(&space, m * e->max_width);
     tape.grad_z[1] = FN(arena_alloc)(&space, m * e->max_width);
     tape.products = (real *)(void *)space; /* to the end */
     return tape;
+}
+
+/* Whether outputs of the layer are dropped. */
+static int FN(drops)(const pn_layer *layer, const FN(tape) *tape)
+{
+    return tape->step != NULL && pn_options_of(layer)->dropout > 0;
+}
+
+/* out[m][n_out] = what dropout leaves of values, layer l's outputs or their gradient; in place allowed. */
+static void FN(drop)(size_t m, const FN(model) *model, size_t l, const FN(tape) *tape, const real *values, real *out)
+{
+    const pn_layer *layer = &model->network->layers[l];
+    uint64_t key = pn_key(pn_key(pn_key(tape->step->seed, tape->step->epoch), tape->step->step), l);
+    model->kernels->dropout(key, tape->first_row, m, layer->n_out, pn_options_of(layer)->dropout, values, out);
 }
 
 /* Writes the hidden layers' a and z to the tape, and z of the last layer to grad_z[0]. */
@@ -51,7 +75,7 @@ static void FN(forward)(size_t m, const FN(model) *model, FN(tape) tape)
 {
     const size_t n_layers = model->network->n_layers;
     const real *a = tape.x, *parameters = model->parameters;
-    real *next = tape.a, *next_z = tape.z;
+    real *next = tape.a, *next_z = tape.z, *next_dropped = tape.dropped;
     for (size_t l = 0; l < n_layers; l++) {
         FN(storage) storage = FN(storage_of)(model, l);
         FN(pn_dense_layer) layer = FN(layer_at)(model, l, m, storage, parameters, tape.products);
@@ -64,6 +88,11 @@ static void FN(forward)(size_t m, const FN(model) *model, FN(tape) tape)
         model->kernels->dense_forward(&layer, a, keeps_z ? next_z : NULL, next);
         parameters += storage.size;
         a = next;
+        if (FN(drops)(&model->network->layers[l], &tape)) {
+            FN(drop)(m, model, l, &tape, next, next_dropped);
+            a = next_dropped;
+            next_dropped += m * layer.n;
+        }
         next += m * layer.n;
         next_z += keeps_z ? m * layer.n : 0;
     }
@@ -80,25 +109,30 @@ static void FN(backward)(size_t m, const FN(model) *model, FN(tape) tape, real a
     const FN(pn_kernels) *kernels = model->kernels;
     size_t offset = FN(n_stored)(model);
     const real *a = tape.a + m * model->e.hidden, *z = tape.z + m * model->e.hidden_z;
+    const real *dropped = tape.dropped + m * model->e.hidden_dropout;
     for (size_t l = model->network->n_layers; l-- > 0;) {
         FN(storage) storage = FN(storage_of)(model, l);
         offset -= storage.size;
         FN(pn_dense_layer) layer = FN(layer_at)(model, l, m, storage, model->parameters + offset, tape.products);
         real *grad_z = tape.grad_z[0];
+        const real *x = tape.x; /* what the layer takes */
         if (l == 0) {
-            a = tape.x;
             if (grad_x != NULL)
-                kernels->dense_backward_x(&layer, grad_z, PN_IDENTITY, NULL, a, grad_x);
+                kernels->dense_backward_x(&layer, grad_z, PN_IDENTITY, NULL, x, grad_x);
         } else {
             pn_activation f_prev = model->network->layers[l - 1].activation;
             int kept_z = pn_activations[f_prev].backward_needs_z;
-            a -= m * layer.k;
+            x = a -= m * layer.k;
             z -= kept_z ? m * layer.k : 0;
             /* This comes first: the update of the weights overwrites what it reads. */
             kernels->dense_backward_x(&layer, grad_z, f_prev, kept_z ? z : NULL, a, tape.grad_z[1]);
+            if (FN(drops)(&model->network->layers[l - 1], &tape)) {
+                x = dropped -= m * layer.k;
+                FN(drop)(m, model, l - 1, &tape, tape.grad_z[1], tape.grad_z[1]);
+            }
         }
         if (target != NULL)
-            kernels->dense_backward_weight(&layer, a, grad_z, alpha, beta, target + offset);
+            kernels->dense_backward_weight(&layer, x, grad_z, alpha, beta, target + offset);
         if (target != NULL && layer.bias != NULL)
             kernels->dense_backward_bias(m, layer.n, grad_z, alpha, beta, target + offset + storage.n_weight);
         tape.grad_z[0] = tape.grad_z[1];
@@ -132,6 +166,8 @@ static double FN(loss)(const FN(model) *model, const FN(rows) *rows, size_t firs
     size_t n_in = model->e.n_in, n_targets = model->e.n_targets;
     const real *y = rows->y + first * n_targets, *weight = rows->weight == NULL ? NULL : rows->weight + first;
     tape->x = rows->x + first * n_in;
+    tape->step = rows->step;
+    tape->first_row = first;
     if (rows->order != NULL) {
         FN(gather)(m, n_in, rows->order + first, rows->x, tape->gathered_x);
         FN(gather)(m, n_targets, rows->order + first, rows->y, tape->gathered_y);

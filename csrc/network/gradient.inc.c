@@ -98,6 +98,10 @@ pn_status FN(pn_loss_and_gradient)(size_t n_rows, const pn_network *network, con
         sum = FN(sum_blocks)(&model, &rows, &sums, space);
         memcpy(gradient, sums.total, e.n_parameters * sizeof(real));
     }
+    if (e.has_penalty) {
+        sum += FN(penalty)(&model) * rows.denominator;
+        FN(add_penalty)(&model, gradient);
+    }
     *loss = sum / rows.denominator;
     return PN_OK;
 }

@@ -2,6 +2,7 @@
 #include "sizes.inc.c"
 #include "parameters.inc.c"
 #include "forward.inc.c"
+#include "penalty.inc.c"
 #include "backpropagation.inc.c"
 #include "block_sums.inc.c"
 #include "gradient.inc.c"

@@ -80,6 +80,12 @@ static void FN(unpack_parameters)(const FN(model) *model, const real *stored, re
     }
 }
 
+/* The sum of what the kernel add_norms adds up. */
+static double FN(sum_of_norms)(const double sums[PN_NORM_SUMS])
+{
+    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
 /* The kernels' description of layer l, applied to m rows. The layer's parameters begin at `parameters`. */
 static FN(pn_dense_layer) FN(layer_at)(const FN(model) *model, size_t l, size_t m, FN(storage) storage,
                                        const real *parameters, real *products)

@@ -15,13 +15,39 @@ static real *FN(arena_alloc)(char **workspace, size_t n_elements)
     return array;
 }
 
+/* Finite and above 0, as a number of the network's type, too. */
+static int FN(is_positive)(double value) { return value > 0 && (real)value > 0 && isfinite((real)value); }
+
+static int FN(is_option)(double value) { return value == 0 || FN(is_positive)(value); }
+
+/* Below 1, and not negative. */
+static int FN(is_fraction)(double value) { return value >= 0 && value < 1; }
+
 typedef struct FN(extent) {
     size_t n_parameters, n_in, n_out;  /* of the network */
     size_t n_targets;                  /* for each row: n_out, or 1 if the targets are labels */
     size_t max_width;                  /* of the widest layer's output */
     size_t hidden;                     /* neurons of all hidden layers */
     size_t hidden_z;                   /* and of those whose derivative is written in z */
+    size_t hidden_dropout;             /* and of those that have dropout */
+    int has_penalty, has_rates, has_limits; /* whether some layer has l1 or l2, a rate that is not 1, max_norm */
 } FN(extent);
+
+/* Checks the options of layer l, and notes them in *e. */
+static pn_status FN(measure_options)(const pn_network *network, size_t l, FN(extent) *e)
+{
+    const pn_layer_options *o = pn_options_of(&network->layers[l]);
+    const int is_last = l + 1 == network->n_layers;
+    PN_REQUIRE(FN(is_option)(o->l1) && FN(is_option)(o->l2) && FN(is_option)(o->max_norm) &&
+                   FN(is_option)(o->weight_rate) && FN(is_option)(o->bias_rate) && FN(is_fraction)(o->dropout),
+               PN_BAD_LAYER_OPTION);
+    PN_REQUIRE(!is_last || o->dropout == 0, PN_DROPOUT_ON_LAST_LAYER);
+    e->hidden_dropout += o->dropout > 0 ? network->layers[l].n_out : 0;
+    e->has_penalty |= o->l1 > 0 || o->l2 > 0;
+    e->has_rates |= o->weight_rate != 1 || o->bias_rate != 1;
+    e->has_limits |= o->max_norm > 0;
+    return PN_OK;
+}
 
 /*
  * Checks the network and n_rows, and that no array or workspace of theirs has more bytes than can be counted: the
@@ -46,6 +72,7 @@ static pn_status FN(measure)(size_t n_rows, const pn_network *network, FN(extent
     for (size_t l = 0; l < network->n_layers; l++) {
         const pn_layer *layer = &network->layers[l];
         PN_TRY(pn_add_product(&total, n_rows, layer->n_out, 8));
+        PN_TRY(FN(measure_options)(network, l, &found));
         found.max_width = layer->n_out > found.max_width ? layer->n_out : found.max_width;
         if (l + 1 < network->n_layers) {
             found.hidden += layer->n_out;

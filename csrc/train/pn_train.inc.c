@@ -71,7 +71,8 @@ pn_status FN(pn_train_on_batch)(size_t n_rows, const pn_network *network, const 
     char before[sizeof *loss]; /* bytes, as pn_train has not checked yet that loss is aligned */
     PN_REQUIRE(training != NULL && loss != NULL, PN_NULL_POINTER);
     const pn_training step = {.epochs = 1, .learning_rate = training->learning_rate, .optimizer = training->optimizer,
-                              .learning_rates = training->learning_rates, .first_step = training->first_step};
+                              .learning_rates = training->learning_rates, .first_step = training->first_step,
+                              .seed = training->seed, .first_epoch = training->first_epoch};
     memcpy(before, (const void *)loss, sizeof before);
     pn_status status = FN(pn_train)(n_rows, network, &step, parameters, state, x, y, sample_weight, 0, loss, &progress,
                                     workspace, workspace_bytes);

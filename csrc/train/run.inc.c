@@ -61,10 +61,16 @@ static double FN(steps_in_epochs)(size_t epochs, size_t n_rows, size_t batch_siz
     return (double)epochs * (double)((n_rows - 1) / batch_size + 1);
 }
 
-/* Whether the gradient of a batch is stored for the optimizer. */
-static int FN(needs_gradient)(const pn_training *training, const FN(sums) *sums)
+/* Whether the products add the step to the parameters as they compute the gradient. */
+static int FN(is_fused)(const pn_training *training, const FN(extent) *e)
 {
-    return !pn_is_plain(&training->optimizer) && sums->n_blocks == 0;
+    return pn_is_plain(&training->optimizer) && !e->has_penalty && !e->has_rates && !e->has_limits;
+}
+
+/* Whether the gradient of a batch is stored for the optimizer. */
+static int FN(needs_gradient)(const pn_training *training, const FN(extent) *e, const FN(sums) *sums)
+{
+    return !FN(is_fused)(training, e) && sums->n_blocks == 0;
 }
 
 static size_t FN(train_bytes)(size_t n_rows, const pn_network *network, const pn_training *training,
@@ -80,7 +86,7 @@ static size_t FN(train_bytes)(size_t n_rows, const pn_network *network, const pn
            FN(arena_bytes)((1 + n_slots) * e->n_parameters) +
            FN(arena_bytes)(FN(order_elements)(n_rows, training)) +
            (model.packed_rows > 0 ? FN(arena_bytes)((1 + n_slots) * n_stored) : 0) +
-           (FN(needs_gradient)(training, &sums) ? FN(arena_bytes)(n_stored) : 0) + FN(sums_bytes)(&sums) +
+           (FN(needs_gradient)(training, e, &sums) ? FN(arena_bytes)(n_stored) : 0) + FN(sums_bytes)(&sums) +
            FN(tape_bytes)(FN(block_rows)(batch_size), network, kernels, e, training->shuffle);
 }
 
@@ -190,7 +196,7 @@ static void FN(begin_call)(FN(run) *run, size_t max_steps)
     }
     run->sums = FN(plan_sums)(run->batch_size, n_stored);
     char *sums = space;
-    if (FN(needs_gradient)(training, &run->sums))
+    if (FN(needs_gradient)(training, &model->e, &run->sums))
         run->gradient = FN(arena_alloc)(&space, n_stored);
     FN(alloc_sums)(&run->sums, &space);
     run->tape_memory = space;

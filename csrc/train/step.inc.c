@@ -3,7 +3,7 @@
 static void FN(make_order)(const FN(run) *run)
 {
     if (run->training->shuffle)
-        pn_shuffle(run->training->shuffle_seed, run->training->first_epoch + run->now.progress->epoch, run->rows.n,
+        pn_shuffle(run->training->seed, run->training->first_epoch + run->now.progress->epoch, run->rows.n,
                    run->order);
 }
 
@@ -48,21 +48,20 @@ static void FN(update_step)(const FN(run) *run, size_t m, FN(tape) tape)
     const FN(model) *model = &run->model;
     const pn_training *training = run->training;
     const size_t steps = run->now.progress->steps;
-    FN(pn_update) update = FN(update_after)(model, training, steps);
     real *gradient = run->sums.n_blocks > 0 ? run->sums.total : run->gradient;
     int is_block = m <= PN_BLOCK_ROWS;
-    if (pn_is_plain(&training->optimizer)) {
+    if (FN(is_fused)(training, &model->e)) {
+        const double rate = FN(rate_of_step)(training, steps);
+        const real alpha = -(real)rate, kept = (real)(1 - rate * training->optimizer.weight_decay);
         if (is_block)
-            FN(backward)(m, model, tape, -update.rate, update.kept, model->parameters, NULL);
+            FN(backward)(m, model, tape, alpha, kept, model->parameters, NULL);
         else
-            model->kernels->axpby(run->sums.n_stored, -update.rate, gradient, update.kept, model->parameters);
+            model->kernels->axpby(run->sums.n_stored, alpha, gradient, kept, model->parameters);
         return;
     }
     if (is_block)
         FN(backward)(m, model, tape, 1, 0, gradient, NULL);
-    if (training->first_step + steps == 0)
-        FN(begin_slots)(&training->optimizer, &run->slots, (double)update.rate);
-    FN(update_parameters)(model, &training->optimizer, &update, &run->slots, gradient, run->tape_memory);
+    FN(update_parameters)(model, training, steps, &run->slots, gradient, run->tape_memory);
 }
 
 /*
@@ -72,11 +71,17 @@ static void FN(update_step)(const FN(run) *run, size_t m, FN(tape) tape)
 static int FN(step)(const FN(run) *run)
 {
     const FN(model) *model = &run->model;
-    const FN(rows) batch = FN(next_batch)(run);
+    const pn_training *training = run->training;
+    const FN(step_number) number = {training->seed, training->first_epoch + run->now.progress->epoch,
+                                    training->first_step + run->now.progress->steps};
+    FN(rows) batch = FN(next_batch)(run);
+    batch.step = model->e.hidden_dropout > 0 ? &number : NULL;
     int is_block = batch.n <= PN_BLOCK_ROWS;
     FN(tape) tape = FN(make_tape)(run->tape_memory, FN(block_rows)(batch.n), &model->e, run->training->shuffle);
     double sum = is_block ? FN(loss)(model, &batch, 0, batch.n, &tape)
                           : FN(sum_blocks)(model, &batch, &run->sums, run->tape_memory);
+    if (model->e.has_penalty)
+        sum += FN(penalty)(model) * batch.denominator;
     if (!isfinite(run->now.progress->loss_sum + sum))
         return 0;
     if (FN(steps_to_snapshot)(run) == 0 && !FN(take_snapshot)(run))

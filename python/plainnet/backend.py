@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from .arrays import Array
+from .layers import LayerOptions
 from .losses import Loss
 from .optimizers import SGD, Optimizer
 
@@ -23,6 +24,8 @@ class Training:
 
     Attributes
     ----------
+    seed : int
+        Of the order of rows and of the masks of dropout.
     learning_rates : ndarray (n_steps,), optional
         The rate of each step of the run, instead of `learning_rate`.
     first_step : int
@@ -35,7 +38,7 @@ class Training:
     batch_size: int
     learning_rate: float
     shuffle: bool = False
-    shuffle_seed: int = 0
+    seed: int = 0
     first_epoch: int = 0
     optimizer: Optimizer = field(default_factory=SGD)
     learning_rates: Array | None = None
@@ -112,6 +115,8 @@ class Layer(Protocol):
     def weight(self) -> Array: ...
     @property
     def bias(self) -> Array | None: ...
+    @property
+    def options(self) -> LayerOptions: ...
 
 
 class SmallCalls:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from .activations import ACTIVATIONS
 from .arguments import MAX_PARAMETERS, as_count
 from .arrays import Array, as_native, check_name, check_shape, empty_on_cache_line, no_memory
 from .conversion import position, shown
+from .optimizers import as_fraction, as_limit, as_not_negative, is_usable
 
 
 def as_parameters(name: str, value: npt.ArrayLike, like: Array, because: str) -> Array:
@@ -23,6 +25,31 @@ def as_parameters(name: str, value: npt.ArrayLike, like: Array, because: str) ->
         index = tuple(np.argwhere(~finite)[0])
         raise ValueError(f"{name} holds {new[index]} ({position(index)}); parameters must be finite")
     return new
+
+
+@dataclass(frozen=True)
+class LayerOptions:
+    """What a layer adds to the loss, and what training does with it; see :class:`Dense` and ``pn_layer_options``."""
+
+    dropout: float = 0.0
+    l1: float = 0.0
+    l2: float = 0.0
+    max_norm: float | None = None
+    weight_rate: float = 1.0
+    bias_rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("l1", "l2", "weight_rate", "bias_rate"):
+            object.__setattr__(self, name, as_not_negative(name, getattr(self, name)))
+        object.__setattr__(self, "dropout", as_fraction("dropout", self.dropout))
+        object.__setattr__(self, "max_norm", as_limit("max_norm", self.max_norm))
+
+    def chosen(self) -> Iterator[tuple[str, float]]:
+        """The names and values of those that are not the default."""
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if value != option.default:
+                yield option.name, value
 
 
 class Dense:
@@ -40,6 +67,21 @@ class Dense:
         "softmax" is for the last layer of a network whose loss is cross entropy.
     bias : bool
         Whether the layer has a bias.
+    dropout : float
+        While the network is trained, each output of the layer is 0 with this probability, and otherwise
+        ``1 / (1 - dropout)`` times as large, so its expectation stays the same (Srivastava et al. 2014, "inverted").
+        At least 0 and below 1, and 0 in the last layer. Which ones are dropped follows from the network's seed, the
+        numbers of the epoch and of the step, and the place of the output: runs repeat, on either backend.
+        ``predict``, ``loss_and_gradient``, ``input_gradient`` and ``jacobian`` drop nothing.
+    l1, l2 : float
+        The loss of the network gets ``l1 * abs(weight).sum() + l2 / 2 * (weight**2).sum()`` more, and so does every loss
+        that is reported. (``weight_decay`` of an optimizer is not part of the loss.) At least 0.
+    max_norm : float, optional
+        After each step, the incoming weights of each neuron, a column of ``weight``, are scaled down to this norm, in
+        case theirs is larger (Srivastava et al. 2014).
+    weight_rate, bias_rate : float
+        Multipliers of the learning rate, as parameter groups of ``torch.optim`` have learning rates of their own. At
+        least 0; with 0 the weight or the bias stays as it is, and so does what the optimizer keeps for it.
 
     Attributes
     ----------
@@ -49,7 +91,20 @@ class Dense:
         into them. A layer that belongs to no network has no parameters: they raise AttributeError.
     """
 
-    def __init__(self, n_in: int, n_out: int, activation: str = "identity", bias: bool = True) -> None:
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        activation: str = "identity",
+        bias: bool = True,
+        *,
+        dropout: float = 0.0,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        max_norm: float | None = None,
+        weight_rate: float = 1.0,
+        bias_rate: float = 1.0,
+    ) -> None:
         check_name("activation", activation, ACTIVATIONS)
         if not isinstance(bias, bool):
             raise TypeError(f"bias must be True or False, not {shown(bias)}")
@@ -57,6 +112,7 @@ class Dense:
         self._n_out = as_count("n_out", n_out, 1)
         self._activation = activation
         self._has_bias = bias
+        self._options = LayerOptions(dropout, l1, l2, max_norm, weight_rate, bias_rate)
         self._weight: Array | None = None
         self._bias: Array | None = None
         if self.n_parameters > MAX_PARAMETERS:
@@ -77,6 +133,34 @@ class Dense:
     @property
     def has_bias(self) -> bool:
         return self._has_bias
+
+    @property
+    def options(self) -> LayerOptions:
+        return self._options
+
+    @property
+    def dropout(self) -> float:
+        return self._options.dropout
+
+    @property
+    def l1(self) -> float:
+        return self._options.l1
+
+    @property
+    def l2(self) -> float:
+        return self._options.l2
+
+    @property
+    def max_norm(self) -> float | None:
+        return self._options.max_norm
+
+    @property
+    def weight_rate(self) -> float:
+        return self._options.weight_rate
+
+    @property
+    def bias_rate(self) -> float:
+        return self._options.bias_rate
 
     @property
     def n_parameters(self) -> int:
@@ -106,7 +190,8 @@ class Dense:
 
     def __repr__(self) -> str:
         bias = "" if self.has_bias else ", bias=False"
-        return f"Dense({self.n_in}, {self.n_out}, {self.activation!r}{bias})"
+        options = "".join(f", {name}={value!r}" for name, value in self._options.chosen())
+        return f"Dense({self.n_in}, {self.n_out}, {self.activation!r}{bias}{options})"
 
 
 def check_chain(layers: Sequence[Dense]) -> int:
@@ -123,10 +208,23 @@ def check_chain(layers: Sequence[Dense]) -> int:
             )
         if k < len(layers) - 1 and ACTIVATIONS[layer.activation].loss is not None:
             raise ValueError(f"layers[{k}] = {layer}: {layer.activation} is for the last layer only")
+        if k == len(layers) - 1 and layer.dropout > 0:
+            raise ValueError(
+                f"layers[{k}] = {layer}: dropout is for hidden layers; on the last one it must be 0, as it would drop "
+                "the network's outputs"
+            )
     n_parameters = sum(layer.n_parameters for layer in layers)
     if n_parameters > MAX_PARAMETERS:
         raise ValueError(f"the network has {n_parameters} parameters: no machine of this kind has memory for them")
     return n_parameters
+
+
+def check_options(layers: Sequence[Dense], dtype: np.dtype[Any]) -> None:
+    """Checks that no option of a layer becomes 0 or infinite in a network of `dtype`."""
+    for k, layer in enumerate(layers):
+        for name, value in layer.options.chosen():
+            if name != "dropout" and value != 0 and not is_usable(value, dtype):
+                raise ValueError(f"layers[{k}] = {layer}: {name} must be finite and above 0 in {dtype.name}, not {value}")
 
 
 def allocate_parameters(layers: Sequence[Dense], dtype: np.dtype[Any]) -> Array:
@@ -144,7 +242,7 @@ def bind(layers: Sequence[Dense], parameters: Array) -> tuple[Dense, ...]:
     """Copies of `layers` with views of `parameters`: weight, then bias, of the first layer, then of the second, ..."""
     bound, start = [], 0
     for layer in layers:
-        own = Dense(layer.n_in, layer.n_out, layer.activation, layer.has_bias)
+        own = Dense(layer.n_in, layer.n_out, layer.activation, layer.has_bias, **dict(layer.options.chosen()))
         end = start + own.n_in * own.n_out
         own._weight = parameters[start:end].reshape(own.n_in, own.n_out)
         if own.has_bias:

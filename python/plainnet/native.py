@@ -132,9 +132,13 @@ class Model:
         self.parameters = parameters
         self._array = _ARRAY[parameters.dtype]
         self._parameters = _from_buffer(self._array, parameters, require_writable=True)
+        self._c_options = [_c_options(layer) for layer in layers]
         self._c_layers = ffi.new(
             "pn_layer[]",
-            [(*layer.weight.shape, ACTIVATIONS[layer.activation], layer.bias is not None) for layer in layers],
+            [
+                (*layer.weight.shape, ACTIVATIONS[layer.activation], layer.bias is not None, options)
+                for layer, options in zip(layers, self._c_options, strict=True)
+            ],
         )
         network = len(layers), self._c_layers, LOSSES[loss.name], loss.parameter
         self._network = ffi.new("pn_network *", network)
@@ -166,7 +170,7 @@ class Model:
         names = "forward", "forward_workspace", "train_on_batch", "train", "train_workspace"
         pointers = {name: ffi.addressof(lib, f"pn_{name}_{suffix}") for name in names} | {"network": self._network}
         addresses = {name: int(ffi.cast(_ADDRESS, pointer)) for name, pointer in pointers.items()}
-        return SmallCalls(state, (self._network, self._c_layers), **addresses)
+        return SmallCalls(state, (self._network, self._c_layers, self._c_options), **addresses)
 
     def _network_for(self, y: Array) -> Any:
         return self._label_network if y.ndim == 1 else self._network
@@ -277,12 +281,18 @@ class Model:
             self._workspace = _allocate(n_bytes)
 
 
+def _c_options(layer: Layer) -> Any:
+    """The ``pn_layer_options``, NULL if there are none."""
+    chosen = dict(layer.options.chosen())
+    return ffi.new("pn_layer_options *", {"weight_rate": 1.0, "bias_rate": 1.0} | chosen) if chosen else _NULL
+
+
 def _c_training(training: Training) -> Any:
     """The ``pn_training``, but for its learning rates."""
     optimizer = training.optimizer
     c_training = _new(
         _TRAINING,
-        (training.epochs, training.batch_size, training.learning_rate, training.shuffle, training.shuffle_seed,
+        (training.epochs, training.batch_size, training.learning_rate, training.shuffle, training.seed,
          training.first_epoch),
     )  # fmt: skip
     c_training.first_step = training.first_step

@@ -17,7 +17,7 @@ from .arrays import Array, allocate, as_labels, as_native, as_output, as_sample_
 from .backend import Backend, Training
 from .conversion import as_numbers, as_switch, shown
 from .initializers import Seed, as_generator, initialize
-from .layers import Dense, allocate_parameters, as_parameters, bind, check_chain
+from .layers import Dense, allocate_parameters, as_parameters, bind, check_chain, check_options
 from .losses import Loss, LossLike, described
 from .optimizers import SGD, LearningRate, Optimizer, as_optimizer
 from .state import as_state, slots
@@ -65,7 +65,7 @@ class Network:
         "he_uniform", "he_normal", "lecun_uniform", "lecun_normal", "orthogonal" are those of Keras; "glorot" is
         uniform, "he" normal and not cut off, "normal" has deviation 1, "uniform" is from 0 to 1.
     seed : None, int, sequence of int, SeedSequence, BitGenerator or Generator
-        As for ``numpy.random.default_rng``; of the initial weights and of the order of mini-batches.
+        As for ``numpy.random.default_rng``; of the initial weights, of the order of mini-batches and of dropout.
     dtype : float64 or float32
     backend : {"c", "numpy"}
     optimizer : SGD, RMSprop, Adagrad, Adam, AdamW or Rprop
@@ -117,6 +117,7 @@ class Network:
             raise TypeError(f"layers must be a sequence of Dense, not {shown(layers)}") from None
         check_chain(layers)
         of_dtype = as_dtype(dtype)
+        check_options(layers, of_dtype)
         self._build(layers, as_loss(loss, layers[-1].activation, of_dtype), _as_backend(backend), of_dtype)
         self.optimizer = optimizer
         rng = as_generator(seed)
@@ -142,7 +143,8 @@ class Network:
         self._optimizer = optimizer, state
         self._state.steps = steps
         self._state.rate = 0.0 if callable(optimizer.learning_rate) else optimizer.learning_rate
-        self._state.is_plain = optimizer.is_plain
+        has_dropout = any(layer.dropout > 0 for layer in self.layers)  # which depends on the numbers of epoch and step
+        self._state.is_plain = optimizer.is_plain and not has_dropout
 
     @property
     def optimizer(self) -> Optimizer:
@@ -221,7 +223,10 @@ class Network:
     def __getstate__(self) -> dict[str, Any]:
         optimizer, optimizer_state = self._optimizer
         return {
-            "layers": [(layer.n_in, layer.n_out, layer.activation, layer.has_bias) for layer in self.layers],
+            "layers": [
+                (layer.n_in, layer.n_out, layer.activation, layer.has_bias, dict(layer.options.chosen()))
+                for layer in self.layers
+            ],
             "loss": self.loss, "dtype": self._dtype.name, "backend": self.backend,
             "parameters": self._parameters.copy(), "shuffle_seed": self._shuffle_seed,
             "epochs_trained": self.epochs_trained, "begun": self._state.begun and tuple(self._state.begun),
@@ -328,7 +333,7 @@ class Network:
         native_x, native_y = self._pair(x, y)
         weight = as_sample_weight(sample_weight, len(native_x), self._dtype)
         self._check_writeable()
-        step = Step(self._model, self._state, native_x, native_y, weight, optimizer, rate)
+        step = Step(self._model, self._state, native_x, native_y, weight, optimizer, rate, self._shuffle_seed)
         is_shared = threading.active_count() > 1  # otherwise no thread can fork during the step
         return float(self._state.run(step.train, (), step.finish, optimizer[1], is_shared))
 

@@ -50,11 +50,11 @@ def as_positive(name: str, value: Any) -> float:
     return number
 
 
-def _as_limit(name: str, value: Any) -> float | None:
+def as_limit(name: str, value: Any) -> float | None:
     return None if value is None else as_positive(name, value)
 
 
-def _as_decay(name: str, value: Any) -> float:
+def as_fraction(name: str, value: Any) -> float:
     number = as_number(name, value)
     if not 0 <= number < 1:
         raise ValueError(f"{name} must be at least 0 and below 1, not {shown(value)}")
@@ -75,7 +75,7 @@ def _as_pair(name: str, value: Any) -> tuple[Any, Any]:
 
 def _as_betas(name: str, value: Any) -> tuple[float, float]:
     first, second = _as_pair(name, value)
-    return _as_decay(f"{name}[0]", first), _as_decay(f"{name}[1]", second)
+    return as_fraction(f"{name}[0]", first), as_fraction(f"{name}[1]", second)
 
 
 def _as_etas(name: str, value: Any) -> tuple[float, float]:
@@ -94,8 +94,8 @@ def _as_step_sizes(name: str, value: Any) -> tuple[float, float]:
 
 #: By the name of the option; each takes that name and a value, and returns the value as the optimizer keeps it.
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "learning_rate": as_rate, "weight_decay": as_not_negative, "clip_norm": _as_limit, "clip_value": _as_limit,
-    "momentum": as_not_negative, "nesterov": as_switch, "centered": as_switch, "amsgrad": as_switch, "alpha": _as_decay,
+    "learning_rate": as_rate, "weight_decay": as_not_negative, "clip_norm": as_limit, "clip_value": as_limit,
+    "momentum": as_not_negative, "nesterov": as_switch, "centered": as_switch, "amsgrad": as_switch, "alpha": as_fraction,
     "betas": _as_betas, "eps": as_positive, "learning_rate_decay": as_not_negative,
     "initial_accumulator_value": as_not_negative, "etas": _as_etas, "step_sizes": _as_step_sizes,
 }  # fmt: skip

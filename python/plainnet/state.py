@@ -13,7 +13,7 @@ import numpy as np
 from .arguments import MAX_PARAMETERS, as_dtype, as_loss
 from .arrays import Array, check_name
 from .conversion import REFUSALS
-from .layers import Dense, check_chain
+from .layers import Dense, check_chain, check_options
 from .losses import LossLike
 from .optimizers import SGD, Optimizer, as_optimizer
 from .training import Interrupted
@@ -94,6 +94,7 @@ def as_state(value: Any, backends: Iterable[str], own: Container[str]) -> State:
     layers = entry("layers", _as_layers)
     n_parameters = sum(layer.n_parameters for layer in layers)
     dtype = entry("dtype", as_dtype)
+    entry("layers", lambda _: check_options(layers, dtype))
     optimizer = entry("optimizer", lambda value: as_optimizer(value, dtype))
     return State(
         layers,
@@ -117,7 +118,9 @@ def slots(kind: type) -> set[str]:
 
 
 def _as_layers(value: Any) -> list[Dense]:
-    layers = [Dense(*layer) for layer in value]
+    layers = []
+    for n_in, n_out, activation, bias, *options in value:  # a version that had no options stored none
+        layers.append(Dense(n_in, n_out, activation, bias, **dict(*options)))
     check_chain(layers)
     return layers
 

@@ -170,7 +170,7 @@ class Run:
         training, n_rows = self.training, len(self.x)
         order = np.arange(n_rows)
         if training.shuffle:
-            order = shuffled(training.shuffle_seed, training.first_epoch, n_rows)
+            order = shuffled(training.seed, training.first_epoch, n_rows)
         rows = order[self.progress.row :][: training.batch_size]
         return explained(error, self.model, self.x[rows], self.y[rows], *(weight[rows] for weight in self.weights))
 
@@ -189,6 +189,7 @@ class Step:
         sample_weight: Array | None,
         optimizer: tuple[Optimizer, Array | None],
         learning_rate: LearningRate,
+        seed: int,
     ) -> None:
         self.model = model
         self.state = state
@@ -196,6 +197,7 @@ class Step:
         self.weights = () if sample_weight is None else (sample_weight,)
         self.optimizer = optimizer
         self.learning_rate = learning_rate
+        self.seed = seed
         self.progress = Progress()
         self.training: Training | None = None
         self.is_complete = False
@@ -208,7 +210,8 @@ class Step:
             rates = np.empty(1)
             rates_of_steps(rate, first, rates, self.model.parameters.dtype)
             rate = float(rates[0])
-        self.training = Training(1, len(self.x), rate, False, 0, 0, optimizer, rates, first, slots)
+        epoch = self.state.epochs_trained
+        self.training = Training(1, len(self.x), rate, False, self.seed, epoch, optimizer, rates, first, slots)
         try:
             self.model.train(self.x, self.y, self.training, self.progress, loss, 1, *self.weights)
         except DivergedError:

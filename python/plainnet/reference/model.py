@@ -10,8 +10,10 @@ import numpy as np
 from ..arrays import Array, check_training_data, names_fewer_rows
 from ..backend import DivergedError, Layer, Progress, SmallCalls, Training
 from ..losses import Loss
+from .dropout import StepNumber, dropped
 from .equations import ACTIVATIONS, LOSSES, affine, kept_for_backward
 from .optimizers import updated
+from .regularization import add_penalty_gradient, groups_of, limited, parts_of, penalty
 from .rows import RowSum, blocks_of_rows, shuffled
 
 
@@ -24,6 +26,8 @@ class Model:
         self.layers = layers
         self.loss = loss
         self.parameters = parameters
+        self._parts = parts_of(layers)
+        self._has_dropout = any(layer.options.dropout > 0 for layer in layers)
         self._kept: tuple[Array, Array, Progress] | None = None
         self._order: tuple[tuple[int, ...], Array] | None = None
 
@@ -78,15 +82,20 @@ class Model:
                 rows = self._order_of_rows(training, progress.epoch, len(x))[rows]
 
             weight = None if sample_weight is None else sample_weight[rows]
-            loss_sum = self._backpropagate(x[rows], y[rows], weight, gradient)
+            number = None
+            if self._has_dropout:
+                epoch, step = training.first_epoch + progress.epoch, training.first_step + progress.steps
+                number = StepNumber(training.seed, epoch, step)
+            loss_sum = self._backpropagate(x[rows], y[rows], weight, gradient, number)
             after = Progress(progress.epoch, progress.row + n_rows, progress.loss_sum + loss_sum, progress.steps + 1)
             if not np.isfinite(after.loss_sum):
                 raise self._diverged(progress, training, len(x))
             with np.errstate(all="ignore"):
                 parameters, new_slots = updated(
                     training.optimizer, training.rate(progress.steps), training.first_step + progress.steps, gradient,
-                    self.parameters, slots,
+                    self.parameters, slots, groups_of(self._parts),
                 )  # fmt: skip
+                limited(parameters, self._parts)
             now = Progress(progress.epoch, progress.row, progress.loss_sum, progress.steps)
             self._kept = self.parameters.copy(), slots.copy(), now
             if not (np.isfinite(parameters).all() and np.isfinite(new_slots).all()):
@@ -108,8 +117,14 @@ class Model:
             progress.loss_sum, progress.steps = now.loss_sum, now.steps
             progress.journal = ()
 
-    def _backpropagate(self, x: Array, y: Array, weight: Array | None, gradient: Array) -> float:
-        """The sum of the loss, before its division; `gradient` becomes dloss/dparameters."""
+    def _backpropagate(
+        self, x: Array, y: Array, weight: Array | None, gradient: Array, number: StepNumber | None = None
+    ) -> float:
+        """
+        The sum of the loss, before its division; `gradient` becomes dloss/dparameters.
+
+        Layers drop outputs if `number` says which.
+        """
         weights = np.ones((len(x), 1), x.dtype) if weight is None else weight[:, np.newaxis]
         denominator = self._denominator(len(x), weight)
         # If all weights are 0, so are these.
@@ -117,29 +132,55 @@ class Model:
         loss_sum, total = 0.0, RowSum(gradient)
         with np.errstate(all="ignore"):  # the caller checks the result
             for rows in blocks_of_rows(len(x)):
-                loss_sum += self._backpropagate_block(x[rows], y[rows], weights[rows], scales[rows], gradient)
+                loss_sum += self._backpropagate_block(
+                    x[rows], y[rows], weights[rows], scales[rows], gradient, number, rows.start
+                )
                 total.add(gradient)
             gradient[:] = total.value()
+            add_penalty_gradient(self.parameters, self._parts, gradient)
+            loss_sum += penalty(self.parameters, self._parts) * denominator
         return loss_sum
 
-    def _forward_block(self, x: Array) -> tuple[list[Array], list[Array], Array]:
-        """The input and the outputs of all layers, what their backward functions take, and z of the last layer."""
+    def _forward_block(
+        self, x: Array, number: StepNumber | None = None, first_row: int = 0
+    ) -> tuple[list[Array], list[Array], Array]:
+        """
+        The input and the outputs of all layers, what their backward functions take, and z of the last layer.
+
+        Of the outputs, dropout has dropped some if there is a `number`; the backward functions take them whole.
+        """
         a, kept = [x], [x]
         z = x
-        for layer in self.layers:
+        for k, layer in enumerate(self.layers):
             z = affine(a[-1], layer.weight, layer.bias)
-            a.append(ACTIVATIONS[layer.activation].forward(z))
-            kept.append(kept_for_backward(layer.activation, z, a[-1]))
+            whole = ACTIVATIONS[layer.activation].forward(z)
+            kept.append(kept_for_backward(layer.activation, z, whole))
+            a.append(self._drop(whole, k, number, first_row))
         return a, kept, z
 
-    def _backpropagate_block(self, x: Array, y: Array, weight: Array, scale: Array, gradient: Array) -> float:
+    def _drop(self, values: Array, k: int, number: StepNumber | None, first_row: int) -> Array:
+        """What dropout leaves of the outputs of layer k, or of their gradient."""
+        dropout = self.layers[k].options.dropout
+        return values if number is None or dropout == 0 else dropped(values, number, k, first_row, dropout)
+
+    def _backpropagate_block(
+        self,
+        x: Array,
+        y: Array,
+        weight: Array,
+        scale: Array,
+        gradient: Array,
+        number: StepNumber | None,
+        first_row: int,
+    ) -> float:
         """
         The sum of the loss of a block of rows; `gradient` becomes dloss/dparameters.
 
         Of each layer, from the last to the first: grad_bias is the sum of grad_z over the rows, grad_weight is
-        ``x.T @ grad_z``, and grad_z of the layer before it is ``(grad_z @ weight.T) * f'(z)``.
+        ``x.T @ grad_z``, and grad_z of the layer before it is ``(grad_z @ weight.T) * f'(z)``, of which dropout drops
+        what it drops of the outputs.
         """
-        a, kept, z = self._forward_block(x)
+        a, kept, z = self._forward_block(x, number, first_row)
         # A row of weight 0 adds 0, even if its loss is not finite.
         terms = weight * LOSSES[self.loss.name].value(z, a[-1], y, self.loss.parameter)
         loss_sum = float(np.sum(np.where(weight > 0, terms, 0), dtype=np.float64))
@@ -155,6 +196,7 @@ class Model:
             end -= layer.weight.size
             if k > 0:
                 grad_z = ACTIVATIONS[self.layers[k - 1].activation].backward(kept[k], grad_z @ layer.weight.T)
+                grad_z = self._drop(grad_z, k - 1, number, first_row)
         return loss_sum
 
     def _last_grad_z(self, a: list[Array], kept: list[Array], y: Array, scale: Array) -> Array:
@@ -199,7 +241,7 @@ class Model:
 
     def _order_of_rows(self, training: Training, epoch: int, n_rows: int) -> Array:
         """The order of an epoch, which is kept until it ends."""
-        key = training.shuffle_seed, training.first_epoch + epoch, n_rows
+        key = training.seed, training.first_epoch + epoch, n_rows
         if self._order is None or self._order[0] != key:
             self._order = key, shuffled(*key)
         return self._order[1]

@@ -8,7 +8,7 @@ optimizer keeps from step to step, which it updates in place. It returns the new
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -115,13 +115,27 @@ UPDATES: dict[str, Callable[[Any, float, int, Array, Array, Array], Array]] = {
 
 
 def updated(
-    optimizer: Optimizer, rate: float, steps: int, gradient: Array, parameters: Array, slots: Array
+    optimizer: Optimizer,
+    rate: float,
+    steps: int,
+    gradient: Array,
+    parameters: Array,
+    slots: Array,
+    groups: Sequence[tuple[slice, float]],
 ) -> tuple[Array, Array]:
-    """The parameters and the slots after a step of an optimizer that has made `steps` steps before."""
-    if steps == 0:
-        start = np.array(optimizer.start(rate), slots.dtype)
-        slots = np.repeat(start[:, np.newaxis], len(parameters), axis=1)
-    slots = slots.copy()
+    """
+    The parameters and the slots after a step of an optimizer that has made `steps` steps before.
+
+    `groups` are parts of the parameters with multipliers of the learning rate; where that is 0, nothing changes.
+    """
+    parameters, slots = parameters.copy(), slots.copy()
     gradient = clipped(optimizer, gradient)
     update = UPDATES[type(optimizer).__name__]
-    return update(optimizer, rate, steps + 1, gradient, parameters, slots), slots
+    for part, factor in groups:
+        if steps == 0:
+            slots[:, part] = np.array(optimizer.start(factor * rate), slots.dtype)[:, np.newaxis]
+        if factor > 0:
+            parameters[part] = update(
+                optimizer, factor * rate, steps + 1, gradient[part], parameters[part], slots[:, part]
+            )
+    return parameters, slots

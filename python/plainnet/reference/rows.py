@@ -41,23 +41,32 @@ class RowSum:
         return np.where(np.isnan(self.error), self.total, self.total + self.error)
 
 
+#: 2**64 over the golden ratio: its multiples are spread evenly.
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def mix(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """SplitMix64's output function (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014)."""
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: npt.NDArray[np.uint64] = z ^ (z >> np.uint64(31))
+    return mixed
+
+
+def key_of(key: npt.NDArray[np.uint64], number: int) -> npt.NDArray[np.uint64]:
+    """A key (1,) made of another one and a number."""
+    return mix(key + mix(np.array([number], np.uint64) + GOLDEN))
+
+
 def shuffled(seed: int, epoch: int, n_rows: int) -> Array:
     """
     The order in which an epoch visits the rows: a function of `seed` and `epoch` alone.
 
-    Fisher-Yates, the random numbers from SplitMix64's output function (Steele, Lea and Flood 2014).
+    Fisher-Yates, the random numbers from SplitMix64's output function.
     """
-    golden = np.uint64(0x9E3779B97F4A7C15)
-
-    def mix(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        mixed: npt.NDArray[np.uint64] = z ^ (z >> np.uint64(31))
-        return mixed
-
-    key = mix(np.array([seed], np.uint64) + mix(np.array([epoch], np.uint64) + golden))
+    key = key_of(np.array([seed], np.uint64), epoch)
     i = np.arange(n_rows, dtype=np.uint64)
-    random = mix(key + golden * i) >> np.uint64(32)
+    random = mix(key + GOLDEN * i) >> np.uint64(32)
     partner = ((random * (i + np.uint64(1))) >> np.uint64(32)).tolist()
     order = list(range(n_rows))
     for k in range(n_rows - 1, 0, -1):

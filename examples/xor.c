@@ -19,8 +19,8 @@
 #define EPOCHS 1500
 
 /* A network is an array of layers and a loss. It holds no parameters, and no function writes to it. */
-static const pn_layer layered_layers[] = {{2, 3, PN_TANH, 1}, {3, 1, PN_SIGMOID, 1}};
-static const pn_layer two_layer_layers[] = {{3, 4, PN_SIGMOID, 0}, {4, 1, PN_SIGMOID, 0}};
+static const pn_layer layered_layers[] = {{2, 3, PN_TANH, 1, NULL}, {3, 1, PN_SIGMOID, 1, NULL}};
+static const pn_layer two_layer_layers[] = {{3, 4, PN_SIGMOID, 0, NULL}, {4, 1, PN_SIGMOID, 0, NULL}};
 
 static const struct problem {
     const char *name;

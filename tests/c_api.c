@@ -91,7 +91,7 @@ static void check_process_wide(void)
     }
 
     /* Sizes and descriptions: the same for both dtypes. */
-    pn_layer layers[] = {{3, 5, PN_TANH, 1}, {5, 2, PN_SIGMOID, 0}};
+    pn_layer layers[] = {{3, 5, PN_TANH, 1, NULL}, {5, 2, PN_SIGMOID, 0, NULL}};
     pn_network network = {.n_layers = 2, .layers = layers, .loss = PN_LOG_LOSS};
     size_t n = 77;
     CHECK(pn_n_parameters(&network, &n) == PN_OK && n == 3 * 5 + 5 + 5 * 2);
@@ -182,8 +182,8 @@ static pn_training FN(training);
 
 static void FN(describe)(void)
 {
-    FN(layers)[0] = (pn_layer){3, 5, PN_TANH, 1};
-    FN(layers)[1] = (pn_layer){5, 2, PN_SIGMOID, 1};
+    FN(layers)[0] = (pn_layer){3, 5, PN_TANH, 1, NULL};
+    FN(layers)[1] = (pn_layer){5, 2, PN_SIGMOID, 1, NULL};
     FN(network) = (pn_network){.n_layers = 2, .layers = FN(layers), .loss = PN_LOG_LOSS};
     FN(training) = (pn_training){.epochs = 4, .batch_size = 2, .learning_rate = 0.25, .shuffle = 1};
     FN(reset)();
@@ -391,6 +391,53 @@ static void FN(check_weights)(void)
     FN(describe)();
 }
 
+#define REFUSES_LAYER_OPTION(name, value)                                                        \
+    do {                                                                                         \
+        FN(describe)();                                                                          \
+        options = (pn_layer_options){.weight_rate = 1, .bias_rate = 1};                          \
+        options.name = (value);                                                                  \
+        FN(layers)[0].options = &options;                                                        \
+        REFUSES(PN_BAD_LAYER_OPTION, TRAIN(7, n, t, w->parameters, w->x, w->y, w->losses, &w->progress));                          \
+        CHECK(FN(pn_train_workspace)(7, n, t, &n_bytes) == PN_BAD_LAYER_OPTION && n_bytes == 77); \
+        CHECK(FN(pn_forward_workspace)(7, n, &n_bytes) == PN_BAD_LAYER_OPTION && n_bytes == 77); \
+    } while (0)
+
+/* Options of layers: out of range, on the last layer, and a run with all of them */
+static void FN(check_layer_options)(void)
+{
+    FN(world) *w = &FN(w);
+    const pn_network *n = &FN(network);
+    const pn_training *t = &FN(training);
+    pn_layer_options options;
+    size_t n_bytes = 77;
+    const double too_large = sizeof(REAL) == 4 ? 1e60 : INFINITY;
+    REFUSES_LAYER_OPTION(l1, -1);
+    REFUSES_LAYER_OPTION(l2, NAN);
+    REFUSES_LAYER_OPTION(max_norm, -0.5);
+    REFUSES_LAYER_OPTION(weight_rate, too_large);
+    REFUSES_LAYER_OPTION(bias_rate, -1);
+    REFUSES_LAYER_OPTION(dropout, 1);
+    REFUSES_LAYER_OPTION(dropout, NAN);
+    FN(describe)();
+    options = (pn_layer_options){.weight_rate = 1, .bias_rate = 1, .dropout = 0.5};
+    FN(layers)[1].options = &options;
+    REFUSES(PN_DROPOUT_ON_LAST_LAYER, TRAIN(7, n, t, w->parameters, w->x, w->y, w->losses, &w->progress));
+
+    FN(describe)();
+    options = (pn_layer_options){.l1 = 1e-3, .l2 = 1e-2, .max_norm = 1, .weight_rate = 0.5, .dropout = 0.5};
+    FN(layers)[0].options = &options;
+    REAL first_bias = w->parameters[3 * 5], first_weight = w->parameters[0];
+    CHECK(TRAIN(7, n, t, w->parameters, w->x, w->y, w->losses, &w->progress) == PN_OK);
+    CHECK(w->parameters[3 * 5] == first_bias && w->parameters[0] != first_weight); /* bias_rate is 0 */
+    for (size_t j = 0; j < 5; j++) {
+        double square = 0;
+        for (size_t i = 0; i < 3; i++)
+            square += (double)w->parameters[i * 5 + j] * (double)w->parameters[i * 5 + j];
+        CHECK(square < 1.000001);
+    }
+    FN(describe)();
+}
+
 /* With an optimizer and its state */
 #define TRAIN_WITH(state) \
     FN(pn_train)(7, n, t, w->parameters, state, w->x, w->y, NULL, 0, w->losses, &w->progress, w->workspace, \
@@ -511,6 +558,7 @@ static void FN(check_rates)(void)
 
 static void FN(check_optimizers)(void)
 {
+    FN(check_layer_options)();
     FN(check_options)();
     FN(check_state_sizes)();
     FN(check_state)();
@@ -548,7 +596,7 @@ static void FN(check_runs)(void)
     {
         enum { MANY = 60, HIDDEN = 40 };
         static REAL x[MANY * 3], out[MANY * 2], parameters[3 * HIDDEN + HIDDEN + HIDDEN * 2 + 2];
-        const pn_layer layers[] = {{3, HIDDEN, PN_TANH, 1}, {HIDDEN, 2, PN_SIGMOID, 1}};
+        const pn_layer layers[] = {{3, HIDDEN, PN_TANH, 1, NULL}, {HIDDEN, 2, PN_SIGMOID, 1, NULL}};
         const pn_network wider = {.n_layers = 2, .layers = layers, .loss = PN_LOG_LOSS};
         size_t n_bytes = 0;
         CHECK(FN(pn_forward_workspace)(MANY, &wider, &n_bytes) == PN_OK && n_bytes > 0 && n_bytes < sizeof w->workspace);

@@ -71,7 +71,7 @@ static void draw(pn_case *c, long number)
         size_t next = kind == 0 ? ONE_OF(tiny) : kind == 1 ? ONE_OF(narrow) : ONE_OF(wide);
         next = same ? same : next;
         c->layers[l] = (pn_layer){width, next, (pn_activation)(random_bits() % PN_SOFTMAX),
-                                  (int)(random_bits() % 3)};
+                                  (int)(random_bits() % 3), NULL};
         width = next;
     }
     c->n_out = width;

@@ -80,7 +80,7 @@ BAD_THREADS = textwrap.dedent("""\
         double z = 1, a = 7, loss = 7, gradient = 7;
         static char workspace[1 << 20];
         size_t n = 77;
-        pn_layer layer = {1, 1, PN_TANH, 0};
+        pn_layer layer = {1, 1, PN_TANH, 0, NULL};
         pn_network network = {.n_layers = 1, .layers = &layer, .loss = PN_SUM_OF_SQUARES};
         pn_training training = {.epochs = 1, .learning_rate = 1};
         pn_progress progress = {0};
@@ -181,7 +181,7 @@ MODE = textwrap.dedent("""\
 
     static int compute(double *out)
     {
-        const pn_layer layers[] = {{N, N, PN_TANH, 1}, {N, 1, PN_IDENTITY, 0}};
+        const pn_layer layers[] = {{N, N, PN_TANH, 1, NULL}, {N, 1, PN_IDENTITY, 0, NULL}};
         const pn_network network = {.n_layers = 2, .layers = layers, .loss = PN_MEAN_SQUARED_ERROR};
         const pn_training training = {.epochs = 2, .batch_size = 100, .learning_rate = 0.1};
         pn_progress progress = {0};

@@ -241,6 +241,14 @@ NETWORKS = {
                       ["parameters", "layers[1] = Dense(4194304, 67108864", "2 PiB"]),
     "activation": (lambda b: pn.Dense(2, 3, "swish"), X, ["'swish'", "'identity', 'sigmoid', 'tanh', 'relu', 'leaky"]),
     "activation-none": (lambda b: pn.Dense(2, 3, None), X, ["None", "'identity'"]),
+    "dropout-one": (lambda b: pn.Dense(2, 3, dropout=1), X, ["dropout must be at least 0 and below 1, not 1"]),
+    "dropout-last": (lambda b: pn.Network([pn.Dense(2, 3, dropout=0.5)], backend=b), X,
+                     ["layers[0] = Dense(2, 3, 'identity', dropout=0.5)", "hidden layers"]),
+    "max_norm-zero": (lambda b: pn.Dense(2, 3, max_norm=0), X, ["max_norm must be finite and above 0, not 0"]),
+    "l1-float32": (lambda b: pn.Network([pn.Dense(2, 3, l1=1e300)], backend=b, dtype="float32"), X,
+                   ["layers[0]", "l1 must be finite and above 0 in float32, not 1e+300"]),
+    "rate-float32": (lambda b: pn.Network([pn.Dense(2, 3, bias_rate=1e-60)], backend=b, dtype="float32"), X,
+                     ["layers[0]", "bias_rate must be finite and above 0 in float32, not 1e-60"]),
     "bias-text": (lambda b: pn.Dense(2, 3, bias="no"), Y, ["bias", "True or False"]),
     "loss": (lambda b: pn.Network([pn.Dense(2, 3)], loss="hinge", backend=b), X,
              ["'hinge'", "'log_loss', 'sum_of_squares', 'mean_squared_error'"]),
@@ -382,7 +390,11 @@ ODD_VALUES = {
 
 #: function: {argument: the values above that are right for it}
 ARGUMENTS = {
-    "Dense": {"n_in": {"0-d"}, "n_out": {"0-d"}, "activation": set(), "bias": {"True"}},
+    "Dense": {
+        "n_in": {"0-d"}, "n_out": {"0-d"}, "activation": set(), "bias": {"True"}, "dropout": set(),
+        "l1": {"large", "2**80"}, "l2": {"large", "2**80"}, "max_norm": {"None", "large", "2**80"},
+        "weight_rate": {"large", "2**80"}, "bias_rate": {"large", "2**80"},
+    },
     "Network": {
         "layers": set(), "loss": set(), "init": set(), "seed": {"None", "2**80", "digits", "empty"}, "dtype": set(),
         "backend": set(), "optimizer": set(),

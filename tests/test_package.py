@@ -94,12 +94,15 @@ def test_reference_imports_numpy_and_the_standard_library_alone():
         "..activations",
         "..arrays",
         "..backend",
+        "..layers",
         "..losses",
         "..optimizers",
+        ".dropout",
         ".equations",
         ".kernels",
         ".model",
         ".optimizers",
+        ".regularization",
         ".rows",
     }
 

@@ -29,7 +29,7 @@ enum { M = 96, K = 256, N = 544, ROWS = 6000, WIDTH = 32, ELEMENTS = 200003, ROU
 static float x[M * K], weight[K * N], expected[M * N];
 static float rows[ROWS * WIDTH], parameters[WIDTH * WIDTH + WIDTH], expected_rows[ROWS];
 static float elements[ELEMENTS], expected_elements[ELEMENTS];
-static const pn_layer layers[2] = {{WIDTH, WIDTH - 1, PN_TANH, 1}, {WIDTH - 1, 1, PN_IDENTITY, 1}};
+static const pn_layer layers[2] = {{WIDTH, WIDTH - 1, PN_TANH, 1, NULL}, {WIDTH - 1, 1, PN_IDENTITY, 1, NULL}};
 static const pn_network network = {.n_layers = 2, .layers = layers, .loss = PN_MEAN_SQUARED_ERROR};
 
 static void multiply(float *a, float *workspace)

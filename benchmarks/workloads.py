@@ -2,21 +2,23 @@
 What is measured: shapes, data, start weights, and the right answer.
 
 Every peer gets the same workload, starts from the same numbers, and is compared with `expected` before it is timed.
-All networks have tanh hidden layers. The mini-batches of a training workload are consecutive rows, in order, for every
-peer; so shuffling, which differs between libraries, is not measured. Training includes the loss of each epoch, unless
-the variant's name says otherwise.
+The mini-batches of a training workload are consecutive rows, in order, for every peer. Workloads that shuffle are
+checked in the same way, and then timed with shuffling, for which every library draws the order of each epoch its way.
+Training includes the loss of each epoch, unless the variant's name says otherwise.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
 Array = np.ndarray
 Task = Literal["train", "forward", "elementwise"]
-Loss = Literal["log_loss", "mean_squared_error"]
+Loss = Literal["log_loss", "mean_squared_error", "cross_entropy"]
+Optimizer = Literal["sgd", "adam", "adam, epsilon first"]
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class Workload:
     task : {"train", "forward", "elementwise"}
     sizes : tuple of int
         Width of the input and of each layer; for an elementwise function the number of elements.
-    loss : {"log_loss", "mean_squared_error"}
-        The log loss goes with sigmoid outputs.
+    loss : {"log_loss", "mean_squared_error", "cross_entropy"}
+        The log loss goes with sigmoid outputs, the cross entropy with softmax and labels that are integers.
     n_rows, batch_size : int
         Rows of data, and rows a step.
     learning_rate : float
@@ -44,6 +46,12 @@ class Workload:
         Units in one timed call; None for as many as fill a sample.
     output : str
         Activation of the last layer, or the function of an elementwise workload.
+    hidden : str
+        Activation of the other layers.
+    optimizer : {"sgd", "adam", "adam, epsilon first"}
+        Plain gradient descent; Adam, with the usual constants; and Adam as `AdamRule` tells.
+    shuffle : bool
+        Whether each epoch has a new order of rows.
     """
 
     name: str
@@ -57,11 +65,14 @@ class Workload:
     steps_from_python: bool = False
     n_units: int | None = None
     output: str = "sigmoid"
+    hidden: str = "tanh"
+    optimizer: Optimizer = "sgd"
+    shuffle: bool = False
 
     @property
     def activations(self) -> list[str]:
         """Activation of each layer."""
-        return ["tanh"] * (len(self.sizes) - 2) + [self.output]
+        return [self.hidden] * (len(self.sizes) - 2) + [self.output]
 
     @property
     def steps_per_unit(self) -> int:
@@ -89,6 +100,19 @@ def _tabular(name: str, title: str, sizes: tuple[int, ...], n_rows: int) -> Work
     return Workload(name, title, "train", sizes, "mean_squared_error", n_rows, 32, 0.05, output="identity")
 
 
+# With ten times as much, a relu that rounding lets switch makes float32 results diverge within an epoch of adam-fmnist.
+# The time of a step does not depend on it.
+ADAM_RATE = 1e-4
+
+
+def _adam(name: str, sizes: tuple[int, ...], loss: Loss, n_rows: int, batch_size: int) -> Workload:
+    shape = "-".join(map(str, sizes))
+    return Workload(
+        name, f"{shape}, batch {batch_size}, Adam", "train", sizes, loss, n_rows, batch_size, ADAM_RATE,
+        output="softmax" if loss == "cross_entropy" else "identity", hidden="relu", optimizer="adam", shuffle=True,
+    )  # fmt: skip
+
+
 CURVE_WIDTHS = (8, 16, 32, 64, 128, 256, 512, 1024)
 
 _ALL = [
@@ -106,6 +130,9 @@ _ALL = [
         "wide", "1024-2048-2048-10, batch 256", "train", (1024, 2048, 2048, 10), n_rows=1024, batch_size=256,
         learning_rate=0.02,
     ),
+    _adam("adam-fmnist", (784, 256, 128, 10), "cross_entropy", 12_800, 128),
+    _adam("adam-tabular", (13, 64, 64, 1), "mean_squared_error", 4096, 32),
+    _adam("adam-small", (64, 100, 10), "cross_entropy", 1800, 200),
     Workload("row-tabular", "predict 1 row, 13-64-64-1", "forward", (13, 64, 64, 1), "mean_squared_error",
              output="identity"),
     Workload("row-digits", "predict 1 row, 784-128-10", "forward", (784, 128, 10)),
@@ -132,7 +159,7 @@ class Problem:
     Attributes
     ----------
     x : ndarray (n_rows, n_in), or (n,) for an elementwise function
-    y : ndarray (n_rows, n_out)
+    y : ndarray (n_rows, n_out), or labels (n_rows,) for the cross entropy
     weights, biases : list of ndarray (n_in, n_out) and (n_out,)
     """
 
@@ -143,10 +170,23 @@ class Problem:
     weights: list[Array]
     biases: list[Array]
 
+    def starts(self) -> list[Array]:
+        """Copies of weight and bias of each layer, alternating."""
+        return [array.copy() for pair in zip(self.weights, self.biases, strict=True) for array in pair]
+
     def batches(self) -> list[tuple[Array, Array]]:
         """Consecutive mini-batches, as views of x and y."""
         size = self.workload.batch_size
         return [(self.x[i : i + size], self.y[i : i + size]) for i in range(0, self.workload.n_rows, size)]
+
+    def shuffled_batches(self, random: np.random.Generator) -> Iterator[tuple[Array, Array]]:
+        """Mini-batches of rows in a new order, each copied when it is asked for."""
+        for rows in random.permutation(self.workload.n_rows).reshape(-1, self.workload.batch_size):
+            yield self.x[rows], self.y[rows]
+
+    def otherwise(self, changes: dict[str, Any]) -> Problem:
+        """The same numbers for a workload with some attributes changed."""
+        return replace(self, workload=replace(self.workload, **changes))
 
 
 def make_problem(workload: Workload, dtype: str) -> Problem:
@@ -165,13 +205,17 @@ def make_problem(workload: Workload, dtype: str) -> Problem:
         x = rng.normal(size=(workload.n_rows, n_in))
         if workload.loss == "log_loss":
             y = np.eye(n_out)[rng.integers(n_out, size=workload.n_rows)]
+        elif workload.loss == "cross_entropy":
+            y = (x @ rng.normal(size=(n_in, n_out)) + 20 * rng.normal(size=(workload.n_rows, n_out))).argmax(axis=1)
         else:
             y = np.sin(x[:, :1]) + 0.1 * rng.normal(size=(workload.n_rows, n_out))
         scales = [float(np.sqrt(2.0 / (rows + columns))) for rows, columns in pairs]
     weights = [scale * rng.normal(size=pair) for scale, pair in zip(scales, pairs, strict=True)]
     biases = [np.zeros(columns) for _, columns in pairs]
+    if workload.loss != "cross_entropy":
+        y = y.astype(dtype)
     return Problem(
-        workload, dtype, x.astype(dtype), y.astype(dtype),
+        workload, dtype, x.astype(dtype), y,
         [weight.astype(dtype) for weight in weights], [bias.astype(dtype) for bias in biases],
     )  # fmt: skip
 
@@ -193,17 +237,81 @@ class Outcome:
     loss: float | None = None
 
 
-_FUNCTIONS = {"identity": lambda z: z, "sigmoid": lambda z: 1 / (1 + np.exp(-z)), "tanh": np.tanh}
+def _softmax(z: Array) -> Array:
+    powers = np.exp(z - z.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+_FUNCTIONS = {
+    "identity": lambda z: z,
+    "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
+    "tanh": np.tanh,
+    "relu": lambda z: np.maximum(z, 0),
+    "softmax": _softmax,
+}
+_DERIVATIVES = {"tanh": lambda a: 1 - a**2, "relu": lambda a: a > 0}  # in terms of a = f(z)
+
+
+def _loss_and_gradient(workload: Workload, a: Array, y: Array) -> tuple[float, Array]:
+    """The loss, and its gradient with respect to z of the last layer."""
+    if workload.loss == "cross_entropy":
+        rows = np.arange(len(a))
+        one_hot = np.zeros_like(a)
+        one_hot[rows, y] = 1
+        return -np.mean(np.log(a[rows, y])), (a - one_hot) / len(a)
+    if workload.loss == "log_loss":
+        return -np.mean(np.sum(y * np.log(a) + (1 - y) * np.log(1 - a), axis=1)), (a - y) / len(a)
+    grad_a = 2 * (a - y) / a.size
+    return np.mean((a - y) ** 2), grad_a * a * (1 - a) if workload.output == "sigmoid" else grad_a
+
+
+class SgdRule:
+    """Plain gradient descent."""
+
+    def __init__(self, learning_rate: float, arrays: list[Array]) -> None:
+        self.learning_rate, self.arrays = learning_rate, arrays
+
+    def update(self, gradients: list[Array]) -> None:
+        for array, gradient in zip(self.arrays, gradients, strict=True):
+            array -= self.learning_rate * gradient
+
+
+class AdamRule:
+    """
+    Adam as PyTorch and Optax have it; `epsilon_first` as its authors' shorter form has it, and scikit-learn.
+
+    That form adds epsilon to the root of v before both are corrected for their start at zero.
+    """
+
+    def __init__(self, learning_rate: float, arrays: list[Array], epsilon_first: bool) -> None:
+        self.learning_rate, self.arrays, self.epsilon_first, self.n_steps = learning_rate, arrays, epsilon_first, 0
+        self.m = [np.zeros_like(array) for array in arrays]
+        self.v = [np.zeros_like(array) for array in arrays]
+
+    def update(self, gradients: list[Array]) -> None:
+        self.n_steps += 1
+        of_m, of_v = 1 - 0.9**self.n_steps, 1 - 0.999**self.n_steps
+        epsilon = 1e-8 / np.sqrt(of_v) if self.epsilon_first else 1e-8
+        for array, gradient, m, v in zip(self.arrays, gradients, self.m, self.v, strict=True):
+            m += 0.1 * (gradient - m)
+            v += 0.001 * (gradient**2 - v)
+            array -= self.learning_rate * (m / of_m) / (np.sqrt(v / of_v) + epsilon)
+
+
+def _make_rule(workload: Workload, arrays: list[Array]) -> SgdRule | AdamRule:
+    if workload.optimizer == "sgd":
+        return SgdRule(workload.learning_rate, arrays)
+    return AdamRule(workload.learning_rate, arrays, workload.optimizer == "adam, epsilon first")
 
 
 def expected(problem: Problem, n_units: int) -> Outcome:
     """The right answer in float64, one equation a line. For training: weight and bias of each layer, alternating."""
     workload = problem.workload
-    x, y = problem.x.astype("float64"), problem.y.astype("float64")
+    x, y = problem.x.astype("float64"), problem.y
     if workload.task == "elementwise":
         return Outcome([_FUNCTIONS[workload.output](x)])
-    weights = [weight.astype("float64") for weight in problem.weights]
-    biases = [bias.astype("float64") for bias in problem.biases]
+    arrays = [array.astype("float64") for array in problem.starts()]
+    weights, biases = arrays[::2], arrays[1::2]
 
     def forward(rows: Array) -> list[Array]:
         outputs = [rows]
@@ -213,31 +321,26 @@ def expected(problem: Problem, n_units: int) -> Outcome:
 
     if workload.task == "forward":
         return Outcome([forward(x)[-1]])
-    loss = 0.0
+    rule, loss = _make_rule(workload, arrays), 0.0
     for _ in range(n_units):
         losses = []
         for start in range(0, workload.n_rows, workload.batch_size):
             rows = slice(start, start + workload.batch_size)
             outputs = forward(x[rows])
-            a, target = outputs[-1], y[rows]
-            if workload.loss == "log_loss":
-                losses.append(-np.mean(np.sum(target * np.log(a) + (1 - target) * np.log(1 - a), axis=1)))
-                grad_z = (a - target) / len(a)
-            else:
-                losses.append(np.mean((a - target) ** 2))
-                grad_z = 2 * (a - target) / a.size
-                if workload.output == "sigmoid":
-                    grad_z = grad_z * a * (1 - a)
+            step_loss, grad_z = _loss_and_gradient(workload, outputs[-1], y[rows])
+            losses.append(step_loss)
+            gradients: list[Array] = []
             for i in reversed(range(len(weights))):
-                grad_a = grad_z @ weights[i].T
-                weights[i] -= workload.learning_rate * outputs[i].T @ grad_z
-                biases[i] -= workload.learning_rate * grad_z.sum(axis=0)
-                grad_z = grad_a * (1 - outputs[i] ** 2)
+                gradients = [outputs[i].T @ grad_z, grad_z.sum(axis=0), *gradients]
+                if i > 0:
+                    grad_z = grad_z @ weights[i].T * _DERIVATIVES[workload.hidden](outputs[i])
+            rule.update(gradients)
         loss = float(np.mean(losses))
-    return Outcome([array for pair in zip(weights, biases, strict=True) for array in pair], loss)
+    return Outcome(arrays, loss)
 
 
-CHECK_UNITS = {"xor": 200, "xor-loop": 200, "xor-squares": 100, "wide": 1}  # of epochs; 2 for the others
+# Epochs; 2 for the others.
+CHECK_UNITS = {"xor": 200, "xor-loop": 200, "xor-squares": 100, "wide": 1, "adam-fmnist": 1}
 
 # Errors are measured against the largest change that training made in an array: a weight that did not move proves
 # nothing. Rounding errors are relative to the weights instead, which are some hundred times larger than the changes.
@@ -248,7 +351,7 @@ def disagreement(problem: Problem, outcome: Outcome, right: Outcome) -> float:
     """Largest error of any array, relative to its largest change in training, and of the loss."""
     starts: list[Array | float] = [0.0] * len(right.arrays)
     if problem.workload.task == "train":
-        starts = [array for pair in zip(problem.weights, problem.biases, strict=True) for array in pair]
+        starts = list(problem.starts())
     if len(outcome.arrays) != len(right.arrays):
         return np.inf
     worst = 0.0

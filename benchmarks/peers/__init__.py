@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import platform
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from workloads import Outcome
 
@@ -29,9 +31,15 @@ class Variant(ABC):
     ----------
     whole_run : bool
         Whether the library makes many training steps in one call from Python.
+    changes : dict
+        Attributes of the workload that are different here, and their values; the result is right for those.
+    shuffle : bool
+        Whether to draw a new order of the rows for each epoch. Set for the timing of workloads that shuffle.
     """
 
     whole_run = False
+    changes: Mapping[str, Any] = {}
+    shuffle = False
 
     def reset(self) -> None:  # noqa: B027 - most forward passes have nothing to reset
         """Go back to the start weights."""
@@ -83,6 +91,7 @@ OURS_ONE_THREAD = "plainnet, 1 thread"
 PEAK = "FMA peak"
 NUMPY_TUTORIAL = "NumPy, tutorial"
 NUMPY_WELL = "NumPy, written well"
+PLAIN_SGD = "fit, plain SGD"  # a variant of plainnet
 
 CONTENDERS = [
     Contender(OURS, "ours"),
@@ -94,6 +103,7 @@ CONTENDERS = [
     Contender("scikit-learn", "scikit_learn"),
     Contender("PyTorch", "pytorch"),
     Contender("JAX", "jax_numpy"),
+    Contender("JAX, Optax", "jax_optax"),
     Contender("ONNX Runtime", "onnx_runtime"),
     Contender("FANN", "fann"),
     Contender(PEAK, "fma_peak"),

@@ -15,7 +15,7 @@ from peers import Variant
 from workloads import Outcome, Problem, expected
 
 SOURCE = Path(__file__).parent.parent / "peak.c"
-WORKLOADS = ("wide", "digits", "tabular")
+WORKLOADS = ("wide", "digits", "tabular", "adam-fmnist")
 
 
 def build() -> ctypes.CDLL:

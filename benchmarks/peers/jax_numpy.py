@@ -16,7 +16,7 @@ jax.config.update("jax_enable_x64", True)
 
 Parameters = list[tuple[jax.Array, jax.Array]]
 Data = tuple[jax.Array, jax.Array]  # mini-batches of x and y
-FUNCTIONS = {"tanh": jnp.tanh, "sigmoid": jax.nn.sigmoid, "identity": lambda z: z}
+FUNCTIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "sigmoid": jax.nn.sigmoid, "identity": lambda z: z}
 
 
 def forward(workload: Workload, parameters: Parameters, x: jax.Array, on_logits: bool = False) -> jax.Array:
@@ -145,6 +145,8 @@ def prepare(problem: Problem, n_threads: int) -> dict[str, Variant]:
     jax.clear_caches()
     if problem.workload.task != "train":
         return {"jitted": Jitted(problem)}
+    if problem.workload.optimizer != "sgd":  # jax_optax.py
+        return {}
     return {
         "jitted step": JittedStep(problem),
         "whole run jitted": WholeRun(problem, True),

@@ -171,4 +171,4 @@ def prepare(problem: Problem, n_threads: int) -> dict[str, Variant]:
         return {"": Function(problem)}
     if problem.workload.task == "forward":
         return {"": Forward(problem)}
-    return {"": Training(problem)}
+    return {"": Training(problem)} if problem.workload.optimizer == "sgd" else {}

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 import plainnet as pn
-from peers import Variant
+from peers import PLAIN_SGD, Variant
 from workloads import Outcome, Problem
+
+OPTIMIZERS = {"sgd": pn.SGD, "adam": pn.Adam}
+TO_PLAIN_SGD = {"optimizer": "sgd", "learning_rate": 0.01}
 
 
 def versions() -> dict[str, str]:
@@ -19,6 +22,7 @@ def _network(problem: Problem) -> pn.Network:
     return pn.Network(
         [pn.Dense(*layer) for layer in zip(sizes, sizes[1:], activations, strict=False)],
         loss=problem.workload.loss,
+        optimizer=OPTIMIZERS[problem.workload.optimizer](problem.workload.learning_rate),
         init=np.concatenate(parts),
         dtype=problem.dtype,
     )
@@ -29,11 +33,12 @@ class _Training(Variant):
         self.problem = problem
         self.net = _network(problem)
         self.start = self.net.parameters.copy()
-        self.rate = problem.workload.learning_rate
+        self.rate = self.net.optimizer.learning_rate
         self.loss = 0.0
 
     def reset(self) -> None:
         self.net.parameters = self.start
+        self.net.optimizer = self.net.optimizer  # its state begins anew
 
     def result(self) -> Outcome:
         arrays = [array.copy() for layer in self.net.layers for array in (layer.weight, layer.bias)]
@@ -46,9 +51,17 @@ class Fit(_Training):
     whole_run = True
 
     def run(self, n_units: int) -> None:
-        size = self.problem.workload.batch_size
-        history = self.net.fit(self.problem.x, self.problem.y, n_units, self.rate, batch_size=size, shuffle=False)
-        self.loss = history.loss[-1]
+        x, y, size = self.problem.x, self.problem.y, self.problem.workload.batch_size
+        self.loss = self.net.fit(x, y, n_units, self.rate, batch_size=size, shuffle=self.shuffle).loss[-1]
+
+
+class FitPlainSgd(Fit):
+    """The same with plain gradient descent, to compare other optimizers with."""
+
+    changes = TO_PLAIN_SGD
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.otherwise(TO_PLAIN_SGD))
 
 
 class Steps(_Training):
@@ -57,14 +70,15 @@ class Steps(_Training):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
         self.batches = problem.batches()
+        self.random = np.random.default_rng(0)
 
     def run(self, n_units: int) -> None:
-        step, rate, batches = self.net.train_on_batch, self.rate, self.batches
+        step, rate = self.net.train_on_batch, self.rate
         for _ in range(n_units):
             total = 0.0
-            for x, y in batches:
+            for x, y in self.problem.shuffled_batches(self.random) if self.shuffle else self.batches:
                 total += step(x, y, rate)
-        self.loss = total / len(batches)
+        self.loss = total / len(self.batches)
 
 
 class Predict(Variant):
@@ -115,4 +129,7 @@ def prepare(problem: Problem, n_threads: int) -> dict[str, Variant]:
         return {"kernels": Kernel(problem)}
     if problem.workload.task == "forward":
         return {"predict": Predict(problem), "predict with out=": PredictInto(problem)}
-    return {"fit": Fit(problem), "train_on_batch": Steps(problem)}
+    variants: dict[str, Variant] = {"fit": Fit(problem), "train_on_batch": Steps(problem)}
+    if problem.workload.optimizer != "sgd":
+        variants[PLAIN_SGD] = FitPlainSgd(problem)
+    return variants

@@ -1,8 +1,8 @@
-"""PyTorch: as its tutorials say, compiled, and with the step written by hand."""
+"""PyTorch: as its tutorials say, compiled, with the step written by hand, and with a whole step of Adam compiled."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
@@ -12,7 +12,7 @@ from workloads import Outcome, Problem
 
 Tensor = torch.Tensor
 tanh_backward = torch.ops.aten.tanh_backward
-MODULES = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "identity": nn.Identity}
+MODULES = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "identity": nn.Identity}
 
 
 def make_model(problem: Problem, activations: list[str]) -> nn.Sequential:
@@ -28,32 +28,53 @@ def make_model(problem: Problem, activations: list[str]) -> nn.Sequential:
 
 
 def loss_on_logits(problem: Problem) -> Callable[[Tensor, Tensor], Tensor]:
-    """From the last layer's z, as PyTorch recommends for the log loss."""
+    """From the last layer's z, as PyTorch recommends for all but the squared error."""
     if problem.workload.loss == "log_loss":
         size = problem.workload.batch_size
         return lambda z, y: nn.functional.binary_cross_entropy_with_logits(z, y, reduction="sum") / size
+    if problem.workload.loss == "cross_entropy":
+        return nn.functional.cross_entropy
     return nn.functional.mse_loss
 
 
+class Batches:
+    """The mini-batches of an epoch: consecutive rows, or in an order that PyTorch draws."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.size = problem.workload.batch_size
+        self.x, self.y = torch.from_numpy(problem.x), torch.from_numpy(problem.y)
+        self.in_order = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in problem.batches()]
+
+    def of_epoch(self, shuffle: bool) -> Iterable[tuple[Tensor, Tensor]]:
+        if not shuffle:
+            return self.in_order
+        return ((self.x[rows], self.y[rows]) for rows in torch.randperm(len(self.x)).split(self.size))
+
+
 class Autograd(Variant):
-    """`nn.Sequential`, `backward` and `optim.SGD`; compiled: the loss goes through `torch.compile`."""
+    """`nn.Sequential`, `backward` and `optim.SGD`, or fused `optim.Adam`; compiled: the loss by `torch.compile`."""
 
     def __init__(self, problem: Problem, compiled: bool) -> None:
         self.problem = problem
-        on_logits = problem.workload.loss == "log_loss"
-        activations = [*problem.workload.activations[:-1], "identity" if on_logits else problem.workload.output]
-        self.model = make_model(problem, activations)
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=problem.workload.learning_rate)
+        workload = problem.workload
+        on_logits = workload.loss != "mean_squared_error"
+        self.model = make_model(problem, [*workload.activations[:-1], "identity" if on_logits else workload.output])
+        self.optimizer: torch.optim.Optimizer
+        if workload.optimizer == "adam":
+            self.optimizer = torch.optim.Adam(self.model.parameters(), lr=workload.learning_rate, fused=True)
+        else:
+            self.optimizer = torch.optim.SGD(self.model.parameters(), lr=workload.learning_rate)
         loss = loss_on_logits(problem)
 
         def loss_of(x: Tensor, y: Tensor) -> Tensor:
             return loss(self.model(x), y)
 
         self.loss_of = torch.compile(loss_of) if compiled else loss_of
-        self.batches = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in problem.batches()]
+        self.batches = Batches(problem)
         self.loss = 0.0
 
     def reset(self) -> None:
+        self.optimizer.state.clear()
         linears = [module for module in self.model if isinstance(module, nn.Linear)]
         with torch.no_grad():
             for linear, weight, bias in zip(linears, self.problem.weights, self.problem.biases, strict=True):
@@ -63,17 +84,64 @@ class Autograd(Variant):
     def run(self, n_units: int) -> None:
         for _ in range(n_units):
             total = 0.0
-            for x, y in self.batches:
+            for x, y in self.batches.of_epoch(self.shuffle):
                 self.optimizer.zero_grad()
                 loss = self.loss_of(x, y)
                 loss.backward()
                 self.optimizer.step()
                 total += loss.item()
-        self.loss = total / len(self.batches)
+        self.loss = total / self.problem.workload.steps_per_unit
 
     def result(self) -> Outcome:
         arrays = [parameter.detach().numpy().copy().T for parameter in self.model.parameters()]
         return Outcome(arrays, self.loss)
+
+
+class CompiledStep(Variant):
+    """Loss, gradient and Adam of a step as one function through `torch.compile`."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.parameters = [torch.from_numpy(array) for array in problem.starts()]
+        self.m = [torch.zeros_like(tensor) for tensor in self.parameters]
+        self.v = [torch.zeros_like(tensor) for tensor in self.parameters]
+        self.n_steps = torch.zeros(1, dtype=torch.float64)  # of shape (): compiled code does not count it up
+        self.batches = Batches(problem)
+        self.loss_of_z = loss_on_logits(problem)
+        self.step = torch.compile(self._step)
+        self.loss = 0.0
+
+    def reset(self) -> None:
+        for tensor in [*self.m, *self.v, self.n_steps]:
+            tensor.zero_()
+        for tensor, start in zip(self.parameters, self.problem.starts(), strict=True):
+            tensor.copy_(torch.from_numpy(start))
+
+    def _loss(self, parameters: list[Tensor], x: Tensor, y: Tensor) -> Tensor:
+        for weight, bias in zip(parameters[:-2:2], parameters[1:-2:2], strict=True):
+            x = torch.addmm(bias, x, weight).relu()
+        return self.loss_of_z(torch.addmm(parameters[-1], x, parameters[-2]), y)
+
+    def _step(self, x: Tensor, y: Tensor) -> Tensor:
+        gradients, loss = torch.func.grad_and_value(self._loss)(self.parameters, x, y)
+        self.n_steps.add_(1)
+        scale = torch.sqrt(1 - 0.999**self.n_steps)
+        rate = self.problem.workload.learning_rate * scale / (1 - 0.9**self.n_steps)
+        for tensor, gradient, m, v in zip(self.parameters, gradients, self.m, self.v, strict=True):
+            m.lerp_(gradient, 0.1)
+            v.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
+            tensor.sub_(rate.to(m.dtype) * m / (v.sqrt() + (1e-8 * scale).to(m.dtype)))
+        return loss
+
+    def run(self, n_units: int) -> None:
+        for _ in range(n_units):
+            total = 0.0
+            for x, y in self.batches.of_epoch(self.shuffle):
+                total += self.step(x, y).item()
+        self.loss = total / self.problem.workload.steps_per_unit
+
+    def result(self) -> Outcome:
+        return Outcome([tensor.numpy().copy() for tensor in self.parameters], self.loss)
 
 
 class ByHand(Variant):
@@ -197,9 +265,13 @@ def prepare(problem: Problem, n_threads: int) -> dict[str, Variant]:
             "by hand": Forward(problem, by_hand),
             "by hand, compiled": Forward(problem, torch.compile(by_hand)),
         }
-    return {
+    variants: dict[str, Variant] = {
         "eager": Autograd(problem, compiled=False),
         "compiled": Autograd(problem, compiled=True),
+    }
+    if problem.workload.optimizer == "adam":
+        return variants | {"step compiled": CompiledStep(problem)}
+    return variants | {
         "by hand": ByHand(problem, compiled=False),
         "by hand, compiled": ByHand(problem, compiled=True),
     }

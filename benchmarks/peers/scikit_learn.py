@@ -1,8 +1,9 @@
-"""scikit-learn's MLPClassifier and MLPRegressor, set to plain gradient descent."""
+"""scikit-learn's MLPClassifier and MLPRegressor."""
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import sklearn
@@ -17,22 +18,26 @@ class _Training(Variant):
     """
     The estimator with our start weights.
 
-    Its squared loss is half the mean over rows: twice the learning rate for one output gives our gradient.
+    Its squared loss is half the mean over rows: twice the learning rate for one output gives our gradient. Adam's steps
+    do not depend on a factor of the loss if epsilon has it as well. Its Adam takes epsilon otherwise than the others'.
     """
 
     def __init__(self, problem: Problem) -> None:
         workload = problem.workload
         self.problem = problem
-        self.is_classifier = workload.loss == "log_loss"
+        self.is_classifier = workload.loss != "mean_squared_error"
         kind = MLPClassifier if self.is_classifier else MLPRegressor
-        rate = workload.learning_rate * (1 if self.is_classifier else 2 / workload.sizes[-1])
+        factor = 1.0 if self.is_classifier else workload.sizes[-1] / 2  # of its loss
+        if workload.optimizer == "adam":
+            self.changes = {"optimizer": "adam, epsilon first"}
         self.estimator = kind(
-            hidden_layer_sizes=workload.sizes[1:-1], activation="tanh", batch_size=workload.batch_size, shuffle=False,
-            solver="sgd", alpha=0.0, momentum=0.0, nesterovs_momentum=False, learning_rate_init=rate,
-            max_iter=1, tol=0.0, n_iter_no_change=10**9, warm_start=True,
+            hidden_layer_sizes=workload.sizes[1:-1], activation=workload.hidden, batch_size=workload.batch_size,
+            shuffle=False, solver=workload.optimizer, alpha=0.0, momentum=0.0, nesterovs_momentum=False,
+            learning_rate_init=workload.learning_rate / (factor if workload.optimizer == "sgd" else 1),
+            epsilon=1e-8 * factor, max_iter=1, tol=0.0, n_iter_no_change=10**9, warm_start=True,
         )  # fmt: skip
         y = problem.y.astype(np.int64) if self.is_classifier else problem.y
-        self.y = y.ravel() if y.shape[1] == 1 else y
+        self.y = y.ravel() if y.size == len(y) else y
         self.first_call()
 
     def first_call(self) -> None:
@@ -58,7 +63,7 @@ class Fit(_Training):
     whole_run = True
 
     def run(self, n_units: int) -> None:
-        self.estimator.max_iter = n_units
+        self.estimator.max_iter, self.estimator.shuffle = n_units, self.shuffle
         with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
             self.estimator.fit(self.problem.x, self.y)
         self.loss = self.estimator.loss_curve_[-1]
@@ -68,20 +73,23 @@ class PartialFit(_Training):
     """A call of `partial_fit` a step."""
 
     def first_call(self) -> None:
-        size = self.problem.workload.batch_size
-        self.batches = [
-            (self.problem.x[i : i + size], self.y[i : i + size]) for i in range(0, self.problem.workload.n_rows, size)
-        ]
+        self.data = replace(self.problem, y=self.y)
+        self.batches = self.data.batches()
+        self.random = np.random.default_rng(0)
         if self.is_classifier:
             n_out = self.problem.workload.sizes[-1]
             self.estimator.partial_fit(*self.batches[0], classes=np.arange(max(2, n_out)))
         else:
             self.estimator.partial_fit(*self.batches[0])
 
+    def reset(self) -> None:
+        super().reset()
+        self.estimator.__dict__.pop("_optimizer", None)  # and the next call makes a new one
+
     def run(self, n_units: int) -> None:
         for _ in range(n_units):
             total = 0.0
-            for x, y in self.batches:
+            for x, y in self.data.shuffled_batches(self.random) if self.shuffle else self.batches:
                 self.estimator.partial_fit(x, y)
                 total += self.estimator.loss_
         self.loss = total / len(self.batches)

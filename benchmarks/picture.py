@@ -34,7 +34,7 @@ COLOURS = {
     "FANN": "#6d4c41",
 }
 BARS = [
-    "xor", "xor-loop", "tabular", "digits", "digits-all", "wide",
+    "xor", "xor-loop", "tabular", "digits", "digits-all", "wide", "adam-tabular", "adam-small", "adam-fmnist",
     "row-tabular", "rows-tabular", "row-digits", "rows-digits", "row-wide",
 ]  # fmt: skip
 

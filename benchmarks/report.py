@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from measure import Race, Racer, ratio
-from peers import NUMPY_TUTORIAL, NUMPY_WELL, OURS, OURS_AVX2, OURS_ONE_THREAD, PEAK
+from peers import NUMPY_TUTORIAL, NUMPY_WELL, OURS, OURS_AVX2, OURS_ONE_THREAD, PEAK, PLAIN_SGD
 from workloads import WORKLOADS
 
 BEST_OTHER = "best other"
@@ -34,6 +34,7 @@ class Goal:
     ours: str = OURS
 
 
+ADAM_RIVALS = [(BEST_OTHER, None), ("PyTorch", "eager"), ("scikit-learn", None)]
 F32, F64 = "float32", "float64"
 
 GOALS = [
@@ -60,6 +61,16 @@ GOALS = [
     Goal("sigmoid", F64, 1, 1.5, 1.8),
     Goal("tanh", F32, 1, 0.9, 1.2, NUMPY_WELL),
     Goal("tanh", F64, 1, 1.7, 2.3, NUMPY_WELL),
+    *(
+        Goal(workload, F32, n_threads, wanted, wanted, against, variant)
+        for workload, *ratios in [
+            ("adam-tabular", 2.2, 20, 20),
+            ("adam-small", 1.6, 5, 7),
+            ("adam-fmnist", 1.08, 1.8, 2.7),
+        ]
+        for n_threads in (1, 2)
+        for wanted, (against, variant) in zip(ratios, ADAM_RIVALS, strict=True)
+    ),
     Goal("wide", F32, 1, 1.05, 1.12, NUMPY_WELL, ours=OURS_AVX2),
     Goal("tabular", F32, 1, 3.5, 4.0, NUMPY_WELL, ours=OURS_AVX2),
     Goal("digits", F32, 1, 1.2, 1.3, NUMPY_WELL, ours=OURS_AVX2),
@@ -67,6 +78,7 @@ GOALS = [
 
 THREADS_MAY_LOSE = 0.03
 THREADS_GAIN_WIDE = 1.8
+ADAM_MAY_COST = 1.35  # times plain gradient descent, on adam-fmnist
 
 
 def pretty_time(seconds: float) -> str:
@@ -148,4 +160,18 @@ def thread_gain(races: list[Race]) -> str:
         wanted = THREADS_GAIN_WIDE if race.workload == "wide" else 1 - THREADS_MAY_LOSE
         verdict = "reached" if gain >= wanted else f"MISSED ({wanted:g})"
         rows.append([WORKLOADS[race.workload].title, race.dtype, str(race.n_threads), f"{gain:.2f}", verdict])
+    return _table(rows) if len(rows) > 1 else ""
+
+
+def optimizer_cost(races: list[Race]) -> str:
+    """How much longer plainnet takes with a workload's optimizer than with plain gradient descent."""
+    rows = [["optimizer against plain SGD, plainnet", "dtype", "threads", "ratio", "verdict"]]
+    for race in races:
+        ours, plain = race.ours(), race.find(OURS, PLAIN_SGD)
+        if ours is None or plain is None:
+            continue
+        cost, verdict = ratio(ours, plain), ""
+        if race.workload == "adam-fmnist":
+            verdict = "reached" if cost <= ADAM_MAY_COST else f"MISSED ({ADAM_MAY_COST:g})"
+        rows.append([WORKLOADS[race.workload].title, race.dtype, str(race.n_threads), f"{cost:.2f}", verdict])
     return _table(rows) if len(rows) > 1 else ""

@@ -1,7 +1,7 @@
 """
 Measures plainnet side by side with everything else that trains a dense network on a CPU.
 
-    python benchmarks/run.py                 everything: about three quarters of an hour
+    python benchmarks/run.py                 everything: about an hour
     python benchmarks/run.py --quick         the same with few short rounds
     python benchmarks/run.py --workloads tabular wide --peers JAX PyTorch --threads 1 --dtypes float32
 
@@ -137,7 +137,7 @@ def main() -> int:
 
     for key, value in {**machine, **versions}.items():
         print(f"{key}: {value}")
-    for table in (report.summary(races), report.goals(races), report.thread_gain(races)):
+    for table in (report.summary(races), report.goals(races), report.thread_gain(races), report.optimizer_cost(races)):
         if table:
             print(f"\n{table}")
     for text in skipped:

@@ -26,7 +26,6 @@ from typing import Any
 from peers import Variant
 from workloads import (
     CHECK_UNITS,
-    TOLERANCES,
     WORKLOADS,
     Outcome,
     Problem,
@@ -34,6 +33,7 @@ from workloads import (
     disagreement,
     expected,
     make_problem,
+    tolerance,
 )
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -74,7 +74,7 @@ class Worker:
             variant.reset()
             variant.run(n_units)
             error = disagreement(own, variant.result(), right[own.workload])
-            if not error <= TOLERANCES[problem.dtype]:
+            if not error <= tolerance(own):
                 where = f"{problem.workload.name}, {problem.dtype}"
                 raise ArithmeticError(f"variant {name!r} is off by {error:.2g} in {where}")
             errors[name] = error

@@ -516,3 +516,40 @@ def test_softmax_is_exact_to_a_few_units_of_the_last_place(backend, dtype, n_out
             assert all(unit <= 8 + d for unit, d in zip(units, below, strict=True))  # in eps q / 2: half a unit or one
             loss, _ = net.loss_and_gradient([[1.0]], [0])
             assert abs(mpmath.mpf(loss) + mpmath.log(expected[0])) <= 8 * float(info.eps) * max(1, abs(loss))
+
+
+def worst_ulp(values, expected, dtype):
+    """The largest error in units of the last place of the exact result."""
+    digits = np.finfo(dtype).nmant
+    errors = []
+    for value, exact in zip(values, expected, strict=True):
+        unit = mpmath.mpf(2) ** (mpmath.frexp(exact)[1] - 1 - digits)
+        errors.append(abs(mpmath.mpf(float(value)) - exact) / unit)
+    return max(errors)
+
+
+def test_exp_of_the_poisson_loss_is_exact_to_1_1_ulp(c_backend, dtype):
+    """With y = 0 the gradient is exp(a) / 1024, without another rounding. From exp(-700) or exp(-80) on."""
+    low, high = (-700, 709.7) if dtype == np.float64 else (-80, 88.7)
+    with mpmath.workdps(40):
+        for start, end in ((low, high), (-1, 1)):
+            a = np.random.default_rng(1).uniform(start, end, 1024).astype(dtype)
+            net = textbook.network([(1, 1024, "identity", False)], "poisson", init=a, dtype=dtype, backend=c_backend)
+            gradient = net.loss_and_gradient([[1.0]], np.zeros((1, 1024)))[1].astype(float) * 1024
+            # A gradient below the smallest normal number has fewer digits.
+            usable = np.abs(gradient) > 1024 * float(np.finfo(dtype).tiny)
+            exact = [mpmath.exp(mpmath.mpf(float(value))) for value in a[usable]]
+            assert np.count_nonzero(usable) > 900
+            assert worst_ulp(gradient[usable], exact, dtype) <= 1.1
+
+
+def test_log_of_cross_entropy_is_exact_to_2_ulp(c_backend, dtype):
+    """With z = 0 the loss is the logarithm of the number of classes; log1p alone is exact to 1.93."""
+    n_classes = [*range(2, 130), 255, 256, 257, 1000, 1023]
+    values = []
+    for n in n_classes:
+        layers = [(1, n, "softmax", False)]
+        net = textbook.network(layers, "cross_entropy", init=np.zeros(n), dtype=dtype, backend=c_backend)
+        values.append(net.loss_and_gradient([[1.0]], [0])[0])
+    with mpmath.workdps(40):
+        assert worst_ulp(values, [mpmath.log(n) for n in n_classes], dtype) <= 2

@@ -404,10 +404,11 @@ class Network:
         """
         Trains with the network's optimizer, beginning with the present parameters.
 
-        Ctrl-C stops at a step's end. The next call with the same data, `batch_size` and `shuffle` first finishes the
-        epoch that was interrupted (it counts as one of its `epochs`), so that the parameters are, bit for bit, those of
-        a run without interruption; but not if the parameters have been changed in between. ``epochs_trained`` tells how
-        many epochs are complete. All of this holds for every exception that a signal handler raises, at any time.
+        Ctrl-C stops at a step's end. The next call with the same data, weights, `batch_size` and `shuffle` first
+        finishes the epoch that was interrupted (it counts as one of its `epochs`), so that the parameters are, bit for
+        bit, those of a run without interruption; but not if the parameters have been changed in between.
+        ``epochs_trained`` tells how many epochs are complete. All of this holds for every exception that a signal
+        handler raises, at any time.
 
         In a process that another thread forks meanwhile, the network is as it was before the call.
 

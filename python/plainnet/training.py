@@ -49,7 +49,7 @@ class Interrupted(NamedTuple):
     rows, batch_size, shuffle : int, int, bool
         The number of rows, and how the epoch divides and orders them.
     checksum : int
-        Of the data, and of the parameters and the optimizer's state after the last step.
+        Of the data and their weights, and of the parameters and the optimizer's state after the last step.
     row, loss_sum : int, float
         As in Progress.
     """

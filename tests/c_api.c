@@ -43,7 +43,7 @@ static int n_checks, n_failed;
     } while (0)
 
 /* What was asked for, and the most that an instruction set has needed, by dtype and call. */
-static size_t asked_for[2][4], most_needed[2][4];
+static size_t asked_for[2][6], most_needed[2][6];
 
 #define REAL double
 #define FN(name) name##_f64
@@ -118,9 +118,11 @@ int main(void)
             check_weights_f32();
             check_kernels_f64();
             check_kernels_f32();
+            check_input_derivatives_f64();
+            check_input_derivatives_f32();
         }
-    for (int i = 0; i < 8; i++)
-        CHECK(asked_for[i / 4][i % 4] == most_needed[i / 4][i % 4]);
+    for (int i = 0; i < 12; i++)
+        CHECK(asked_for[i / 6][i % 6] == most_needed[i / 6][i % 6]);
     printf("%d checks, %d failed\n", n_checks, n_failed);
     return n_failed != 0;
 }
@@ -132,6 +134,7 @@ enum { FN(ROWS) = 7, FN(IN) = 3, FN(OUT) = 2, FN(PARAMETERS) = 3 * 5 + 5 + 5 * 2
 /* Everything that calls read and write; fresh for each check. */
 typedef struct FN(world) {
     REAL parameters[FN(PARAMETERS)], x[7 * 3], y[7 * 2], out[7 * 2], gradient[FN(PARAMETERS)];
+    REAL grad_x[7 * 3], jacobian[7 * 2 * 3];
     double loss, losses[4];
     pn_progress progress;
     char workspace[FN(ROOM)];
@@ -152,6 +155,8 @@ static void FN(reset)(void)
         FN(w).y[i] = (REAL)(i % 5) / 4;
         FN(w).out[i] = (REAL)NAN;
     }
+    for (int i = 0; i < 7 * 3; i++)
+        FN(w).grad_x[i] = FN(w).jacobian[i] = FN(w).jacobian[7 * 3 + i] = (REAL)NAN;
     FN(w).loss = NAN;
     for (int i = 0; i < 4; i++)
         FN(w).losses[i] = NAN;
@@ -193,6 +198,10 @@ static void FN(describe)(void)
     FN(pn_forward)(n_rows, network, parameters, x, out, FN(w).workspace, sizeof FN(w).workspace)
 #define GRADIENT(n_rows, network, parameters, x, y, loss, gradient) \
     FN(pn_loss_and_gradient)(n_rows, network, parameters, x, y, NULL, loss, gradient, FN(w).workspace, sizeof FN(w).workspace)
+#define INPUT_GRADIENT(n_rows, network, parameters, x, y, grad_x) \
+    FN(pn_input_gradient)(n_rows, network, parameters, x, y, grad_x, FN(w).workspace, sizeof FN(w).workspace)
+#define JACOBIAN(n_rows, network, parameters, x, jacobian) \
+    FN(pn_jacobian)(n_rows, network, parameters, x, jacobian, FN(w).workspace, sizeof FN(w).workspace)
 #define TRAIN(n_rows, network, training, parameters, x, y, losses, progress) \
     FN(pn_train)(n_rows, network, training, parameters, NULL, x, y, NULL, 0, losses, progress, FN(w).workspace, \
                  sizeof FN(w).workspace)
@@ -210,7 +219,10 @@ static void FN(refused_by_all)(pn_status expected, size_t n_rows)
     REFUSES(expected, GRADIENT(n_rows, network, w->parameters, w->x, w->y, &w->loss, w->gradient));
     REFUSES(expected, TRAIN(n_rows, network, &FN(training), w->parameters, w->x, w->y, w->losses, &w->progress));
     REFUSES(expected, STEP(n_rows, network, 0.1, w->parameters, w->x, w->y, &w->loss));
+    REFUSES(expected, INPUT_GRADIENT(n_rows, network, w->parameters, w->x, w->y, w->grad_x));
+    REFUSES(expected, JACOBIAN(n_rows, network, w->parameters, w->x, w->jacobian));
     CHECK(FN(pn_forward_workspace)(n_rows, network, &n_bytes) == expected);
+    CHECK(FN(pn_jacobian_workspace)(n_rows, network, &n_bytes) == expected);
     CHECK(FN(pn_gradient_workspace)(n_rows, network, &n_bytes) == expected);
     CHECK(FN(pn_train_workspace)(n_rows, network, &FN(training), &n_bytes) == expected);
     CHECK(n_bytes == 77);
@@ -310,6 +322,9 @@ static void FN(check_bad_networks)(void)
     REFUSES(PN_NULL_POINTER, GRADIENT(7, NULL, w->parameters, w->x, w->y, &w->loss, w->gradient));
     REFUSES(PN_NULL_POINTER, TRAIN(7, NULL, &FN(training), w->parameters, w->x, w->y, w->losses, &w->progress));
     REFUSES(PN_NULL_POINTER, STEP(7, NULL, 0.1, w->parameters, w->x, w->y, &w->loss));
+    REFUSES(PN_NULL_POINTER, INPUT_GRADIENT(7, NULL, w->parameters, w->x, w->y, w->grad_x));
+    REFUSES(PN_NULL_POINTER, JACOBIAN(7, NULL, w->parameters, w->x, w->jacobian));
+    CHECK(FN(pn_jacobian_workspace)(7, network, NULL) == PN_NULL_POINTER);
     CHECK(FN(pn_forward_workspace)(7, network, NULL) == PN_NULL_POINTER);
     CHECK(FN(pn_gradient_workspace)(7, network, NULL) == PN_NULL_POINTER);
     CHECK(FN(pn_train_workspace)(7, network, &FN(training), NULL) == PN_NULL_POINTER);
@@ -802,6 +817,114 @@ static void FN(check_runs)(void)
     }
     FN(describe)();
 #undef ODD
+}
+
+/* The gradient of the loss with respect to the input: arrays, targets, workspace. */
+static void FN(check_input_gradient)(void)
+{
+    FN(world) *w = &FN(w);
+    const pn_network *n = &FN(network);
+    REAL *inside = (REAL *)(void *)(w->workspace + 64);
+    size_t *needed = most_needed[sizeof(REAL) / 8], smallest, n_bytes = 0;
+    FN(describe)();
+#define ODD(pointer) ((void *)((char *)(pointer) + 1))
+    REFUSES(PN_NULL_POINTER, INPUT_GRADIENT(7, n, NULL, w->x, w->y, w->grad_x));
+    REFUSES(PN_NULL_POINTER, INPUT_GRADIENT(7, n, w->parameters, NULL, w->y, w->grad_x));
+    REFUSES(PN_NULL_POINTER, INPUT_GRADIENT(7, n, w->parameters, w->x, NULL, w->grad_x));
+    REFUSES(PN_NULL_POINTER, INPUT_GRADIENT(7, n, w->parameters, w->x, w->y, NULL));
+    REFUSES(PN_MISALIGNED, INPUT_GRADIENT(6, n, ODD(w->parameters), w->x, w->y, w->grad_x));
+    REFUSES(PN_MISALIGNED, INPUT_GRADIENT(6, n, w->parameters, ODD(w->x), w->y, w->grad_x));
+    REFUSES(PN_MISALIGNED, INPUT_GRADIENT(6, n, w->parameters, w->x, ODD(w->y), w->grad_x));
+    REFUSES(PN_MISALIGNED, INPUT_GRADIENT(6, n, w->parameters, w->x, w->y, ODD(w->grad_x)));
+    REFUSES(PN_OVERLAP, INPUT_GRADIENT(7, n, w->parameters, w->x, w->y, w->x));
+    REFUSES(PN_OVERLAP, INPUT_GRADIENT(7, n, w->parameters, w->x, w->y, w->y + 7 * 2 - 1));
+    REFUSES(PN_OVERLAP, INPUT_GRADIENT(7, n, w->parameters, w->x, w->y, w->parameters + FN(PARAMETERS) - 1));
+    REFUSES(PN_OVERLAP, INPUT_GRADIENT(7, n, inside, w->x, w->y, w->grad_x));
+    REFUSES(PN_OVERLAP, INPUT_GRADIENT(7, n, w->parameters, inside, w->y, w->grad_x));
+    REFUSES(PN_OVERLAP, INPUT_GRADIENT(7, n, w->parameters, w->x, inside, w->grad_x));
+    REFUSES(PN_OVERLAP, INPUT_GRADIENT(7, n, w->parameters, w->x, w->y, inside));
+    w->x[20] = (REAL)NAN;
+    REFUSES(PN_DATA_NOT_FINITE, INPUT_GRADIENT(7, n, w->parameters, w->x, w->y, w->grad_x));
+    w->y[13] = (REAL)INFINITY;
+    REFUSES(PN_DATA_NOT_FINITE, INPUT_GRADIENT(7, n, w->parameters, w->x, w->y, w->grad_x));
+    w->y[13] = (REAL)1.25;
+    REFUSES(PN_TARGET_OUT_OF_RANGE, INPUT_GRADIENT(7, n, w->parameters, w->x, w->y, w->grad_x));
+    FN(network).loss = PN_POISSON;
+    w->y[13] = -1;
+    REFUSES(PN_NEGATIVE_TARGET, INPUT_GRADIENT(7, n, w->parameters, w->x, w->y, w->grad_x));
+    FN(layers)[1].activation = PN_SOFTMAX;
+    FN(network).loss = PN_CROSS_ENTROPY;
+    FN(set_classes)(0);
+    w->y[6] = (REAL)0.5;
+    REFUSES(PN_BAD_PROBABILITY, INPUT_GRADIENT(7, n, w->parameters, w->x, w->y, w->grad_x));
+    FN(network).loss = PN_CROSS_ENTROPY_LABELS;
+    FN(set_classes)(1);
+    w->y[6] = 2;
+    REFUSES(PN_BAD_LABEL, INPUT_GRADIENT(7, n, w->parameters, w->x, w->y, w->grad_x));
+    FN(set_classes)(1);
+    CHECK(INPUT_GRADIENT(7, n, w->parameters, w->x, w->y, w->grad_x) == PN_OK && isfinite(w->grad_x[20]));
+    FN(describe)();
+    CHECK(FN(pn_gradient_workspace)(7, n, &n_bytes) == PN_OK);
+    asked_for[sizeof(REAL) / 8][4] = n_bytes;
+    FIND_NEED(smallest, n_bytes, needed[4],
+              FN(pn_input_gradient)(7, n, w->parameters, w->x, w->y, w->grad_x, w->workspace, smallest));
+    REFUSES(PN_WORKSPACE_TOO_SMALL,
+            FN(pn_input_gradient)(7, n, w->parameters, w->x, w->y, w->grad_x, w->workspace, smallest - 1));
+    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_input_gradient)(7, n, w->parameters, w->x, w->y, w->grad_x, NULL, 0));
+    REFUSES(PN_NULL_POINTER, FN(pn_input_gradient)(7, n, w->parameters, w->x, w->y, w->grad_x, NULL, n_bytes));
+    CHECK(FN(pn_input_gradient)(7, n, w->parameters, w->x, w->y, w->grad_x, ODD(w->workspace), n_bytes) == PN_OK);
+    for (int i = 0; i < 7 * 3; i++)
+        CHECK(isfinite(w->grad_x[i]));
+    FN(reset)();
+}
+
+/* The derivatives of each output: arrays, workspace. */
+static void FN(check_jacobian)(void)
+{
+    FN(world) *w = &FN(w);
+    const pn_network *n = &FN(network);
+    REAL *inside = (REAL *)(void *)(w->workspace + 64);
+    size_t *needed = most_needed[sizeof(REAL) / 8], smallest, n_bytes = 77;
+    FN(describe)();
+    REFUSES(PN_NULL_POINTER, JACOBIAN(7, n, NULL, w->x, w->jacobian));
+    REFUSES(PN_NULL_POINTER, JACOBIAN(7, n, w->parameters, NULL, w->jacobian));
+    REFUSES(PN_NULL_POINTER, JACOBIAN(7, n, w->parameters, w->x, NULL));
+    REFUSES(PN_MISALIGNED, JACOBIAN(6, n, ODD(w->parameters), w->x, w->jacobian));
+    REFUSES(PN_MISALIGNED, JACOBIAN(6, n, w->parameters, ODD(w->x), w->jacobian));
+    REFUSES(PN_MISALIGNED, JACOBIAN(6, n, w->parameters, w->x, ODD(w->jacobian)));
+    REFUSES(PN_OVERLAP, JACOBIAN(3, n, w->parameters, w->x, w->x + 8));
+    REFUSES(PN_OVERLAP, JACOBIAN(7, n, w->parameters, w->jacobian + 7 * 2 * 3 - 1, w->jacobian));
+    REFUSES(PN_OVERLAP, JACOBIAN(7, n, w->parameters, w->x, w->parameters + FN(PARAMETERS) - 1));
+    REFUSES(PN_OVERLAP, JACOBIAN(7, n, inside, w->x, w->jacobian));
+    REFUSES(PN_OVERLAP, JACOBIAN(7, n, w->parameters, inside, w->jacobian));
+    REFUSES(PN_OVERLAP, JACOBIAN(7, n, w->parameters, w->x, inside));
+    CHECK(FN(pn_jacobian_workspace)(7, n, &n_bytes) == PN_OK);
+    asked_for[sizeof(REAL) / 8][5] = n_bytes;
+    FIND_NEED(smallest, n_bytes, needed[5],
+              FN(pn_jacobian)(7, n, w->parameters, w->x, w->jacobian, w->workspace, smallest));
+    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_jacobian)(7, n, w->parameters, w->x, w->jacobian, w->workspace, smallest - 1));
+    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_jacobian)(7, n, w->parameters, w->x, w->jacobian, NULL, 0));
+    REFUSES(PN_NULL_POINTER, FN(pn_jacobian)(7, n, w->parameters, w->x, w->jacobian, NULL, n_bytes));
+    CHECK(FN(pn_jacobian)(7, n, w->parameters, w->x, w->jacobian, ODD(w->workspace), n_bytes) == PN_OK);
+    for (int i = 0; i < 7 * 2 * 3; i++)
+        CHECK(isfinite(w->jacobian[i]));
+    FN(reset)();
+    if (sizeof(size_t) > 4) { /* x and the outputs can be counted, the elements of the Jacobian cannot */
+        const size_t wide = (size_t)1 << 20, many = (size_t)(UINT64_C(1) << 30);
+        FN(layers)[0].n_in = FN(layers)[1].n_out = wide;
+        CHECK(FN(pn_forward_workspace)(many, n, &n_bytes) == PN_OK);
+        n_bytes = 77;
+        CHECK(FN(pn_jacobian_workspace)(many, n, &n_bytes) == PN_SIZE_OVERFLOW && n_bytes == 77);
+        REFUSES(PN_SIZE_OVERFLOW, JACOBIAN(many, n, w->parameters, w->x, w->jacobian));
+        FN(describe)();
+    }
+#undef ODD
+}
+
+static void FN(check_input_derivatives)(void)
+{
+    FN(check_input_gradient)();
+    FN(check_jacobian)();
 }
 
 static void FN(check_kernels)(void)

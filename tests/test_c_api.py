@@ -105,6 +105,10 @@ BAD_THREADS = textwrap.dedent("""\
             pn_train_on_batch_f64(1, &network, &training, &a, NULL, &z, &z, NULL, &loss, workspace, sizeof workspace) !=
                 PN_BAD_THREADS)
             return 5;
+        if (pn_jacobian_workspace_f64(1, &network, &n) != PN_BAD_THREADS || n != 77 ||
+            pn_input_gradient_f64(1, &network, &z, &z, &z, &a, workspace, sizeof workspace) != PN_BAD_THREADS ||
+            pn_jacobian_f64(1, &network, &z, &z, &a, workspace, sizeof workspace) != PN_BAD_THREADS)
+            return 8;
         if (a != 7 || loss != 7 || gradient != 7 || progress.steps != 0)
             return 6;
         return pn_set_num_threads(2) == PN_OK && pn_num_threads() == 2 && pn_tanh_f64(1, &z, &a) == PN_OK ? 0 : 7;
@@ -177,7 +181,7 @@ MODE = textwrap.dedent("""\
     #endif
     enum { M = 300, N = 40, N_PARAMETERS = N * N + N + N };
 
-    static double x[M * N], y[M], start[N_PARAMETERS], results[2][N_PARAMETERS + N_PARAMETERS + M + 3 * M * N + 3];
+    static double x[M * N], y[M], start[N_PARAMETERS], results[2][N_PARAMETERS + N_PARAMETERS + M + 5 * M * N + 3];
 
     static int compute(double *out)
     {
@@ -190,16 +194,18 @@ MODE = textwrap.dedent("""\
         memcpy(parameters, start, sizeof start);
         pn_status status[] = {
             pn_forward_f64(M, &network, parameters, x, a, workspace, sizeof workspace),
-            pn_loss_and_gradient_f64(M, &network, parameters, x, y, NULL, out + N_PARAMETERS * 2 + M + 3 * M * N,
+            pn_loss_and_gradient_f64(M, &network, parameters, x, y, NULL, out + N_PARAMETERS * 2 + M + 5 * M * N,
                                      gradient, workspace, sizeof workspace),
             pn_train_f64(M, &network, &training, parameters, NULL, x, y, NULL, 0,
-                         out + N_PARAMETERS * 2 + M + 3 * M * N + 1,
+                         out + N_PARAMETERS * 2 + M + 5 * M * N + 1,
                          &progress, workspace, sizeof workspace),
             pn_sigmoid_f64(M * N, x, single),
             pn_dense_forward_f64(M, N, N, x, parameters, NULL, PN_IDENTITY, single + M * N, workspace,
                                  sizeof workspace),
             pn_dense_backward_f64(M, N, N, x, parameters, NULL, x, x, PN_IDENTITY, single + 2 * M * N, NULL, NULL,
                                   workspace, sizeof workspace),
+            pn_input_gradient_f64(M, &network, parameters, x, y, single + 3 * M * N, workspace, sizeof workspace),
+            pn_jacobian_f64(M, &network, parameters, x, single + 4 * M * N, workspace, sizeof workspace),
         };
         for (size_t i = 0; i < sizeof status / sizeof *status; i++)
             if (status[i] != PN_OK)

@@ -33,7 +33,7 @@ LAYER_BOUNDS = {
     "gelu_tanh": (2.7, 2.7, (-10.9, 6), (-21.7, 8)),
     "silu": (2.5, 2.5, (-110, 20), (-760, 40)),
     "mish": (2.5, 3.7, (-110, 20), (-760, 40)),
-    "softplus": (2.4, 2.6, (-104, 20), (-746, 40)),
+    "softplus": (2.4, 2.7, (-104, 20), (-746, 40)),
 }
 # Beyond these the functions are constant or, for the sigmoid, 0.
 RANGES = {

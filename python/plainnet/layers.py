@@ -74,8 +74,8 @@ class Dense:
         numbers of the epoch and of the step, and the place of the output: runs repeat, on either backend.
         ``predict``, ``loss_and_gradient``, ``input_gradient`` and ``jacobian`` drop nothing.
     l1, l2 : float
-        The loss of the network gets ``l1 * abs(weight).sum() + l2 / 2 * (weight**2).sum()`` more, and so does every loss
-        that is reported. (``weight_decay`` of an optimizer is not part of the loss.) At least 0.
+        The loss of the network gets ``l1 * abs(weight).sum() + l2 / 2 * (weight**2).sum()`` more, and so does every
+        loss that is reported. (``weight_decay`` of an optimizer is not part of the loss.) At least 0.
     max_norm : float, optional
         After each step, the incoming weights of each neuron, a column of ``weight``, are scaled down to this norm, in
         case theirs is larger (Srivastava et al. 2014).
@@ -224,7 +224,8 @@ def check_options(layers: Sequence[Dense], dtype: np.dtype[Any]) -> None:
     for k, layer in enumerate(layers):
         for name, value in layer.options.chosen():
             if name != "dropout" and value != 0 and not is_usable(value, dtype):
-                raise ValueError(f"layers[{k}] = {layer}: {name} must be finite and above 0 in {dtype.name}, not {value}")
+                allowed = f"finite and above 0 in {dtype.name}"
+                raise ValueError(f"layers[{k}] = {layer}: {name} must be {allowed}, not {value}")
 
 
 def allocate_parameters(layers: Sequence[Dense], dtype: np.dtype[Any]) -> Array:

@@ -95,8 +95,8 @@ def _as_step_sizes(name: str, value: Any) -> tuple[float, float]:
 #: By the name of the option; each takes that name and a value, and returns the value as the optimizer keeps it.
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "learning_rate": as_rate, "weight_decay": as_not_negative, "clip_norm": as_limit, "clip_value": as_limit,
-    "momentum": as_not_negative, "nesterov": as_switch, "centered": as_switch, "amsgrad": as_switch, "alpha": as_fraction,
-    "betas": _as_betas, "eps": as_positive, "learning_rate_decay": as_not_negative,
+    "momentum": as_not_negative, "nesterov": as_switch, "centered": as_switch, "amsgrad": as_switch,
+    "alpha": as_fraction, "betas": _as_betas, "eps": as_positive, "learning_rate_decay": as_not_negative,
     "initial_accumulator_value": as_not_negative, "etas": _as_etas, "step_sizes": _as_step_sizes,
 }  # fmt: skip
 

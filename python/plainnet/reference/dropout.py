@@ -50,5 +50,6 @@ def keep_mask(key: np.uint64, first_row: int, n_rows: int, n_columns: int, dropo
 
 def dropped(values: Array, number: StepNumber, layer: int, first_row: int, dropout: float) -> Array:
     """What dropout leaves of a layer's outputs, or of their gradient, for the rows from `first_row` on."""
-    kept = keep_mask(dropout_key(*number, layer), first_row, *values.shape, dropout)
+    n_rows, n_columns = values.shape
+    kept = keep_mask(dropout_key(*number, layer), first_row, n_rows, n_columns, dropout)
     return np.where(kept, values * values.dtype.type(1 / (1 - dropout)), 0)

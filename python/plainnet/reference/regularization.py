@@ -45,8 +45,8 @@ def penalty(parameters: Array, parts: Sequence[Part]) -> float:
     total = 0.0
     for part in parts:
         if part.options.l1 > 0 or part.options.l2 > 0:
-            weight = parameters[part.weight].astype(np.float64)
-            total += part.options.l1 * float(np.abs(weight).sum()) + part.options.l2 / 2 * float(np.square(weight).sum())
+            sizes = np.abs(parameters[part.weight]).astype(np.float64)
+            total += float((sizes * (part.options.l1 + part.options.l2 / 2 * sizes)).sum())
     return total
 
 

@@ -142,7 +142,7 @@ static inline PN_INLINE FN(vec) FN(update_vector)(const pn_optimizer_kind kind, 
     }
 }
 
-/* The kind is a constant: the loop is compiled for each of them. */
+/* The kind is a constant: the loop is compiled for each of them. n is a multiple of PN_LANES. */
 static inline PN_INLINE void FN(update_stretch)(const pn_optimizer_kind kind, const FN(update_constants) *update,
                                                 size_t n, const real *gradient, real *parameters, real *const *slots)
 {
@@ -151,8 +151,7 @@ static inline PN_INLINE void FN(update_stretch)(const pn_optimizer_kind kind, co
     real *first = n_slots > 0 ? slots[0] : NULL, *second = n_slots > 1 ? slots[1] : NULL;
     real *third = n_slots > 2 ? slots[2] : NULL;
     FN(vec) at[PN_MAX_SLOTS] = {{0}};
-    size_t i = 0;
-    for (; i + PN_LANES <= n; i += PN_LANES) {
+    for (size_t i = 0; i < n; i += PN_LANES) {
         if (n_slots > 0)
             at[0] = FN(load)(first + i);
         if (n_slots > 1)
@@ -168,22 +167,10 @@ static inline PN_INLINE void FN(update_stretch)(const pn_optimizer_kind kind, co
         if (n_slots > 2)
             FN(store)(third + i, at[2]);
     }
-    if (i < n) {
-        real padded[PN_LANES];
-        for (size_t s = 0; s < n_slots; s++)
-            at[s] = FN(load_n)(n - i, slots[s] + i);
-        FN(store)(padded, FN(update_vector)(kind, &constants, FN(load_n)(n - i, gradient + i),
-                                            FN(load_n)(n - i, parameters + i), at));
-        FN(copy_n)(n - i, padded, parameters + i);
-        for (size_t s = 0; s < n_slots; s++) {
-            FN(store)(padded, at[s]);
-            FN(copy_n)(n - i, padded, slots[s] + i);
-        }
-    }
 }
 
-static void FN(update)(const FN(update_constants) *update, size_t n, const real *gradient, real *parameters,
-                       real *const *slots)
+static void FN(update_vectors)(const FN(update_constants) *update, size_t n, const real *gradient, real *parameters,
+                               real *const *slots)
 {
     switch (update->optimizer->kind) {
     case PN_SGD: FN(update_stretch)(PN_SGD, update, n, gradient, parameters, slots); break;
@@ -192,6 +179,27 @@ static void FN(update)(const FN(update_constants) *update, size_t n, const real 
     case PN_RPROP: FN(update_stretch)(PN_RPROP, update, n, gradient, parameters, slots); break;
     default: FN(update_stretch)(PN_ADAM, update, n, gradient, parameters, slots); break;
     }
+}
+
+/* Elements that do not fill a vector are updated in one that zeros fill up. */
+static void FN(update)(const FN(update_constants) *update, size_t n, const real *gradient, real *parameters,
+                       real *const *slots)
+{
+    const size_t tail = n % PN_LANES, whole = n - tail;
+    real padded[2 + PN_MAX_SLOTS][PN_LANES];
+    real *const padded_slots[PN_MAX_SLOTS] = {padded[2], padded[3], padded[4]};
+    if (whole > 0)
+        FN(update_vectors)(update, whole, gradient, parameters, slots);
+    if (tail == 0)
+        return;
+    FN(store)(padded[0], FN(load_n)(tail, gradient + whole));
+    FN(store)(padded[1], FN(load_n)(tail, parameters + whole));
+    for (size_t s = 0; s < update->n_slots; s++)
+        FN(store)(padded[2 + s], FN(load_n)(tail, slots[s] + whole));
+    FN(update_vectors)(update, PN_LANES, padded[0], padded[1], padded_slots);
+    FN(copy_n)(tail, padded[1], parameters + whole);
+    for (size_t s = 0; s < update->n_slots; s++)
+        FN(copy_n)(tail, padded[2 + s], slots[s] + whole);
 }
 
 /* The gradient of l1 |weight| + l2/2 weight^2. */

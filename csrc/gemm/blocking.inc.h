@@ -52,6 +52,9 @@
 /* NC, the columns of B that are packed at a time where A is not packed. Where A is packed, it is NR. */
 #define PN_NC 512
 
+/* So many finished sums are still in the first-level cache when the epilogue goes over them. */
+#define PN_EPILOGUE_ELEMENTS 1024
+
 /* ---- The crossovers between paths -------------------------------------------------------------------------------- */
 
 /* A row-major B is not packed if it has at most this many bytes, for any m. */

@@ -120,6 +120,7 @@ static void FN(multiply_unpacked)(const FN(product) *s, const FN(c_range) *range
             args.b_stride = first_b.stride;
             args.b_panel_stride = first_b.panel_stride;
             args.tail_depth = depth;
+            size_t finished = range->i; /* rows that are through the epilogue */
             for (size_t i = range->i, rows; i < i_end; i += rows) {
                 rows = FN(tile_rows)(i_end - i, mr);
                 const real *from = s->a.data + (s->a.column_major ? p * s->a.stride + i : i * s->a.stride + p);
@@ -144,8 +145,11 @@ static void FN(multiply_unpacked)(const FN(product) *s, const FN(c_range) *range
                     j = n_tiles * PN_NR;
                 }
                 FN(accumulate_columns)(s, i, rows, j_block, j, columns, p, depth, &a, &first_b);
-                if (p + depth == s->k)
-                    FN(epilogue)(s, i, rows, j_block, columns);
+                const size_t computed = i + rows - finished;
+                if (p + depth == s->k && (computed * columns >= PN_EPILOGUE_ELEMENTS || i + rows == i_end)) {
+                    FN(epilogue)(s, finished, computed, j_block, columns);
+                    finished = i + rows;
+                }
             }
         }
     }

@@ -33,10 +33,10 @@ typedef struct FN(extent) {
     int has_penalty, has_rates, has_limits; /* whether some layer has l1 or l2, a rate that is not 1, max_norm */
 } FN(extent);
 
-/* Checks the options of layer l, and notes them in *e. */
+/* Checks the options of layer l, which has some, and notes them in *e. */
 static pn_status FN(measure_options)(const pn_network *network, size_t l, FN(extent) *e)
 {
-    const pn_layer_options *o = pn_options_of(&network->layers[l]);
+    const pn_layer_options *o = network->layers[l].options;
     const int is_last = l + 1 == network->n_layers;
     PN_REQUIRE(FN(is_option)(o->l1) && FN(is_option)(o->l2) && FN(is_option)(o->max_norm) &&
                    FN(is_option)(o->weight_rate) && FN(is_option)(o->bias_rate) && FN(is_fraction)(o->dropout),
@@ -72,7 +72,8 @@ static pn_status FN(measure)(size_t n_rows, const pn_network *network, FN(extent
     for (size_t l = 0; l < network->n_layers; l++) {
         const pn_layer *layer = &network->layers[l];
         PN_TRY(pn_add_product(&total, n_rows, layer->n_out, 8));
-        PN_TRY(FN(measure_options)(network, l, &found));
+        if (layer->options != NULL)
+            PN_TRY(FN(measure_options)(network, l, &found));
         found.max_width = layer->n_out > found.max_width ? layer->n_out : found.max_width;
         if (l + 1 < network->n_layers) {
             found.hidden += layer->n_out;

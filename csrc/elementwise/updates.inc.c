@@ -40,7 +40,6 @@ static FN(update_constants) FN(prepare_update)(const pn_optimizer *optimizer, do
         .eta_plus = (real)o->eta_plus, .step_min = (real)o->step_min, .step_max = (real)o->step_max,
     };
     switch (o->kind) {
-    case PN_SGD: constants.kept = (real)(1 - rate * o->weight_decay); break;
     case PN_RMSPROP: FN(set_averages)(&constants, o->alpha, o->alpha); break;
     case PN_ADAGRAD: constants.rate = (real)(rate / (1 + (double)step * o->learning_rate_decay)); break;
     case PN_ADAMW:

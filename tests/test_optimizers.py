@@ -11,7 +11,7 @@ import plainnet as pn
 from plainnet.backend import Progress, Training
 
 import textbook
-from interruption import fit_interrupted
+from interruption import everything, fit_interrupted
 
 OPTIMIZERS = {
     "decay": pn.SGD(0.05, weight_decay=0.1),
@@ -41,12 +41,6 @@ def data(n_rows=24, layers=SMALL, dtype="float64"):
     rng = np.random.default_rng(7)
     x, y = rng.standard_normal((n_rows, layers[0][0])), rng.random((n_rows, layers[-1][1]))
     return x.astype(dtype), y.astype(dtype)
-
-
-def everything(net):
-    """All that training changes, as bytes."""
-    state = net._optimizer[1]
-    return net.parameters.tobytes(), None if state is None else state.tobytes(), net._state.steps, net.epochs_trained
 
 
 # ---- Steps -----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from plainnet.reference.dropout import dropout_key, keep_mask
 
 import textbook
 import toolchain
-from interruption import fit_interrupted
+from interruption import everything, fit_interrupted, train_in_slices
 
 SMALL = [(5, 7, "tanh", True), (7, 6, "silu", False), (6, 3, "identity", True)]
 #: Wide enough that a run keeps weights packed, with whole panels and a part of one, and for threads to share an update.
@@ -72,12 +72,6 @@ def data(n_rows=24, layers=SMALL, dtype="float64"):
     rng = np.random.default_rng(7)
     x, y = rng.standard_normal((n_rows, layers[0][0])), rng.random((n_rows, layers[-1][1]))
     return x.astype(dtype), y.astype(dtype)
-
-
-def everything(net):
-    """All that training changes, as bytes."""
-    state = net._optimizer[1]
-    return net.parameters.tobytes(), None if state is None else state.tobytes(), net._state.steps, net.epochs_trained
 
 
 def groups_of(net):
@@ -428,16 +422,10 @@ def test_divergence_leaves_the_parameters_of_the_last_finite_step(backend, dtype
     options = [{**chosen, "max_norm": None} for chosen in options]  # which would keep them finite
     optimizer = pn.SGD(schedule, momentum=0.5, clip_norm=0.1)
     net, twin = (make(backend, options, dtype, layers, "sum_of_squares", optimizer) for _ in range(2))
-    train, n_calls = net._model.train, []
-
-    def train_three_steps(x, y, training, progress, losses, max_steps):
-        n_calls.append(max_steps)
-        train(x, y, training, progress, losses, min(max_steps, 3))
-
-    net._model.train = train_three_steps
+    slices = train_in_slices(net, 3)
     with pytest.raises(pn.DivergedError):
         net.fit(x, y, epochs=100, batch_size=12, shuffle=False)
-    assert len(n_calls) > 10
+    assert len(slices) > 10
     fit_by_steps(twin, x, y, 20, 12)
     assert net._state.steps == 40
     assert everything(net)[:3] == everything(twin)[:3]

@@ -10,7 +10,7 @@ import pytest
 import plainnet as pn
 
 import textbook
-from interruption import fit_interrupted
+from interruption import fit_interrupted, train_in_slices
 
 LAYERS = [(5, 7, "tanh", True), (7, 3, "sigmoid", False)]
 SCHEDULES = {
@@ -162,16 +162,10 @@ def test_divergence_repeats_steps_with_their_own_rates(backend, dtype):
                          optimizer=pn.SGD(schedule, momentum=0.5, clip_norm=0.1))
         for _ in range(2)
     )  # fmt: skip
-    train, n_calls = net._model.train, []
-
-    def train_three_steps(x, y, training, progress, losses, max_steps):
-        n_calls.append(max_steps)
-        train(x, y, training, progress, losses, min(max_steps, 3))
-
-    net._model.train = train_three_steps
+    slices = train_in_slices(net, 3)
     with pytest.raises(pn.DivergedError):
         net.fit(x, y, epochs=100, batch_size=12, shuffle=False)
-    assert len(n_calls) > 10
+    assert len(slices) > 10
     for k in range(40):
         start = k % 2 * 12
         twin.train_on_batch(x[start : start + 12], y[start : start + 12])

@@ -12,10 +12,16 @@ static inline PN_INLINE FN(vec) FN(numbers_from)(size_t first)
     return FN(load)(numbers) + FN(broadcast)((real)first);
 }
 
+/* True in the first n lanes. */
+static inline PN_INLINE FN(vec_signed) FN(is_first)(size_t n)
+{
+    return FN(numbers_from)(0) < FN(broadcast)((real)n);
+}
+
 /* value in the first n lanes, 0 in the others. */
 static inline PN_INLINE FN(vec) FN(first_lanes)(size_t n, FN(vec) value)
 {
-    return FN(keep_where)(FN(numbers_from)(0) < FN(broadcast)((real)n), value);
+    return FN(keep_where)(FN(is_first)(n), value);
 }
 
 static inline PN_INLINE FN(vec) FN(load_up_to)(size_t n, const real *from)
@@ -31,32 +37,34 @@ static inline PN_INLINE void FN(store_up_to)(size_t n, FN(vec) value, real *to)
         FN(store_n)(n, to, value);
 }
 
-static inline PN_INLINE real FN(sum_in_pairs)(const FN(vec) *partial)
+/* The total of the partial sums, in each lane. */
+static inline PN_INLINE FN(vec) FN(sum_in_pairs)(FN(vec) *partial)
 {
-    real sums[PN_ROW_SUMS];
-    for (int v = 0; v < PN_ROW_VECTORS; v++)
-        FN(store)(sums + v * PN_LANES, partial[v]);
-    for (int half = PN_ROW_SUMS / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            sums[i] += sums[i + half];
-    return sums[0];
+    PN_UNROLL
+    for (int half = PN_ROW_VECTORS / 2; half > 0; half /= 2)
+        for (int v = 0; v < half; v++)
+            partial[v] += partial[v + half];
+    FN(vec) sum = partial[0];
+    PN_UNROLL
+    for (int half = PN_LANES / 2; half > 0; half /= 2)
+        sum += FN(exchange)(sum, half);
+    return sum;
 }
 
-/* The largest of n >= 1 numbers; any of them if one is NaN. */
-static inline PN_INLINE real FN(largest)(size_t n, const real *z)
+/* The largest of n >= 1 numbers, in each lane; any of them if one is NaN. */
+static inline PN_INLINE FN(vec) FN(largest)(size_t n, const real *z)
 {
     FN(vec) most = FN(broadcast)(z[0]);
-    real lanes[PN_LANES];
-    size_t j = 0;
-    for (; j + PN_LANES <= n; j += PN_LANES)
-        most = FN(vec_max)(most, FN(load)(z + j));
-    FN(store)(lanes, most);
-    for (; j < n; j++)
-        lanes[j % PN_LANES] = lanes[j % PN_LANES] > z[j] ? lanes[j % PN_LANES] : z[j];
+    for (size_t j = 0; j < n; j += PN_LANES) {
+        FN(vec) some = FN(load_up_to)(n - j, z + j);
+        if (n - j < PN_LANES)
+            some = FN(choose)(FN(is_first)(n - j), some, most);
+        most = FN(vec_max)(most, some);
+    }
+    PN_UNROLL
     for (int half = PN_LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            lanes[i] = lanes[i] > lanes[i + half] ? lanes[i] : lanes[i + half];
-    return lanes[0];
+        most = FN(vec_max)(most, FN(exchange)(most, half));
+    return most;
 }
 
 /* exp(-x) for x >= 0, subnormal numbers and 0 included. Scaled by 2^100 or 2^40 until the end, as these are. */
@@ -73,10 +81,10 @@ static inline PN_INLINE FN(vec) FN(below_largest)(FN(vec) largest, FN(vec) z)
     return FN(vec_min)(FN(broadcast)(REAL_IS_DOUBLE ? (real)DBL_MAX : (real)FLT_MAX), largest - z);
 }
 
-/* A row of z[n]: e = exp(z - max(z)). Returns their sum. e may be z. */
-static inline PN_INLINE real FN(exponentials)(size_t n, const real *z, real *e)
+/* A row of z[n]: e = exp(z - max(z)). Returns their sum, in each lane. e may be z. */
+static inline PN_INLINE FN(vec) FN(exponentials)(size_t n, const real *z, real *e)
 {
-    const FN(vec) largest = FN(broadcast)(FN(largest)(n, z));
+    const FN(vec) largest = FN(largest)(n, z);
     FN(vec) sum[PN_ROW_VECTORS] = {{0}};
     for (size_t j = 0; j < n; j += PN_ROW_SUMS) {
         PN_UNROLL
@@ -97,7 +105,7 @@ static inline PN_INLINE real FN(exponentials)(size_t n, const real *z, real *e)
 static void FN(softmax)(size_t m, size_t n, const real *z, real *a)
 {
     for (size_t i = 0; i < m; i++, z += n, a += n) {
-        const FN(vec) sum = FN(broadcast)(FN(exponentials)(n, z, a));
+        const FN(vec) sum = FN(exponentials)(n, z, a);
         for (size_t j = 0; j < n; j += PN_LANES)
             FN(store_up_to)(n - j, FN(load_up_to)(n - j, a + j) / sum, a + j);
     }
@@ -112,7 +120,7 @@ static void FN(softmax_backward)(size_t m, size_t n, const real *a, const real *
             size_t v = j / PN_LANES % PN_ROW_VECTORS;
             partial[v] = FN(vec_fma)(FN(load_up_to)(n - j, a + j), FN(load_up_to)(n - j, grad_a + j), partial[v]);
         }
-        const FN(vec) sum = FN(broadcast)(FN(sum_in_pairs)(partial));
+        const FN(vec) sum = FN(sum_in_pairs)(partial);
         for (size_t j = 0; j < n; j += PN_LANES)
             FN(store_up_to)(n - j, FN(load_up_to)(n - j, a + j) * (FN(load_up_to)(n - j, grad_a + j) - sum), grad_z + j);
     }
@@ -145,10 +153,11 @@ typedef struct FN(row_sums) {
     real td;  /* t d */
 } FN(row_sums);
 
-/* Also writes e[n] = exp(-d), which may be z. */
-static inline PN_INLINE FN(row_sums) FN(sum_row)(const FN(targets) *targets, size_t n, size_t i, const real *z, real *e)
+/* Also writes e[n] = exp(-d), which may be z. most is max(z). */
+static inline PN_INLINE FN(row_sums) FN(sum_row)(const FN(targets) *targets, size_t n, size_t i, const real *z,
+                                                 real most, real *e)
 {
-    const FN(vec) largest = FN(broadcast)(FN(largest)(n, z));
+    const FN(vec) largest = FN(broadcast)(most);
     FN(vec) sum_e[PN_ROW_VECTORS] = {{0}}, sum_t[PN_ROW_VECTORS] = {{0}}, sum_td[PN_ROW_VECTORS] = {{0}};
     for (size_t j = 0; j < n; j += PN_ROW_SUMS) {
         PN_UNROLL
@@ -169,7 +178,7 @@ static inline PN_INLINE FN(row_sums) FN(sum_row)(const FN(targets) *targets, siz
             FN(store_up_to)(left, some, e + first);
         }
     }
-    return (FN(row_sums)){FN(sum_in_pairs)(sum_e), FN(sum_in_pairs)(sum_t), FN(sum_in_pairs)(sum_td)};
+    return (FN(row_sums)){FN(sum_in_pairs)(sum_e)[0], FN(sum_in_pairs)(sum_t)[0], FN(sum_in_pairs)(sum_td)[0]};
 }
 
 /* grad_z[n] = scale (t_sum e / e_sum - t) of row i; e may be grad_z. */
@@ -196,9 +205,12 @@ static double FN(cross_entropy)(const pn_network *network, size_t m, const real 
     double sums[PN_LOSS_SUMS] = {0};
     for (size_t start = 0; start < m; start += PN_LOSS_BLOCK) {
         const size_t count = m - start < PN_LOSS_BLOCK ? m - start : PN_LOSS_BLOCK;
-        real e[PN_LOSS_BLOCK], t[PN_LOSS_BLOCK], td[PN_LOSS_BLOCK], loss[PN_LOSS_BLOCK];
+        real most[PN_LOSS_BLOCK], e[PN_LOSS_BLOCK], t[PN_LOSS_BLOCK], td[PN_LOSS_BLOCK], loss[PN_LOSS_BLOCK];
+        for (size_t i = 0; i < count; i++)
+            most[i] = FN(largest)(n, z + (start + i) * n)[0];
         for (size_t i = 0; i < count; i++) {
-            FN(row_sums) row = FN(sum_row)(&targets, n, start + i, z + (start + i) * n, grad_z + (start + i) * n);
+            const size_t first = (start + i) * n;
+            FN(row_sums) row = FN(sum_row)(&targets, n, start + i, z + first, most[i], grad_z + first);
             e[i] = row.e;
             t[i] = row.t;
             td[i] = row.td;

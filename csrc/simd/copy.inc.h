@@ -49,9 +49,15 @@ static inline PN_INLINE void FN(copy_n)(size_t n, const real *from, real *to)
 /* to[n] = the first n lanes of value, n <= PN_LANES. */
 static inline PN_INLINE void FN(store_n)(size_t n, real *to, FN(vec) value)
 {
+#if PN_HAVE_X86_ISAS && PN_VECTOR_BYTES == 64 && REAL_IS_DOUBLE
+    _mm512_mask_storeu_pd(to, (__mmask8)((1u << n) - 1), value);
+#elif PN_HAVE_X86_ISAS && PN_VECTOR_BYTES == 64
+    _mm512_mask_storeu_ps(to, (__mmask16)((1u << n) - 1), value);
+#else
     real lanes[PN_LANES];
     FN(store)(lanes, value);
     FN(copy_n)(n, lanes, to);
+#endif
 }
 
 /* to[width] = from[n] and zeros; width is a multiple of PN_LANES. */

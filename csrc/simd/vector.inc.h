@@ -173,6 +173,16 @@ static inline PN_INLINE FN(vec) FN(vec_max)(FN(vec) a, FN(vec) b)
 #endif
 }
 
+/* v[l ^ distance] in lane l: two halves, quarters, ... of the register change places. */
+static inline PN_INLINE FN(vec) FN(exchange)(FN(vec) v, const size_t distance)
+{
+    FN(vec) r;
+    PN_UNROLL
+    for (size_t l = 0; l < PN_LANES; l++)
+        r[l] = v[l ^ distance];
+    return r;
+}
+
 /* The square root of each lane, correctly rounded. */
 static inline PN_INLINE FN(vec) FN(vec_sqrt)(FN(vec) a)
 {

@@ -227,9 +227,9 @@ static double FN(elementwise_loss)(const pn_network *network, size_t m, const re
     size_t column = 0;
     double sums[PN_LOSS_SUMS] = {0};
     const size_t all = m * last->n_out;
-    const real unit = FN(row_scale)(1, denominator);
-    for (size_t i = 0; weight == NULL && i < PN_LOSS_BLOCK && i < all; i++)
-        scale[i] = unit;
+    const FN(vec) unit = FN(broadcast)(FN(row_scale)(1, denominator));
+    for (size_t i = 0; weight == NULL && i < PN_LOSS_BLOCK; i += PN_LANES)
+        FN(store)(scale + i, unit);
     for (size_t start = 0; start < all; start += PN_LOSS_BLOCK) {
         size_t count = all - start < PN_LOSS_BLOCK ? all - start : PN_LOSS_BLOCK;
         if (weight != NULL)

@@ -1,4 +1,4 @@
-/* The activations, losses and optimizers: to add one, describe it here. */
+/* The activations, losses and optimizers; CONTRIBUTING.md tells how to add one. */
 #include "descriptions.h"
 
 #include <math.h>
@@ -57,8 +57,10 @@ size_t pn_n_slots(const pn_optimizer *optimizer)
     case PN_ADAGRAD: return 1;
     case PN_ADAM:
     case PN_ADAMW: return 2 + (optimizer->amsgrad != 0);
-    default: return 2; /* PN_RPROP */
+    case PN_RPROP: return 2;
+    case PN_N_OPTIMIZERS: break;
     }
+    return 0;
 }
 
 int pn_is_plain(const pn_optimizer *optimizer)

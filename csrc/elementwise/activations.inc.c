@@ -95,7 +95,10 @@ PN_DEFINE_ACTIVATION(mish)
 PN_DEFINE_ACTIVATION(softplus)
 #undef PN_DEFINE_ACTIVATION
 
-/* To add an activation, define it and its backward form above, and add a case to both switches. */
+/*
+ * To add an activation, write it in activation_vectors.inc.c, and here a line above and a case in both switches. Softmax
+ * is not elementwise: whoever computes it has an identity here, and softmax.inc.c.
+ */
 static void FN(activate_vectors)(size_t n, pn_activation f, const real *z, real *a)
 {
     switch (f) {
@@ -110,7 +113,9 @@ static void FN(activate_vectors)(size_t n, pn_activation f, const real *z, real 
     case PN_SILU: FN(silu)(n, z, a); break;
     case PN_MISH: FN(mish)(n, z, a); break;
     case PN_SOFTPLUS: FN(softplus)(n, z, a); break;
-    default: FN(identity)(n, z, a); break;
+    case PN_IDENTITY:
+    case PN_SOFTMAX:
+    case PN_N_ACTIVATIONS: FN(identity)(n, z, a); break;
     }
 }
 
@@ -129,7 +134,9 @@ static void FN(activate_backward_vectors)(size_t n, pn_activation f, const real 
     case PN_SILU: FN(silu_backward)(n, z, grad_a, grad_z); break;
     case PN_MISH: FN(mish_backward)(n, z, grad_a, grad_z); break;
     case PN_SOFTPLUS: FN(softplus_backward)(n, a, grad_a, grad_z); break;
-    default: FN(identity_backward)(n, a, grad_a, grad_z); break;
+    case PN_IDENTITY:
+    case PN_SOFTMAX:
+    case PN_N_ACTIVATIONS: FN(identity_backward)(n, a, grad_a, grad_z); break;
     }
 }
 

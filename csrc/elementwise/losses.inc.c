@@ -138,7 +138,7 @@ PN_DEFINE_LOSS(log_cosh)
 PN_DEFINE_LOSS(poisson)
 #undef PN_DEFINE_LOSS
 
-/* Losses of a = f(z), and their gradients with respect to z. To add a loss of a single output, add a case here. */
+/* Losses of a = f(z), and their gradients with respect to z. To add a loss, add a case. */
 static __attribute__((noinline)) void FN(losses_of_a)(pn_loss which, real parameter, size_t n, pn_activation f,
                                                       const real *z, const real *y, const real *scale, real *loss,
                                                       real *grad_z)
@@ -151,7 +151,12 @@ static __attribute__((noinline)) void FN(losses_of_a)(pn_loss which, real parame
     case PN_LOG_COSH: FN(log_cosh)(n, a, y, scale, loss, grad_a); break;
     case PN_QUANTILE: FN(quantile)(parameter, n, a, y, scale, loss, grad_a); break;
     case PN_POISSON: FN(poisson)(n, a, y, scale, loss, grad_a); break;
-    default: FN(squares)(n, a, y, scale, loss, grad_a); break;
+    case PN_SUM_OF_SQUARES:
+    case PN_MEAN_SQUARED_ERROR: FN(squares)(n, a, y, scale, loss, grad_a); break;
+    case PN_LOG_LOSS: /* these are computed from z, elsewhere */
+    case PN_CROSS_ENTROPY:
+    case PN_CROSS_ENTROPY_LABELS:
+    case PN_N_LOSSES: return;
     }
     FN(activate_backward)(n, f, z, a, grad_a, grad_z);
 }

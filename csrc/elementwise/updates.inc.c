@@ -10,7 +10,7 @@ static void FN(axpby)(size_t n, real alpha, const real *x, real beta, real *y)
 
 /*
  * The optimizers' equations stand in plainnet.h. To add one, write the constants of a step in prepare_update, its
- * equation as a function of one vector, and a case in update_vector.
+ * equation as a function of one vector, and a case in update_vector and in update_vectors.
  */
 
 /* base^n by repeated squaring: the same bits everywhere, which pow does not promise. */
@@ -136,9 +136,12 @@ static inline PN_INLINE FN(vec) FN(update_vector)(const pn_optimizer_kind kind, 
     case PN_SGD: return FN(sgd)(constants, g, p, slots);
     case PN_RMSPROP: return FN(rmsprop)(constants, g, p, slots);
     case PN_ADAGRAD: return FN(adagrad)(constants, g, p, slots);
+    case PN_ADAM:
+    case PN_ADAMW: return FN(adam)(constants, g, p, slots);
     case PN_RPROP: return FN(rprop)(constants, g, p, slots);
-    default: return FN(adam)(constants, g, p, slots); /* PN_ADAM, PN_ADAMW */
+    case PN_N_OPTIMIZERS: break;
     }
+    return p;
 }
 
 /* The kind is a constant: the loop is compiled for each of them. n is a multiple of PN_LANES. */
@@ -175,8 +178,10 @@ static void FN(update_vectors)(const FN(update_constants) *update, size_t n, con
     case PN_SGD: FN(update_stretch)(PN_SGD, update, n, gradient, parameters, slots); break;
     case PN_RMSPROP: FN(update_stretch)(PN_RMSPROP, update, n, gradient, parameters, slots); break;
     case PN_ADAGRAD: FN(update_stretch)(PN_ADAGRAD, update, n, gradient, parameters, slots); break;
+    case PN_ADAM:
+    case PN_ADAMW: FN(update_stretch)(PN_ADAM, update, n, gradient, parameters, slots); break;
     case PN_RPROP: FN(update_stretch)(PN_RPROP, update, n, gradient, parameters, slots); break;
-    default: FN(update_stretch)(PN_ADAM, update, n, gradient, parameters, slots); break;
+    case PN_N_OPTIMIZERS: break;
     }
 }
 

@@ -3,28 +3,17 @@
  * for bit. Each shortcut is asked with a description of the work, and refuses what it does not know.
  */
 
-/* The activations that the shortcuts know: f(z) of each element alone and, if the network `trains`, f' from f(z). */
+/*
+ * Whether the shortcuts can compute the activations: f(z) of each element alone, which softmax is not, and, if the network
+ * `trains`, f' from f(z), as they do not keep z.
+ */
 static int FN(has_known_activations)(const pn_network *network, int trains)
 {
-    for (size_t l = 0; l < network->n_layers; l++)
-        switch (network->layers[l].activation) {
-        case PN_IDENTITY:
-        case PN_SIGMOID:
-        case PN_TANH:
-        case PN_RELU:
-        case PN_LEAKY_RELU:
-        case PN_ELU:
-        case PN_SELU:
-        case PN_SOFTPLUS: break;
-        case PN_GELU:
-        case PN_GELU_TANH:
-        case PN_SILU:
-        case PN_MISH:
-            if (trains)
-                return 0;
-            break;
-        default: return 0;
-        }
+    for (size_t l = 0; l < network->n_layers; l++) {
+        const pn_activation f = network->layers[l].activation;
+        if (f == PN_SOFTMAX || (trains && pn_activations[f].backward_needs_z))
+            return 0;
+    }
     return 1;
 }
 

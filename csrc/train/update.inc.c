@@ -28,9 +28,11 @@ static pn_status FN(check_optimizer)(const pn_optimizer *o)
         break;
     case PN_ADAM:
     case PN_ADAMW: is_good = FN(is_fraction)(o->beta1) && FN(is_fraction)(o->beta2) && FN(is_positive)(o->eps); break;
-    default: /* PN_RPROP */
+    case PN_RPROP:
         is_good = FN(is_positive)(o->eta_minus) && o->eta_minus < 1 && o->eta_plus > 1 && FN(is_positive)(o->eta_plus) &&
                   FN(is_positive)(o->step_min) && o->step_max >= o->step_min && FN(is_positive)(o->step_max);
+        break;
+    case PN_N_OPTIMIZERS: break;
     }
     return is_good ? PN_OK : PN_BAD_OPTIMIZER;
 }

@@ -19,16 +19,13 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from typing import NamedTuple
 
 import mpmath
 import numpy as np
 
 HERE = pathlib.Path(__file__).resolve().parent
-ELEMENTARY = ("exp", "log1p", "sigmoid", "loss_sigmoid", "tanh")
-ACTIVATIONS = ("leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus")
-FUNCTIONS = ELEMENTARY + ACTIVATIONS  # as accuracy.c numbers them
-# Bit patterns of the valid arguments, if not all are: 0 to 1, and -0 to NaN.
-FLOAT32_INPUTS = {"log1p": (0, 0x3F800001), "exp": (1 << 31, 1 << 32)}
 FLAGS = {
     "baseline": ["-DPN_VECTOR_BYTES=16", "-DPN_HAVE_FMA=0"],
     "avx2": ["-DPN_VECTOR_BYTES=32", "-DPN_HAVE_FMA=1", "-mavx2", "-mfma"],
@@ -44,50 +41,97 @@ FLAGS = {
     ],
     "neon": ["-DPN_VECTOR_BYTES=16", "-DPN_HAVE_FMA=1"],
 }
-MAY_STEP_DOWN = ("log1p", "loss_sigmoid", "softplus")
-FALL = ("gelu", "gelu_tanh", "silu", "mish")  # towards their minimum: steps down are nothing wrong
-# The largest error allowed, if it is not 2.5.
-BOUNDS = {"gelu": 6, "mish": 3.7, "gelu_tanh": 2.7, "softplus": 2.7}
-# Where each function is neither constant nor its argument, and every result representable.
-RANGES = {
-    ("exp", "f32"): (-104, 0),
-    ("exp", "f64"): (-746, 0),
-    ("log1p", "f32"): (0, 1),
-    ("log1p", "f64"): (0, 1),
-    ("sigmoid", "f32"): (-104, 18),
-    ("sigmoid", "f64"): (-746, 38),
-    ("loss_sigmoid", "f32"): (-104, 18),
-    ("loss_sigmoid", "f64"): (-746, 38),
-    ("tanh", "f32"): (-10, 10),
-    ("tanh", "f64"): (-20, 20),
-    ("leaky_relu", "f32"): (-10, 1),
-    ("leaky_relu", "f64"): (-10, 1),
-    ("elu", "f32"): (-20, 1),
-    ("elu", "f64"): (-40, 1),
-    ("selu", "f32"): (-20, 10),
-    ("selu", "f64"): (-40, 10),
-    ("gelu", "f32"): (-14.6, 7),
-    ("gelu", "f64"): (-39, 9),
-    ("gelu_tanh", "f32"): (-10.9, 6),
-    ("gelu_tanh", "f64"): (-21.7, 8),
-    ("silu", "f32"): (-110, 20),
-    ("silu", "f64"): (-760, 40),
-    ("mish", "f32"): (-110, 20),
-    ("mish", "f64"): (-760, 40),
-    ("softplus", "f32"): (-104, 20),
-    ("softplus", "f64"): (-746, 40),
-}
+INF = np.inf
 SELU_SCALE, SELU_ALPHA = "1.0507009873554804934193349852946", "1.6732632423543772848170429916717"
-# f(-infinity) and f(infinity), if they are not 0 and 1.
-LIMITS = {
-    "exp": (0, np.inf),
-    "log1p": (np.nan, np.inf),
-    "tanh": (-1, 1),
-    "leaky_relu": (-np.inf, np.inf),
-    "elu": (-1, np.inf),
-    "selu": (-1.7580993408473769, np.inf),
-    **dict.fromkeys(("gelu", "gelu_tanh", "silu", "mish", "softplus"), (0, np.inf)),
-}
+
+
+class Function(NamedTuple):
+    """What is known of a function f of one number x. tests/test_accuracy.py goes by it as well."""
+
+    exact: Callable  # f(x), in mpmath
+    float32: tuple  # the range of interest: where f is neither constant nor x, and every result representable
+    float64: tuple
+    specials: Callable  # pairs x and f(x) around 0; it is given the smallest number above 0
+    limits: tuple = (-0.0, INF)  # f(-infinity) and f(infinity); None: no argument
+    bounds: tuple = (2.5, 2.5)  # the largest error allowed, with fused multiply-adds and without
+    falls: bool = False  # somewhere: steps down are nothing wrong
+    may_step_down: bool = False  # by rounding
+    float32_bits: tuple = (0, 1 << 32)  # from where to where bit patterns are arguments
+
+
+def sigmoid(x):
+    return 1 / (1 + mpmath.exp(-x))
+
+
+def softplus(x):
+    return mpmath.log1p(mpmath.exp(x)) if x < 0 else x + mpmath.log1p(mpmath.exp(-x))
+
+
+def selu(x):
+    return mpmath.mpf(SELU_SCALE) * (x if x >= 0 else mpmath.mpf(SELU_ALPHA) * mpmath.expm1(x))
+
+
+def gelu_tanh(x):
+    return x * sigmoid(2 * mpmath.sqrt(2 / mpmath.pi) * (x + mpmath.mpf("0.044715") * x**3))
+
+
+ELEMENTARY = {
+    "exp": Function(
+        mpmath.exp, (-104, 0), (-746, 0), lambda tiny: [(0.0, 1), (-0.0, 1), (-tiny, 1)],
+        limits=(0.0, None), float32_bits=(1 << 31, 1 << 32),  # from -0 on
+    ),
+    "log1p": Function(
+        mpmath.log1p, (0, 1), (0, 1), lambda tiny: [(0.0, 0.0), (tiny, tiny)],
+        limits=(None, None), may_step_down=True, float32_bits=(0, 0x3F800001),  # from 0 to 1
+    ),
+    "sigmoid": Function(
+        sigmoid, (-104, 18), (-746, 38), lambda tiny: [(0.0, 0.5), (-0.0, 0.5), (tiny, 0.5), (-tiny, 0.5)],
+        limits=(0.0, 1),
+    ),
+    "loss_sigmoid": Function(
+        sigmoid, (-104, 18), (-746, 38), lambda tiny: [(0.0, 0.5), (-0.0, 0.5), (tiny, 0.5), (-tiny, 0.5)],
+        limits=(0.0, 1), may_step_down=True,
+    ),
+    "tanh": Function(
+        mpmath.tanh, (-10, 10), (-20, 20),
+        lambda tiny: [(0.0, 0.0), (-0.0, -0.0), (tiny, tiny), (-tiny, -tiny), (7 * tiny, 7 * tiny)], limits=(-1, 1),
+    ),
+}  # fmt: skip
+ACTIVATIONS = {
+    "leaky_relu": Function(
+        lambda x: x if x >= 0 else x / 100, (-10, 1), (-10, 1),
+        lambda tiny: [(0.0, 0.0), (-0.0, -0.0), (tiny, tiny), (-tiny, -0.0)], limits=(-INF, INF), bounds=(0.9, 0.9),
+    ),
+    "elu": Function(
+        lambda x: x if x >= 0 else mpmath.expm1(x), (-20, 1), (-40, 1),
+        lambda tiny: [(0.0, 0.0), (-0.0, -0.0), (tiny, tiny), (-tiny, -tiny)], limits=(-1, INF), bounds=(1.2, 1.2),
+    ),
+    "selu": Function(
+        selu, (-20, 10), (-40, 10),
+        lambda tiny: [(0.0, 0.0), (-0.0, -0.0), (tiny, tiny), (-tiny, -2 * tiny)],
+        limits=(-1.7580993408473769, INF), bounds=(2.0, 2.0),
+    ),
+    "gelu": Function(
+        lambda x: x / 2 * mpmath.erfc(-x / mpmath.sqrt(2)), (-14.6, 7), (-39, 9),
+        lambda tiny: [(0.0, 0.0), (8 * tiny, 4 * tiny), (-8 * tiny, -4 * tiny)], bounds=(5.5, 6.5), falls=True,
+    ),
+    "gelu_tanh": Function(
+        gelu_tanh, (-10.9, 6), (-21.7, 8),
+        lambda tiny: [(0.0, 0.0), (8 * tiny, 4 * tiny), (-8 * tiny, -4 * tiny)], bounds=(2.7, 2.7), falls=True,
+    ),
+    "silu": Function(
+        lambda x: x * sigmoid(x), (-110, 20), (-760, 40),
+        lambda tiny: [(0.0, 0.0), (-0.0, -0.0), (8 * tiny, 4 * tiny), (-8 * tiny, -4 * tiny)], falls=True,
+    ),
+    "mish": Function(
+        lambda x: x * mpmath.tanh(softplus(x)), (-110, 20), (-760, 40),
+        lambda tiny: [(0.0, 0.0), (5 * tiny, 3 * tiny), (-5 * tiny, -3 * tiny)], bounds=(2.5, 3.7), falls=True,
+    ),
+    "softplus": Function(
+        softplus, (-104, 20), (-746, 40), lambda tiny: [], limits=(0.0, INF), bounds=(2.4, 2.7), may_step_down=True,
+    ),
+}  # fmt: skip
+FUNCTIONS = ELEMENTARY | ACTIVATIONS
 
 
 class Helper:
@@ -122,10 +166,9 @@ class Helper:
 
     def worst(self, function, x, y):
         """The largest error and the index where it is."""
-        ulp, index = getattr(self.library, f"ulp_{suffix(x)}"), ctypes.c_size_t()
+        ulp, index = getattr(self.library, f"ulp_{function}_{suffix(x)}"), ctypes.c_size_t()
         ulp.restype = ctypes.c_double
         error = ulp(
-            FUNCTIONS.index(function),
             ctypes.c_size_t(x.size),
             ctypes.c_void_p(x.ctypes.data),
             ctypes.c_void_p(y.ctypes.data),
@@ -153,38 +196,15 @@ def available_isas():
     return [isa for isa, flags in needs.items() if flags <= has]
 
 
-def exact(function, x):
-    """The function of one number in 60 digits."""
-    x = mpmath.mpf(float(x))
-    if function in ("sigmoid", "loss_sigmoid"):
-        return 1 / (1 + mpmath.exp(-x))
-    if function in ("leaky_relu", "elu", "selu"):
-        scale = mpmath.mpf(SELU_SCALE) if function == "selu" else 1
-        if x >= 0:
-            return scale * x
-        alpha = mpmath.mpf(SELU_ALPHA) if function == "selu" else 1
-        return x / 100 if function == "leaky_relu" else scale * alpha * mpmath.expm1(x)
-    if function == "gelu":
-        return x / 2 * mpmath.erfc(-x / mpmath.sqrt(2))
-    if function == "gelu_tanh":
-        return x / (1 + mpmath.exp(-2 * mpmath.sqrt(2 / mpmath.pi) * (x + mpmath.mpf("0.044715") * x**3)))
-    if function == "silu":
-        return x / (1 + mpmath.exp(-x))
-    if function in ("mish", "softplus"):
-        softplus = mpmath.log1p(mpmath.exp(x)) if x < 0 else x + mpmath.log1p(mpmath.exp(-x))
-        return softplus if function == "softplus" else x * mpmath.tanh(softplus)
-    return getattr(mpmath, function)(x)
-
-
 def error_in_ulp(function, x, y):
     """|y - f(x)| in units of the last place of f(x), for one x; infinite if a NaN or an infinity is wrong."""
     info = np.finfo(y.dtype)
     if np.isnan(x) or np.isnan(y):
         return 0.0 if np.isnan(x) and np.isnan(y) else np.inf
     if np.isinf(x):
-        return 0.0 if y == y.dtype.type(LIMITS.get(function, (0, 1))[int(x > 0)]) else np.inf
+        return 0.0 if y == y.dtype.type(FUNCTIONS[function].limits[int(x > 0)]) else np.inf
     with mpmath.workdps(60):
-        value, edge = exact(function, x), mpmath.mpf(2) ** info.maxexp
+        value, edge = FUNCTIONS[function].exact(mpmath.mpf(float(x))), mpmath.mpf(2) ** info.maxexp
         got = min(mpmath.mpf(float(y)), edge)
         value = min(value, edge)
         exponent = mpmath.frexp(value)[1] if value else info.minexp
@@ -194,7 +214,7 @@ def error_in_ulp(function, x, y):
 
 def float32_chunks(function, stride, size=1 << 24):
     """Every stride-th valid float32, in chunks."""
-    first, last = FLOAT32_INPUTS.get(function, (0, 1 << 32))
+    first, last = FUNCTIONS[function].float32_bits
     for start in range(first, last, size * stride):
         stop = min(start + size * stride, last)
         yield np.arange(start, stop, stride, dtype=np.uint64).astype(np.uint32).view(np.float32)
@@ -203,7 +223,7 @@ def float32_chunks(function, stride, size=1 << 24):
 def float64_chunks(function, points, size=1 << 20, seed=0):
     """Half uniform over bit patterns, half uniform over the interesting range."""
     rng = np.random.default_rng(seed)
-    low, high = RANGES[function, "f64"]
+    low, high = FUNCTIONS[function].float64
     for start in range(0, points, size):
         n = min(size, points - start)
         bits = rng.integers(0, 2**64, n // 2, dtype=np.uint64).view(np.float64)
@@ -217,7 +237,8 @@ def float64_chunks(function, points, size=1 << 20, seed=0):
 def neighbours(function, dtype, seed=1, runs=2000, length=512):
     """Runs of consecutive numbers: at random, around 0, and where formulas change."""
     rng = np.random.default_rng(seed)
-    low, high = RANGES[function, "f32" if dtype == np.float32 else "f64"]
+    known = FUNCTIONS[function]
+    low, high = known.float32 if dtype == np.float32 else known.float64
     places = [0.0, 0.6875, -0.6875, 1.0, low, high]
     places += list(np.log(2) * (np.arange(np.ceil(low / np.log(2)), high / np.log(2)) + 0.5))
     places += list(np.log(2) / 2 * (np.arange(-60, 60) + 0.5))
@@ -228,7 +249,7 @@ def neighbours(function, dtype, seed=1, runs=2000, length=512):
         bits = np.asarray(abs(place), dtype).view(integer)
         run = (np.maximum(bits - length // 2, 0) + np.arange(length, dtype=integer)).astype(integer).view(dtype)
         run = np.sort(run if place >= 0 else -run)
-        if function not in FLOAT32_INPUTS or (low <= run[0] and run[-1] <= high):
+        if None not in known.limits or (low <= run[0] and run[-1] <= high):
             yield run
 
 
@@ -243,22 +264,9 @@ def decreases(call, function, dtype):
 
 def specials(call, function, dtype):
     """What is wrong at 0, the infinities, NaN and the subnormal numbers; empty if nothing."""
-    tiny, inf = np.finfo(dtype).smallest_subnormal, np.inf
-    expected = {
-        "exp": [(0.0, 1), (-0.0, 1), (-inf, 0), (-tiny, 1)],
-        "log1p": [(0.0, 0), (tiny, tiny)],
-        "sigmoid": [(0.0, 0.5), (-0.0, 0.5), (inf, 1), (-inf, 0), (tiny, 0.5), (-tiny, 0.5)],
-        "loss_sigmoid": [(0.0, 0.5), (-0.0, 0.5), (inf, 1), (-inf, 0), (tiny, 0.5), (-tiny, 0.5)],
-        "tanh": [(0.0, 0.0), (-0.0, -0.0), (inf, 1), (-inf, -1), (tiny, tiny), (-tiny, -tiny), (7 * tiny, 7 * tiny)],
-        "leaky_relu": [(0.0, 0.0), (-0.0, -0.0), (inf, inf), (-inf, -inf), (tiny, tiny), (-tiny, -0.0)],
-        "elu": [(0.0, 0.0), (-0.0, -0.0), (inf, inf), (-inf, -1), (tiny, tiny), (-tiny, -tiny)],
-        "selu": [(0.0, 0.0), (-0.0, -0.0), (inf, inf), (-inf, LIMITS["selu"][0]), (tiny, tiny), (-tiny, -2 * tiny)],
-        "gelu": [(0.0, 0.0), (inf, inf), (-inf, -0.0), (8 * tiny, 4 * tiny), (-8 * tiny, -4 * tiny)],
-        "gelu_tanh": [(0.0, 0.0), (inf, inf), (-inf, -0.0), (8 * tiny, 4 * tiny), (-8 * tiny, -4 * tiny)],
-        "silu": [(0.0, 0.0), (-0.0, -0.0), (inf, inf), (-inf, -0.0), (8 * tiny, 4 * tiny), (-8 * tiny, -4 * tiny)],
-        "mish": [(0.0, 0.0), (inf, inf), (-inf, -0.0), (5 * tiny, 3 * tiny), (-5 * tiny, -3 * tiny)],
-        "softplus": [(inf, inf), (-inf, 0)],
-    }[function]
+    known = FUNCTIONS[function]
+    expected = known.specials(np.finfo(dtype).smallest_subnormal)
+    expected += [(x, limit) for x, limit in zip((-INF, INF), known.limits) if limit is not None]
     x = np.array([a for a, _ in expected] + [np.nan, -np.nan], dtype)
     y = np.array([b for _, b in expected] + [np.nan, np.nan], dtype)
     got = call(function, x)
@@ -293,7 +301,7 @@ def measure(function, dtype, calls, helpers, stride, points):
             before, y = y, call(function, x)
             if before is None or before.tobytes() != y.tobytes():  # with FMA, all instruction sets agree
                 seen = helpers[isa].worst(function, x, y)
-                if dtype == np.float32 and stride == 1 and function not in FALL:
+                if dtype == np.float32 and stride == 1 and not FUNCTIONS[function].falls:
                     steps = int(np.sum(np.diff(y) * np.sign(np.diff(x)) < 0))
             error, i = seen
             if error > worst[isa][0]:
@@ -305,7 +313,7 @@ def measure(function, dtype, calls, helpers, stride, points):
     for isa, call in calls.items():
         _, x, y = worst[isa]
         wrong = specials(call, function, dtype) + ([f"{odd[isa]} inputs are not odd"] if odd[isa] else [])
-        steps = "-" if function in FALL else down[isa] + decreases(call, function, dtype)
+        steps = "-" if FUNCTIONS[function].falls else down[isa] + decreases(call, function, dtype)
         rows[isa] = (error_in_ulp(function, x, y), x, steps, wrong)
     return rows
 
@@ -392,8 +400,8 @@ def main():
                 }
                 rows = measure(function, dtype, calls, helpers, arguments.stride, arguments.points)
                 for isa, (error, x, down, wrong) in rows.items():
-                    failed |= error > BOUNDS.get(function, 2.5) or bool(wrong)
-                    failed |= down not in (0, "-") and function not in MAY_STEP_DOWN
+                    failed |= error > FUNCTIONS[function].bounds[isa == "baseline"] or bool(wrong)
+                    failed |= down not in (0, "-") and not FUNCTIONS[function].may_step_down
                     lines.append(
                         f"| {function} | {np.dtype(dtype).name} | {isa} | {error:.3f} | `{float(x)!r}` | "
                         f"{down} | {'; '.join(wrong) or 'right'} |"

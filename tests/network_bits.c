@@ -96,9 +96,8 @@ static void draw(pn_case *c, long number)
 /* An optimizer with options that are drawn at random. */
 static pn_optimizer draw_optimizer(void)
 {
-    static const size_t kinds[] = {PN_SGD, PN_RMSPROP, PN_ADAGRAD, PN_ADAM, PN_ADAMW, PN_RPROP};
     pn_optimizer o = {
-        .kind = (pn_optimizer_kind)ONE_OF(kinds), .momentum = random_bits() % 2 ? 0.75 : 0,
+        .kind = (pn_optimizer_kind)(random_bits() % PN_N_OPTIMIZERS), .momentum = random_bits() % 2 ? 0.75 : 0,
         .weight_decay = random_bits() % 2 ? 0.01 : 0, .centered = (int)(random_bits() % 2),
         .amsgrad = (int)(random_bits() % 2), .alpha = 0.9, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8,
         .learning_rate_decay = 0.1, .initial_accumulator_value = 0.125, .eta_minus = 0.5, .eta_plus = 1.25,

@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 
 import plainnet as pn
+from plainnet.activations import ACTIVATIONS
 from plainnet.backend import Progress, Training
+from plainnet.losses import LOSSES, described
+from plainnet.optimizers import OPTIMIZERS
 
 import textbook
 
@@ -295,10 +298,11 @@ RUNS = {
         }.items()
     },
 }  # fmt: skip
-#: The activations that few of these have, on every layer.
+#: The activations that few or none of these have, on every layer.
 RUNS |= {
     f"17-33-2-{f}": ([(17, 33, f, True), (33, 2, f, True)], "mean_squared_error", 33, 8, 20, 0.1)
-    for f in ("leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus")
+    for f in textbook.ACTIVATIONS
+    if f not in ("identity", "sigmoid", "tanh", "relu")
 }
 
 FMA_ISAS = [isa for isa in pn.native.available_isas() if isa != "baseline"]
@@ -381,6 +385,13 @@ def test_digest_on_the_baseline_does_not_depend_on_slices(fma_isas, name):
         pytest.skip("this architecture always has fused multiply-adds")
     pn.native.set_isa("baseline")
     assert digest(name, 5) == digest(name)
+
+
+def test_every_activation_loss_and_optimizer_has_a_digest():
+    layers, losses, optimizers = ([run[i] for run in RUNS.values() if len(run) > i] for i in (0, 1, 6))
+    assert {layer[2] for run in layers for layer in run} == set(ACTIVATIONS)
+    assert {described(loss, np.dtype(float)).name for loss in losses} == set(LOSSES)
+    assert {type(optimizer) for optimizer in optimizers} == set(OPTIMIZERS.values())
 
 
 def test_digests_tell_runs_apart(fma_isas):

@@ -15,15 +15,9 @@ from interruption import everything, fit_interrupted
 
 OPTIMIZERS = {
     "decay": pn.SGD(0.05, weight_decay=0.1),
-    "sgd": pn.SGD(0.05, momentum=0.9, nesterov=True, weight_decay=0.1),
-    "rmsprop": pn.RMSprop(momentum=0.5, centered=True, eps=1e-3, weight_decay=0.1),
-    "adagrad": pn.Adagrad(learning_rate_decay=0.1, initial_accumulator_value=0.1, weight_decay=0.1),
-    "adam": pn.Adam(amsgrad=True, weight_decay=0.1),
-    "adamw": pn.AdamW(),
-    "rprop": pn.Rprop(),
     "value": pn.SGD(0.05, clip_value=1e-2),
     "norm": pn.SGD(0.05, momentum=0.9, clip_norm=1e-2),
-    "clipped": pn.Adam(clip_value=0.02, clip_norm=0.05),
+    **textbook.OPTIMIZERS,
 }
 KINDS = list(OPTIMIZERS.values())
 OF_EACH_KIND = pytest.mark.parametrize("optimizer", KINDS, ids=OPTIMIZERS)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import plainnet as pn
+from plainnet.losses import LOSSES, described
 
 torch = pytest.importorskip("torch", reason="the oracle is PyTorch, which is not installed")
 
@@ -44,6 +45,12 @@ ELEMENTWISE = {
         "poisson", ["identity", "tanh"], functools.partial(functional.poisson_nll_loss, log_input=True, full=False),
     ),
 }  # fmt: skip
+
+
+def test_oracle_has_every_loss():
+    names = {described(loss, np.dtype(float)).name for loss, _, _ in ELEMENTWISE.values()}
+    assert names == set(LOSSES) - {"cross_entropy"}  # which follows below
+
 
 TORCH_ACTIVATIONS = {
     "identity": lambda z: z, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "relu": torch.relu,

@@ -47,6 +47,10 @@ OPTIMIZERS = [
 ]
 
 
+def test_oracle_has_every_optimizer():
+    assert {type(optimizer) for optimizer in OPTIMIZERS} == set(pn.optimizers.OPTIMIZERS.values())
+
+
 def torch_optimizer(ours, parameters):
     options = our_names(ours)
     if isinstance(ours, pn.Rprop):
@@ -150,7 +154,7 @@ def test_rprop_decays_as_if_the_decay_were_in_the_gradient(backend):
 
 
 def test_defaults_are_those_of_pytorch():
-    for kind in (pn.SGD, pn.RMSprop, pn.Adagrad, pn.Adam, pn.AdamW, pn.Rprop):
+    for kind in pn.optimizers.OPTIMIZERS.values():
         theirs = getattr(torch.optim, kind.__name__)([torch.zeros(1)]).defaults
         for name, value in our_names(kind()).items():
             if name != "weight_decay" or kind is not pn.Rprop:  # which torch's has not

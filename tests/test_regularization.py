@@ -38,16 +38,7 @@ WITH_EACH_OPTION = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTI
 NONE = [{}, {}, {}]
 DEFAULTS = {"dropout": 0.0, "l1": 0.0, "l2": 0.0, "max_norm": None, "weight_rate": 1.0, "bias_rate": 1.0}
 
-OPTIMIZERS = {
-    "plain": pn.SGD(0.05),
-    "sgd": pn.SGD(0.05, momentum=0.9, nesterov=True, weight_decay=0.1),
-    "rmsprop": pn.RMSprop(momentum=0.5, centered=True, eps=1e-3, weight_decay=0.1),
-    "adagrad": pn.Adagrad(learning_rate_decay=0.1, initial_accumulator_value=0.1, weight_decay=0.1),
-    "adam": pn.Adam(amsgrad=True, weight_decay=0.1),
-    "adamw": pn.AdamW(1e-2, weight_decay=0.2),
-    "rprop": pn.Rprop(),
-    "clipped": pn.Adam(clip_value=0.02, clip_norm=0.05),
-}
+OPTIMIZERS = {"plain": pn.SGD(0.05), **textbook.OPTIMIZERS}
 WITH_EACH_OPTIMIZER = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
 
 # One step's rounding errors, relative to the largest entry.

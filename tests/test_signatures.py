@@ -1,6 +1,7 @@
 """Both backends have the same functions with the same arguments."""
 
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def test_backends_know_the_same_activations_and_losses():
     assert list(pn.native.LOSSES.values()) == list(range(len(pn.native.LOSSES)))
 
 
-def test_documentation_names_every_activation_and_loss():
+def test_documentation_names_every_activation_loss_and_optimizer():
     readme = (Path(__file__).parent.parent / "README.md").read_text()
     for name in ACTIVATIONS:
         assert f'"{name}"' in pn.Dense.__doc__
@@ -75,12 +76,16 @@ def test_documentation_names_every_activation_and_loss():
         assert f'"{name}"' in pn.Network.__doc__
     for name in (*ACTIVATIONS, *LOSSES):
         assert f"`{name}`" in readme
+    for name in OPTIMIZERS:
+        assert re.search(rf"optimizer : .*\b{name}\b", pn.Network.__doc__)
+        assert f"`pn.{name}`" in readme
 
 
-def test_textbook_has_every_activation():
-    """Tests that go through all activations take them from there. Softmax is none of single elements."""
+def test_textbook_has_every_activation_and_optimizer():
+    """Tests that go through all of them take them from there. Softmax is none of single elements."""
     assert list(textbook.ACTIVATIONS) == [name for name in ACTIVATIONS if name != "softmax"]
     assert list(textbook.LOSSES) == list(textbook.LOSS_GRADIENTS)
+    assert {type(optimizer) for optimizer in textbook.OPTIMIZERS.values()} == set(OPTIMIZERS.values())
 
 
 def test_backends_know_the_same_optimizers():

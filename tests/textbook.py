@@ -4,7 +4,8 @@ The textbook's equations, written without the package. Both backends are compare
 A network is a list of (n_in, n_out, activation, bias), as the arguments of Dense. Formulas are the unfused ones, take
 complex numbers (for complex steps) and, in `train`, a stack of networks at once.
 
-Tests take their activations and losses from the tables below, so that one that is added here is tested everywhere.
+Tests take their activations, losses and optimizers from the tables below, so that one that is added here is tested
+everywhere.
 """
 
 import math
@@ -82,6 +83,17 @@ LOSS_GRADIENTS = {
 
 #: The activation that a loss needs in the last layer.
 LAST_ACTIVATION = {"log_loss": "sigmoid"}
+
+#: Each optimizer, with options that change its equation.
+OPTIMIZERS = {
+    "sgd": pn.SGD(0.05, momentum=0.9, nesterov=True, weight_decay=0.1),
+    "rmsprop": pn.RMSprop(momentum=0.5, centered=True, eps=1e-3, weight_decay=0.1),
+    "adagrad": pn.Adagrad(learning_rate_decay=0.1, initial_accumulator_value=0.1, weight_decay=0.1),
+    "adam": pn.Adam(amsgrad=True, weight_decay=0.1),
+    "adamw": pn.AdamW(1e-2, weight_decay=0.2),
+    "rprop": pn.Rprop(),
+    "clipped": pn.Adam(clip_value=0.02, clip_norm=0.05),
+}
 
 #: Activations that are single kernels as well.
 KERNELS = [name for name in ACTIVATIONS if name in pn.kernels.__all__]

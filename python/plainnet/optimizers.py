@@ -103,6 +103,9 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
 #: Options that are pairs, and the names of their parts in ``pn_optimizer``.
 _PAIRS = {"betas": ("beta1", "beta2"), "etas": ("eta_minus", "eta_plus"), "step_sizes": ("step_min", "step_max")}
 
+#: Names in ``pn_optimizer`` of numbers from 0 to 1, which may be as small as they like.
+_FRACTIONS = ("alpha", "beta1", "beta2")
+
 # ---- The optimizers --------------------------------------------------------------------------------------------------
 
 
@@ -294,7 +297,7 @@ def as_optimizer(value: Any, dtype: np.dtype[Any]) -> Optimizer:
     optimizer: Optimizer = dataclasses.replace(value)  # checked again: unpickling checks nothing
     rate = optimizer.learning_rate
     for name, number in [("learning_rate", 1.0 if callable(rate) else rate), *optimizer.numbers().items()]:
-        if number != 0 and not is_usable(number, dtype) and not name.startswith(("alpha", "beta")):
+        if number != 0 and name not in _FRACTIONS and not is_usable(number, dtype):
             raise ValueError(f"the optimizer's {name} must be finite and above 0 in {dtype.name}, not {shown(number)}")
     return optimizer
 

@@ -18,7 +18,8 @@ import textbook
 ISAS = native.available_isas()
 FUNCTIONS = ("sigmoid", "tanh")
 DTYPES = (np.float32, np.float64)
-KNOWN = runpy.run_path(str(Path(__file__).parent.parent / "benchmarks" / "accuracy.py"))
+ROOT = Path(__file__).parent.parent
+KNOWN = runpy.run_path(str(ROOT / "benchmarks" / "accuracy.py"))
 #: The activations that have no functions of their own.
 OTHERS = [name for name in textbook.ACTIVATIONS if name not in (*FUNCTIONS, "identity", "relu")]
 
@@ -239,8 +240,13 @@ def layer_points(function, dtype, n, seed):
 
 
 def test_accuracy_of_every_activation_is_measured():
-    """benchmarks/accuracy.py has them all, and in its C helper, but those whose results are exact."""
+    """By benchmarks/accuracy.py and its C helper; those of identity and relu are exact."""
     assert list(KNOWN["ACTIVATIONS"]) == OTHERS
+    helper, results = ((ROOT / name).read_text() for name in ("benchmarks/accuracy.c", "docs/accuracy.md"))
+    for name in KNOWN["ACTIVATIONS"]:
+        assert f"ACTIVATION({name}, PN_{name.upper()}," in helper
+        for dtype in ("float32", "float64"):
+            assert f"\n| {name} | {dtype} |" in results
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -9,7 +9,7 @@ import pytest
 import plainnet as pn
 from plainnet.activations import ACTIVATIONS
 from plainnet.backend import SmallCalls
-from plainnet.losses import LOSSES
+from plainnet.losses import LOSSES, PARAMETRIC
 from plainnet.optimizers import OPTIMIZERS
 
 import textbook
@@ -70,8 +70,9 @@ def test_backends_know_the_same_activations_and_losses():
 
 def test_documentation_names_every_activation_loss_and_optimizer():
     readme = (Path(__file__).parent.parent / "README.md").read_text()
-    for name in ACTIVATIONS:
+    for name, known in ACTIVATIONS.items():
         assert f'"{name}"' in pn.Dense.__doc__
+        assert (f'"{name}"' in pn.kernels.dense_backward.__doc__) == known.backward_needs_z
     for name in LOSSES:
         assert f'"{name}"' in pn.Network.__doc__
     for name in (*ACTIVATIONS, *LOSSES):
@@ -79,6 +80,12 @@ def test_documentation_names_every_activation_loss_and_optimizer():
     for name in OPTIMIZERS:
         assert re.search(rf"optimizer : .*\b{name}\b", pn.Network.__doc__)
         assert f"`pn.{name}`" in readme
+
+
+def test_classes_of_losses_and_optimizers_are_exported():
+    for kind in (*PARAMETRIC, *OPTIMIZERS.values()):
+        assert getattr(pn, kind.__name__) is kind
+        assert kind.__name__ in pn.__all__
 
 
 def test_textbook_has_every_activation_and_optimizer():

@@ -1,5 +1,6 @@
 """One suite for every backend: NumPy, and C on each instruction set that this machine has."""
 
+import signal
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -64,3 +65,11 @@ def kernels(backend: str) -> ModuleType:
 @pytest.fixture(params=["float64", "float32"])
 def dtype(request: pytest.FixtureRequest) -> np.dtype[Any]:
     return np.dtype(request.param)
+
+
+@pytest.fixture
+def sigint_raises() -> Iterator[None]:
+    """Python's own handler, even where pytest was started in a shell's background, which has SIGINT ignored."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)

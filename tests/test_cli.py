@@ -439,6 +439,7 @@ def test_closed_outputs_are_no_traceback(tmp_path):
     assert done.returncode == 2
 
 
+@pytest.mark.usefixtures("sigint_raises")  # or the program would inherit that it is ignored
 def test_ctrl_c_ends_with_a_line_and_130(tmp_path):
     command = [sys.executable, "-m", "plainnet", "xor", "--starts", "1000000"]  # minutes at least: no signal comes late
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:

@@ -433,15 +433,6 @@ def test_divergence_from_packed_weights_that_are_not_finite(c_backend, dtype):
 # ---- Ctrl-C ----------------------------------------------------------------------------------------------------------
 
 
-
-@pytest.fixture
-def sigint_raises():
-    """Python's own handler, even where pytest was started in a shell's background, which has SIGINT ignored."""
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, previous)
-
-
 @pytest.mark.usefixtures("sigint_raises")
 def test_ctrl_c_stops_at_a_step_and_continuing_gives_the_same_bits(backend, dtype):
     """

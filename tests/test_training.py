@@ -1,6 +1,7 @@
 """Runs: batches, order, continuing, slices, divergence, Ctrl-C."""
 
 import contextlib
+import functools
 import itertools
 import os
 import pickle
@@ -507,6 +508,14 @@ class AlarmError(Exception):
     """What a signal handler raises."""
 
 
+@functools.cache  # asked at each instruction
+def is_traced(code, arithmetic):
+    if not code.co_filename.startswith(PACKAGE):
+        return False
+    is_reference = Path(code.co_filename).parent.name == "reference"
+    return arithmetic or not is_reference or code.co_name in ("train", "_write")
+
+
 def instructions(call, n=None, arithmetic=True):
     """
     Calls `call` with an AlarmError from before the n-th instruction of the package's code; how many there were.
@@ -517,11 +526,7 @@ def instructions(call, n=None, arithmetic=True):
 
     def trace(frame, event, argument):
         nonlocal count
-        code = frame.f_code
-        if not code.co_filename.startswith(PACKAGE):
-            return None
-        is_reference = Path(code.co_filename).parent.name == "reference"
-        if is_reference and not arithmetic and code.co_name not in ("train", "_write"):
+        if not is_traced(frame.f_code, arithmetic):
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         if event == "opcode":

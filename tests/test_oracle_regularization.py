@@ -9,6 +9,7 @@ import plainnet as pn
 from plainnet.reference.dropout import dropout_key, keep_mask
 
 from test_oracle_optimizers import OPTIMIZERS, TOLERANCE, torch_optimizer
+from test_regularization import OPTIONS
 
 torch = pytest.importorskip("torch", reason="the oracle is PyTorch: pip install plainnet[oracle]")
 
@@ -16,22 +17,8 @@ N_BATCHES, N_EPOCHS, N_ROWS = 25, 2, 12  # 50 steps
 
 LAYERS = [(5, 17, "tanh"), (17, 9, "tanh"), (9, 3, "identity")]
 
-#: The options of the three layers. Where the weight is frozen, its norms are above the limit.
-OPTIONS = {
-    "l1": [{"l1": 0.01}, {}, {"l1": 0.02}],
-    "l2": [{}, {"l2": 0.1}, {"l2": 0.05}],
-    "max_norm": [{"max_norm": 0.8}, {"max_norm": 1.0}, {"max_norm": 0.6}],
-    "rates": [{"weight_rate": 0.5, "bias_rate": 2.0}, {"weight_rate": 0.0}, {"weight_rate": 3.0, "bias_rate": 0.0}],
-    "dropout": [{"dropout": 0.2}, {"dropout": 0.5}, {}],
-    "all": [
-        {"dropout": 0.2, "l1": 0.01, "l2": 0.1, "max_norm": 0.9, "weight_rate": 0.5, "bias_rate": 2.0},
-        {"dropout": 0.5, "l2": 0.05, "max_norm": 0.2, "weight_rate": 0.0},
-        {"l1": 0.02, "max_norm": 0.7, "bias_rate": 0.0},
-    ],
-}
-
-#: As there, but for steps of Rprop without an upper limit: with masks they grow until tanh is 1, and then the sign of
-#: the gradient, on which they depend, is that of rounding errors.
+#: As in test_oracle_optimizers, but for steps of Rprop without an upper limit: with masks they grow until tanh is 1,
+#: and then the sign of the gradient, on which they depend, is that of rounding errors.
 WITH_MASKS = [pn.Rprop(step_sizes=(1e-6, 0.05)) if optimizer == pn.Rprop() else optimizer for optimizer in OPTIMIZERS]
 
 

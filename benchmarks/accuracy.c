@@ -104,7 +104,10 @@ GELU(f64, long double, l, 3.79006511778651415931e-20L)
     }                                                                                                                 \
     ERRORS(name, suffix, real, wide, exact)
 
-/* Each with its value in the wider type, from whose number x it is computed; accuracy.py calls them by their names. */
+/*
+ * Each with its value in the wider type, from whose number x it is computed: any number, infinite ones too. accuracy.py
+ * calls them by their names.
+ */
 #define FUNCTIONS(suffix, real, wide, f, lanes)                                                                       \
     ELEMENTARY(exp, suffix, real, wide, lanes, e, exp##f(x))                                                          \
     ELEMENTARY(log1p, suffix, real, wide, lanes, FN(log1p_vector, suffix)(FN(load_n, suffix)(count, x + i)),          \

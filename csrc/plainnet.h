@@ -225,6 +225,15 @@ pn_status pn_loss_and_gradient_f64(size_t n_rows, const pn_network *network, con
                                    double *loss, double *gradient, void *workspace, size_t workspace_bytes);
 
 /*
+ * The loss without its gradient, with the same bits, for the price of a forward pass; and the outputs, as
+ * pn_forward_f64 computes them, in out[n_rows][n_out of the last layer], or NULL if they are not wanted.
+ * workspace: as for pn_loss_and_gradient_f64.
+ */
+pn_status pn_loss_f64(size_t n_rows, const pn_network *network, const double *parameters, const double *x,
+                      const double *y, const double *sample_weight, double *loss, double *out, void *workspace,
+                      size_t workspace_bytes);
+
+/*
  * How a step follows from the gradient g: the equations of torch.optim, elementwise, with rate for the learning rate and
  * t = 1, 2, ... for the number of the step. After each name, the arrays that are kept for each parameter from step to
  * step. All but PN_ADAMW begin with g += weight_decay p.
@@ -339,6 +348,9 @@ pn_status pn_gradient_workspace_f32(size_t n_rows, const pn_network *network, si
 pn_status pn_loss_and_gradient_f32(size_t n_rows, const pn_network *network, const float *parameters,
                                    const float *x, const float *y, const float *sample_weight,
                                    double *loss, float *gradient, void *workspace, size_t workspace_bytes);
+pn_status pn_loss_f32(size_t n_rows, const pn_network *network, const float *parameters, const float *x,
+                      const float *y, const float *sample_weight, double *loss, float *out, void *workspace,
+                      size_t workspace_bytes);
 pn_status pn_train_workspace_f32(size_t n_rows, const pn_network *network, const pn_training *training,
                                  size_t *n_bytes);
 pn_status pn_train_f32(size_t n_rows, const pn_network *network, const pn_training *training, float *parameters,

@@ -198,6 +198,8 @@ static void FN(describe)(void)
     FN(pn_forward)(n_rows, network, parameters, x, out, FN(w).workspace, sizeof FN(w).workspace)
 #define GRADIENT(n_rows, network, parameters, x, y, loss, gradient) \
     FN(pn_loss_and_gradient)(n_rows, network, parameters, x, y, NULL, loss, gradient, FN(w).workspace, sizeof FN(w).workspace)
+#define LOSS(n_rows, network, parameters, x, y, weight, loss, out) \
+    FN(pn_loss)(n_rows, network, parameters, x, y, weight, loss, out, FN(w).workspace, sizeof FN(w).workspace)
 #define INPUT_GRADIENT(n_rows, network, parameters, x, y, grad_x) \
     FN(pn_input_gradient)(n_rows, network, parameters, x, y, grad_x, FN(w).workspace, sizeof FN(w).workspace)
 #define JACOBIAN(n_rows, network, parameters, x, jacobian) \
@@ -819,6 +821,45 @@ static void FN(check_runs)(void)
 #undef ODD
 }
 
+/* The loss without a gradient: arrays, targets, weights, workspace; and its bits. */
+static void FN(check_loss)(void)
+{
+    FN(world) *w = &FN(w);
+    const pn_network *n = &FN(network);
+    REAL *inside = (REAL *)(void *)(w->workspace + 64);
+    const REAL weight[] = {1, 0, 2, 0, 1, 1, 1}, bad[] = {1, 1, 1, -1, 1, 1, 1};
+    size_t n_bytes = 0;
+    FN(describe)();
+    REFUSES(PN_NULL_POINTER, LOSS(7, n, NULL, w->x, w->y, NULL, &w->loss, w->out));
+    REFUSES(PN_NULL_POINTER, LOSS(7, n, w->parameters, NULL, w->y, NULL, &w->loss, w->out));
+    REFUSES(PN_NULL_POINTER, LOSS(7, n, w->parameters, w->x, NULL, NULL, &w->loss, w->out));
+    REFUSES(PN_NULL_POINTER, LOSS(7, n, w->parameters, w->x, w->y, NULL, NULL, w->out));
+    REFUSES(PN_OVERLAP, LOSS(7, n, inside, w->x, w->y, NULL, &w->loss, w->out));
+    REFUSES(PN_OVERLAP, LOSS(7, n, w->parameters, w->x, w->y, inside, &w->loss, w->out));
+    REFUSES(PN_OVERLAP, LOSS(7, n, w->parameters, w->x, w->y, NULL, (double *)(void *)(w->workspace + 64), NULL));
+    REFUSES(PN_OVERLAP, LOSS(7, n, w->parameters, w->x, w->y, NULL, &w->loss, w->x));
+    REFUSES(PN_BAD_SAMPLE_WEIGHT, LOSS(7, n, w->parameters, w->x, w->y, bad, &w->loss, w->out));
+    w->x[20] = (REAL)NAN;
+    REFUSES(PN_DATA_NOT_FINITE, LOSS(7, n, w->parameters, w->x, w->y, NULL, &w->loss, w->out));
+    w->y[13] = (REAL)1.25;
+    REFUSES(PN_TARGET_OUT_OF_RANGE, LOSS(7, n, w->parameters, w->x, w->y, NULL, &w->loss, w->out));
+    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_loss)(7, n, w->parameters, w->x, w->y, NULL, &w->loss, NULL, w->workspace, 8));
+    REFUSES(PN_NULL_POINTER, FN(pn_loss)(7, n, w->parameters, w->x, w->y, NULL, &w->loss, NULL, NULL, 1 << 16));
+    CHECK(FN(pn_gradient_workspace)(7, n, &n_bytes) == PN_OK);
+    for (int weighted = 0; weighted < 2; weighted++) {
+        double loss = -1;
+        const REAL *weights = weighted ? weight : NULL;
+        CHECK(FN(pn_loss_and_gradient)(7, n, w->parameters, w->x, w->y, weights, &loss, w->gradient, w->workspace,
+                                       n_bytes) == PN_OK);
+        CHECK(FN(pn_loss)(7, n, w->parameters, w->x, w->y, weights, &w->loss, weighted ? w->out : NULL, w->workspace,
+                          n_bytes) == PN_OK);
+        CHECK(w->loss == loss && isfinite(loss));
+    }
+    REAL out[7 * 2];
+    CHECK(FORWARD(7, n, w->parameters, w->x, out) == PN_OK && memcmp(w->out, out, sizeof out) == 0);
+    FN(reset)();
+}
+
 /* The gradient of the loss with respect to the input: arrays, targets, workspace. */
 static void FN(check_input_gradient)(void)
 {
@@ -923,6 +964,7 @@ static void FN(check_jacobian)(void)
 
 static void FN(check_input_derivatives)(void)
 {
+    FN(check_loss)();
     FN(check_input_gradient)();
     FN(check_jacobian)();
 }

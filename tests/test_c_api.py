@@ -105,6 +105,8 @@ BAD_THREADS = textwrap.dedent("""\
             pn_train_on_batch_f64(1, &network, &training, &a, NULL, &z, &z, NULL, &loss, workspace, sizeof workspace) !=
                 PN_BAD_THREADS)
             return 5;
+        if (pn_loss_f64(1, &network, &z, &z, &z, NULL, &loss, &a, workspace, sizeof workspace) != PN_BAD_THREADS)
+            return 9;
         if (pn_jacobian_workspace_f64(1, &network, &n) != PN_BAD_THREADS || n != 77 ||
             pn_input_gradient_f64(1, &network, &z, &z, &z, &a, workspace, sizeof workspace) != PN_BAD_THREADS ||
             pn_jacobian_f64(1, &network, &z, &z, &a, workspace, sizeof workspace) != PN_BAD_THREADS)
@@ -181,7 +183,7 @@ MODE = textwrap.dedent("""\
     #endif
     enum { M = 300, N = 40, N_PARAMETERS = N * N + N + N };
 
-    static double x[M * N], y[M], start[N_PARAMETERS], results[2][N_PARAMETERS + N_PARAMETERS + M + 5 * M * N + 3];
+    static double x[M * N], y[M], start[N_PARAMETERS], results[2][N_PARAMETERS + N_PARAMETERS + M + 5 * M * N + 4];
 
     static int compute(double *out)
     {
@@ -206,6 +208,8 @@ MODE = textwrap.dedent("""\
                                   workspace, sizeof workspace),
             pn_input_gradient_f64(M, &network, parameters, x, y, single + 3 * M * N, workspace, sizeof workspace),
             pn_jacobian_f64(M, &network, parameters, x, single + 4 * M * N, workspace, sizeof workspace),
+            pn_loss_f64(M, &network, parameters, x, y, NULL, out + N_PARAMETERS * 2 + M + 5 * M * N + 3, NULL, workspace,
+                        sizeof workspace),
         };
         for (size_t i = 0; i < sizeof status / sizeof *status; i++)
             if (status[i] != PN_OK)

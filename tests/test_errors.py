@@ -408,6 +408,7 @@ ARGUMENTS = {
         "x": set(), "y": set(), "learning_rate": {"None", "large", "2**80"}, "sample_weight": {"None"},
     },
     "loss_and_gradient": {"x": set(), "y": set(), "sample_weight": {"None"}},
+    "evaluate": {"x": set(), "y": set(), "sample_weight": {"None"}},
     "predict": {"x": set(), "out": {"None"}},
     "copy": {"backend": {"None"}},
     "cross_check": {"net": set(), "x": set(), "y": set(), "epochs": {"0-d"}, "shuffle": {"True"}},
@@ -428,14 +429,16 @@ def plain_call(world, function):
     net, k, backend = world.net, world.k, world.net.backend
     data, layer = {"x": world.x, "y": world.y}, {"x": world.x, "weight": np.ones((3, 2))}
     kernel = {name: getattr(k, name) for name in ("tanh", "tanh_backward", "dense_forward", "dense_backward")}
-    methods = {name: getattr(net, name) for name in ("fit", "train_on_batch", "loss_and_gradient", "predict", "copy")}
+    named = "fit", "train_on_batch", "loss_and_gradient", "evaluate", "predict", "copy"
+    methods = {name: getattr(net, name) for name in named}
     others = {
         "Dense": pn.Dense, "Network": pn.Network, "cross_check": pn.cross_check, "check_gradient": pn.check_gradient,
         "set_num_threads": pn.set_num_threads, "set_isa": pn.native.set_isa,
     }  # fmt: skip
     arguments = {
         "Dense": {"n_in": 2, "n_out": 2}, "Network": {"layers": list(net.layers), "backend": backend}, "fit": data,
-        "train_on_batch": data, "loss_and_gradient": data, "predict": {"x": world.x}, "copy": {},
+        "train_on_batch": data, "loss_and_gradient": data, "evaluate": data, "predict": {"x": world.x},
+        "copy": {},
         "cross_check": {"net": net, **data}, "check_gradient": {"net": net, **data}, "tanh": {"z": world.x},
         "tanh_backward": {"a": world.x, "grad_a": world.x}, "dense_forward": layer,
         "dense_backward": {**layer, "a": world.y, "grad_a": world.y}, "set_num_threads": {"n": pn.num_threads()},
@@ -489,6 +492,7 @@ def test_values_in_between_beyond_memory_name_the_batch_size(monkeypatch):
     for call in (
         lambda: world.net.predict(world.x), lambda: world.net.fit(world.x, world.y),
         lambda: world.net.loss_and_gradient(world.x, world.y), lambda: world.net.train_on_batch(world.x, world.y),
+        lambda: world.net.evaluate(world.x, world.y),
     ):  # fmt: skip
         with pytest.raises(MemoryError, match=r"3\. TiB.*; take fewer rows .* batch_size"):
             call()

@@ -64,6 +64,36 @@ def test_step_of_the_c_backend_is_that_of_numpy(c_backend, dtype, name, n_rows):
         assert step_difference(c.parameters, numpy.parameters) <= STEP_TOLERANCE[dtype.name]
 
 
+@pytest.mark.parametrize("n_rows", [1, 7, 300, 5000])
+@pytest.mark.parametrize("name", LOSSES)
+def test_evaluate_returns_the_bits_of_the_loss_with_a_gradient(backend, dtype, name, n_rows):
+    """With options of layers and weights, and for more rows than a block has and than a wave of blocks has."""
+    layers, loss, x, y = case(name, n_rows, dtype)
+    net = textbook.network(layers, loss, seed=1, dtype=dtype, backend=backend)
+    weight = np.random.default_rng(n_rows).gamma(0.5, 2.0, n_rows)
+    before = net.parameters.copy()
+    for weights in (None, weight):
+        assert net.evaluate(x, y, weights) == net.loss_and_gradient(x, y, weights)[0]
+    out = np.full((n_rows, net.layers[-1].n_out), np.nan, dtype)
+    native_y = y.astype(dtype) if y.ndim == 1 else y  # what the network hands to its backend
+    assert net._model.total_loss(x, native_y, None, out) == net.evaluate(x, y)
+    if backend == "numpy":  # whose products depend on the number of rows
+        np.testing.assert_allclose(out, net.predict(x), rtol=1e-12 if dtype == np.float64 else 1e-4, atol=1e-6)
+    else:
+        assert np.array_equal(out, net.predict(x))
+    assert np.array_equal(net.parameters, before)
+    assert net.epochs_trained == 0
+
+
+def test_evaluate_has_the_terms_of_the_penalty_and_drops_nothing(backend):
+    layers = [pn.Dense(3, 5, "tanh", dropout=0.5, l1=0.1), pn.Dense(5, 1, l2=0.2)]
+    net = pn.Network(layers, seed=1, backend=backend)
+    x, y = np.random.default_rng(0).normal(size=(7, 3)), np.arange(7.0)
+    penalty = 0.1 * np.abs(net.layers[0].weight).sum() + 0.1 * (net.layers[1].weight ** 2).sum()
+    expected = np.mean((net.predict(x)[:, 0] - y) ** 2) + penalty
+    assert net.evaluate(x, y) == pytest.approx(expected, rel=1e-12)  # sums of 20 terms, rounded
+
+
 @pytest.mark.parametrize("batch_size", [4, None])
 @pytest.mark.parametrize("name", LOSSES)
 def test_runs_agree_and_lower_the_loss(c_backend, dtype, name, batch_size):

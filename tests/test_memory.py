@@ -97,6 +97,7 @@ CALLS = {
     "fit": lambda net, x, y: net.fit(x, y, 3, 0.5).loss.tolist(),
     "fit in batches": lambda net, x, y: net.fit(x, y, 3, 0.5, batch_size=1, shuffle=False).loss.tolist(),
     "fit in shuffled batches": lambda net, x, y: net.fit(x, y, 3, 0.5, batch_size=1).loss.tolist(),
+    "evaluate": lambda net, x, y: net.evaluate(x, y),
     "loss_and_gradient": lambda net, x, y: [part.tolist() for part in map(np.asarray, net.loss_and_gradient(x, y))],
 }
 

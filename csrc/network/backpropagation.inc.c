@@ -24,6 +24,7 @@ typedef struct FN(tape) {
     const FN(step_number) *step;   /* as in the rows */
     size_t first_row;              /* of the block, in them */
     real *grad_z[2];               /* of the layer at hand and of the one before it */
+    real *out;                     /* the last layer's a; NULL: not wanted */
     real *products;                /* the workspace of the products */
 } FN(tape);
 
@@ -140,6 +141,16 @@ static void FN(backward)(size_t m, const FN(model) *model, FN(tape) tape, real a
     }
 }
 
+/* a = f(z) of the last layer. */
+static void FN(activate_last)(size_t m, const FN(model) *model, const real *z, real *a)
+{
+    const pn_activation f = model->network->layers[model->network->n_layers - 1].activation;
+    if (f == PN_SOFTMAX)
+        model->kernels->softmax(m, model->e.n_out, z, a);
+    else
+        model->kernels->activate(m * model->e.n_out, f, z, a);
+}
+
 /* What the losses of rows are divided by; their n, weight and order are set. */
 static double FN(denominator)(const pn_network *network, const FN(rows) *rows)
 {
@@ -179,5 +190,7 @@ static double FN(loss)(const FN(model) *model, const FN(rows) *rows, size_t firs
         }
     }
     FN(forward)(m, model, *tape);
+    if (tape->out != NULL)
+        FN(activate_last)(m, model, tape->grad_z[0], tape->out);
     return model->kernels->loss(model->network, m, tape->grad_z[0], y, weight, rows->denominator, tape->grad_z[0]);
 }

@@ -53,6 +53,7 @@ typedef struct FN(wave) {
     const FN(model) *model;
     const FN(rows) *rows;
     const FN(sums) *sums;
+    real *out;                                 /* the outputs of all rows; NULL: not wanted */
     size_t first;                              /* number of the first block */
     double losses[FN(MAX_BLOCKS_AT_ONCE)];
 } FN(wave);
@@ -67,13 +68,21 @@ static void FN(block_gradient)(void *context, size_t index, void *scratch)
     FN(backward)(m, wave->model, tape, 1, 0, FN(gradient_of_block)(wave->sums, index), NULL);
 }
 
-/* Blocks of a wave: 1 where a block's tape is too large for a thread's own memory. Then threads share each product. */
-static size_t FN(blocks_in_wave)(const FN(model) *model, const FN(sums) *sums)
+/* How long m rows take, if each parameter takes part in so many multiplications and additions. */
+static double FN(microseconds)(size_t m, int operations, const FN(extent) *e)
 {
-    size_t threads = pn_num_threads(), blocks = 2 * threads < sums->n_blocks ? 2 * threads : sums->n_blocks;
-    double operations = (double)(blocks * PN_BLOCK_ROWS) * FN(operations_a_row)(6, &model->e);
-    return threads > 1 && sums->tape_bytes <= PN_TASK_BYTES &&
-           operations / PN_OPERATIONS_PER_MICROSECOND >= FN(SHARE_MICROSECONDS) ? blocks : 1;
+    return (double)m * FN(operations_a_row)(operations, e) / PN_OPERATIONS_PER_MICROSECOND;
+}
+
+/*
+ * Blocks of a wave, at most n_blocks: 1 where a block's tape is too large for a thread's own memory. Then threads share
+ * each product.
+ */
+static size_t FN(blocks_in_wave)(const FN(extent) *e, int operations, size_t n_blocks, size_t tape_bytes)
+{
+    size_t threads = pn_num_threads(), blocks = 2 * threads < n_blocks ? 2 * threads : n_blocks;
+    return threads > 1 && tape_bytes <= PN_TASK_BYTES &&
+           FN(microseconds)(blocks * PN_BLOCK_ROWS, operations, e) >= FN(SHARE_MICROSECONDS) ? blocks : 1;
 }
 
 /*
@@ -82,8 +91,8 @@ static size_t FN(blocks_in_wave)(const FN(model) *model, const FN(sums) *sums)
  */
 static double FN(sum_blocks)(const FN(model) *model, const FN(rows) *rows, const FN(sums) *sums, char *scratch)
 {
-    size_t in_wave = FN(blocks_in_wave)(model, sums);
-    double microseconds = PN_BLOCK_ROWS * FN(operations_a_row)(6, &model->e) / PN_OPERATIONS_PER_MICROSECOND, loss = 0;
+    size_t in_wave = FN(blocks_in_wave)(&model->e, 6, sums->n_blocks, sums->tape_bytes);
+    double microseconds = FN(microseconds)(PN_BLOCK_ROWS, 6, &model->e), loss = 0;
     FN(wave) wave = {.model = model, .rows = rows, .sums = sums};
     memset(sums->total, 0, sums->n_stored * sizeof(real));
     memset(sums->error, 0, sums->n_stored * sizeof(real));

@@ -67,10 +67,7 @@ static void FN(jacobian_block)(size_t m, const FN(model) *model, const real *x, 
     tape.x = x;
     FN(forward)(m, model, tape);
     memcpy(z, tape.grad_z[0], m * n_out * sizeof(real));
-    if (f == PN_SOFTMAX)
-        kernels->softmax(m, n_out, z, a);
-    else
-        kernels->activate(m * n_out, f, z, a);
+    FN(activate_last)(m, model, z, a);
     memset(grad_a, 0, m * n_out * sizeof(real));
     for (size_t j = 0; j < n_out; j++) {
         for (size_t i = 0; i < m; i++) {

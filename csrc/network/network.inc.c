@@ -6,4 +6,5 @@
 #include "backpropagation.inc.c"
 #include "block_sums.inc.c"
 #include "gradient.inc.c"
+#include "loss.inc.c"
 #include "input_gradient.inc.c"

@@ -173,6 +173,11 @@ class Backend(Protocol):
     def loss_and_gradient(self, x: Array, y: Array, gradient: Array, sample_weight: Array | None = None) -> float:
         """The loss of `x`, `y`; `gradient` (n_parameters,) is laid out as the parameters."""
 
+    def total_loss(
+        self, x: Array, y: Array, sample_weight: Array | None = None, out: Array | None = None
+    ) -> float:
+        """The loss of `x`, `y`, for the price of a forward pass; `out` (n_samples, n_out), if given, = the outputs."""
+
     def input_gradient(self, x: Array, y: Array, out: Array) -> None:
         """`out` (n_samples, n_in) = the gradient of the loss of `x`, `y` with respect to `x`."""
 

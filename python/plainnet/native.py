@@ -146,8 +146,8 @@ class Model:
         if loss.is_distribution:
             self._label_network = ffi.new("pn_network *", (*network[:2], lib.PN_CROSS_ENTROPY_LABELS, loss.parameter))
         suffix = _SUFFIX[parameters.dtype]
-        for name in ("forward", "forward_workspace", "loss_and_gradient", "gradient_workspace", "input_gradient",
-                     "jacobian", "jacobian_workspace", "train", "train_workspace"):  # fmt: skip
+        for name in ("forward", "forward_workspace", "loss_and_gradient", "gradient_workspace", "loss",
+                     "input_gradient", "jacobian", "jacobian_workspace", "train", "train_workspace"):  # fmt: skip
             setattr(self, f"_{name}", getattr(lib, f"pn_{name}_{suffix}"))
         self._workspace: tuple[Any, int] = _NULL, 0  # of training
         # Of forward. A list's pop and append are atomic, so threads never share a workspace.
@@ -158,6 +158,7 @@ class Model:
     _forward_workspace: Any
     _loss_and_gradient: Any
     _gradient_workspace: Any
+    _loss: Any
     _input_gradient: Any
     _jacobian: Any
     _jacobian_workspace: Any
@@ -207,6 +208,22 @@ class Model:
             len(x), self._network_for(y), self._parameters,
             _from_buffer(self._array, x), _from_buffer(self._array, y), _pointer(sample_weight),
             loss, _from_buffer(self._array, gradient, True), workspace, n_bytes,
+        )  # fmt: skip
+        if status:
+            check_training_data(x, y, self.loss)
+            _check(status)
+        return float(loss[0])
+
+    def total_loss(
+        self, x: Array, y: Array, sample_weight: Array | None = None, out: Array | None = None
+    ) -> float:
+        """The loss of `x`, `y`, without a gradient; `out` (n_samples, n_out), if given, = the outputs."""
+        loss = _new(_DOUBLE)
+        workspace, n_bytes = _new_workspace(self._gradient_workspace, len(x), self._network)
+        status = self._loss(
+            len(x), self._network_for(y), self._parameters, _from_buffer(self._array, x), _from_buffer(self._array, y),
+            _pointer(sample_weight), loss, _NULL if out is None else _from_buffer(self._array, out, True), workspace,
+            n_bytes,
         )  # fmt: skip
         if status:
             check_training_data(x, y, self.loss)

@@ -337,6 +337,25 @@ class Network:
         is_shared = threading.active_count() > 1  # otherwise no thread can fork during the step
         return float(self._state.run(step.train, (), step.finish, optimizer[1], is_shared))
 
+    def evaluate(self, x: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+        """
+        The loss of `x`, `y`, for the price of a forward pass; the arguments are those of :meth:`fit`.
+
+        Dropout drops nothing here, and the terms of ``l1`` and ``l2`` are part of the loss.
+
+        Returns
+        -------
+        float
+            The loss that :meth:`loss_and_gradient` returns, to the last bit.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for :meth:`fit`.
+        """
+        native_x, native_y = self._pair(x, y)
+        return self._model.total_loss(native_x, native_y, as_sample_weight(sample_weight, len(native_x), self._dtype))
+
     def loss_and_gradient(
         self, x: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
     ) -> tuple[float, Array]:

@@ -52,6 +52,23 @@ class Model:
         return loss_sum / self._denominator(len(x), sample_weight)
 
     @names_fewer_rows
+    def total_loss(
+        self, x: Array, y: Array, sample_weight: Array | None = None, out: Array | None = None
+    ) -> float:
+        """The loss of `x`, `y`, without a gradient; `out` (n_samples, n_out), if given, = the outputs."""
+        check_training_data(x, y, self.loss)
+        weights = _column(sample_weight, x)
+        denominator, loss_sum = self._denominator(len(x), sample_weight), 0.0
+        with np.errstate(all="ignore"):
+            for rows in blocks_of_rows(len(x)):
+                a, _, z = self._forward_block(x[rows])
+                loss_sum += self._loss_sum(z, a[-1], y[rows], weights[rows])
+                if out is not None:
+                    out[rows] = a[-1]
+            loss_sum += penalty(self.parameters, self._parts) * denominator
+        return loss_sum / denominator
+
+    @names_fewer_rows
     def train(
         self,
         x: Array,
@@ -125,7 +142,7 @@ class Model:
 
         Layers drop outputs if `number` says which.
         """
-        weights = np.ones((len(x), 1), x.dtype) if weight is None else weight[:, np.newaxis]
+        weights = _column(weight, x)
         denominator = self._denominator(len(x), weight)
         # If all weights are 0, so are these.
         scales = np.divide(weights, denominator or 1, dtype=np.float64).astype(x.dtype)
@@ -181,9 +198,7 @@ class Model:
         what it drops of the outputs.
         """
         a, kept, z = self._forward_block(x, number, first_row)
-        # A row of weight 0 adds 0, even if its loss is not finite.
-        terms = weight * LOSSES[self.loss.name].value(z, a[-1], y, self.loss.parameter)
-        loss_sum = float(np.sum(np.where(weight > 0, terms, 0), dtype=np.float64))
+        loss_sum = self._loss_sum(z, a[-1], y, weight)
         grad_z = np.where(weight > 0, self._last_grad_z(a, kept, y, scale), 0)
 
         end = len(gradient)
@@ -198,6 +213,11 @@ class Model:
                 grad_z = ACTIVATIONS[self.layers[k - 1].activation].backward(kept[k], grad_z @ layer.weight.T)
                 grad_z = self._drop(grad_z, k - 1, number, first_row)
         return loss_sum
+
+    def _loss_sum(self, z: Array, a: Array, y: Array, weight: Array) -> float:
+        """The sum of the losses of a block; a row of weight 0 adds 0, even if its loss is not finite."""
+        terms = weight * LOSSES[self.loss.name].value(z, a, y, self.loss.parameter)
+        return float(np.sum(np.where(weight > 0, terms, 0), dtype=np.float64))
 
     def _last_grad_z(self, a: list[Array], kept: list[Array], y: Array, scale: Array) -> Array:
         """`grad_z` of the last layer: the gradient of the loss, times `scale`."""
@@ -254,3 +274,8 @@ class Model:
         self._write(progress, training.slots(self.parameters))
         ends_epoch = progress.row + training.batch_size >= n_rows
         return DivergedError(progress.epoch + ends_epoch)
+
+
+def _column(sample_weight: Array | None, x: Array) -> Array:
+    """The weights of the rows of x as a column (n_samples, 1); by default 1."""
+    return np.ones((len(x), 1), x.dtype) if sample_weight is None else sample_weight[:, np.newaxis]

@@ -208,8 +208,8 @@ MODE = textwrap.dedent("""\
                                   workspace, sizeof workspace),
             pn_input_gradient_f64(M, &network, parameters, x, y, single + 3 * M * N, workspace, sizeof workspace),
             pn_jacobian_f64(M, &network, parameters, x, single + 4 * M * N, workspace, sizeof workspace),
-            pn_loss_f64(M, &network, parameters, x, y, NULL, out + N_PARAMETERS * 2 + M + 5 * M * N + 3, NULL, workspace,
-                        sizeof workspace),
+            pn_loss_f64(M, &network, parameters, x, y, NULL, out + N_PARAMETERS * 2 + M + 5 * M * N + 3, NULL,
+                        workspace, sizeof workspace),
         };
         for (size_t i = 0; i < sizeof status / sizeof *status; i++)
             if (status[i] != PN_OK)

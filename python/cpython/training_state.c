@@ -129,8 +129,8 @@ static PyObject *run(PyObject *object, PyObject *const *arguments, Py_ssize_t n_
     if (self->thread != 0) {
         PyErr_SetString(PyExc_RuntimeError, self->thread != thread ?
                         "the network is being trained by another thread" :
-                        "this thread is training the network already: a signal handler that comes amid fit or "
-                        "train_on_batch cannot train the same network");
+                        "this thread is training the network already: neither a callback of fit nor a signal "
+                        "handler that comes amid fit or train_on_batch can train the same network");
         return NULL;
     }
     if (!take_slots(self, arguments[3]) || (has_before && !make_room(self)))

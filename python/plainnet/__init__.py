@@ -13,11 +13,13 @@ except (ValueError, KeyboardInterrupt) as error:  # an unusable environment vari
         raise
     startup.give_up(error)
 from .backend import DivergedError
+from .callbacks import EarlyStopping, ReduceOnPlateau
 from .checks import CrossCheck, GradientCheck, check_gradient, cross_check
+from .history import History
 from .layers import Dense
 from .losses import CrossEntropy, Huber, Quantile
 from .native import num_threads, set_num_threads
-from .network import History, Network
+from .network import Network
 from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop, Rprop
 
 __version__ = "0.1.0"
@@ -31,12 +33,14 @@ __all__ = [
     "CrossEntropy",
     "Dense",
     "DivergedError",
+    "EarlyStopping",
     "GradientCheck",
     "History",
     "Huber",
     "Network",
     "Quantile",
     "RMSprop",
+    "ReduceOnPlateau",
     "Rprop",
     "check_gradient",
     "cross_check",

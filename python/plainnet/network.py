@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
 from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
@@ -13,34 +13,38 @@ from numpy import ndarray
 
 from . import native, reference
 from .arguments import as_count, as_dtype, as_learning_rate, as_loss
-from .arrays import Array, allocate, as_labels, as_native, as_output, as_sample_weight, check_name, check_rows
+from .arrays import (
+    Array,
+    allocate,
+    as_labels,
+    as_native,
+    as_output,
+    as_sample_weight,
+    check_name,
+    check_rows,
+    check_training_data,
+)
 from .backend import Backend, Training
+from .callbacks import as_callbacks
 from .conversion import as_numbers, as_switch, shown
+from .history import History
 from .initializers import Seed, as_generator, initialize
 from .layers import Dense, allocate_parameters, as_parameters, bind, check_chain, check_options
 from .losses import Loss, LossLike, described
+from .metrics import as_metrics
+from .monitor import Data, Monitor
 from .optimizers import SGD, LearningRate, Optimizer, as_optimizer
+from .progress_bar import ProgressBar
 from .state import as_state, slots
 from .training import Run, Step, TrainingState
+from .validation import as_fraction, split
 
 BACKENDS: dict[str, Callable[[Sequence[Dense], Loss, Array], Backend]] = {"c": native.Model, "numpy": reference.Model}
 
+#: The default of metrics and of callbacks.
+NONE: tuple[()] = ()
+
 Same = TypeVar("Same", bound="Network")
-
-
-@dataclass(frozen=True)
-class History:
-    """
-    The record of a call of :meth:`Network.fit`.
-
-    Attributes
-    ----------
-    loss : ndarray (epochs,)
-        The loss of each epoch: the mean over the rows, or with ``sum_of_squares`` the sum. Each row's loss is from
-        before the step that uses the row; with the full batch, this is the loss before the epoch's step.
-    """
-
-    loss: npt.NDArray[np.float64]
 
 
 class Network:
@@ -86,6 +90,8 @@ class Network:
         Cannot be changed: ``net.copy(backend="numpy")`` is a network on the other backend.
     epochs_trained : int
         Epochs that :meth:`fit` has finished since the network was made.
+    history : History or None
+        The record of the last call of :meth:`fit`, also if an exception ended it; copies and pickles have None.
 
     Raises
     ------
@@ -136,6 +142,7 @@ class Network:
         self._n_in, self._n_out = self.layers[0].n_in, self.layers[-1].n_out
         self._model = BACKENDS[backend](self.layers, described(loss, dtype), self._parameters)
         self._small = self._model.small_calls(self._state)
+        self._history: History | None = None
 
     def _optimize_with(self, optimizer: Optimizer, state: Array | None, steps: int) -> None:
         """Sets the optimizer, and what it keeps; if an exception interrupts this, one of the two begins anew."""
@@ -173,6 +180,10 @@ class Network:
     @epochs_trained.setter
     def epochs_trained(self, value: int) -> None:
         self._state.epochs_trained = as_count("epochs_trained", value, 0)
+
+    @property
+    def history(self) -> History | None:
+        return self._history
 
     @property
     def parameters(self) -> Array:
@@ -419,6 +430,10 @@ class Network:
         batch_size: int | None = None,
         shuffle: bool = True,
         sample_weight: npt.ArrayLike | None = None,
+        validation: float | Sequence[npt.ArrayLike] | None = None,
+        metrics: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] = NONE,
+        callbacks: Any = NONE,
+        progress: bool = False,
     ) -> History:
         """
         Trains with the network's optimizer, beginning with the present parameters.
@@ -452,39 +467,97 @@ class Network:
         sample_weight : array_like (n_samples,), optional
             Weights of the rows, finite, at least 0 and not all 0; by default 1. A mean over rows becomes
             ``sum(weight * loss) / sum(weight)``, over the rows of a step and over those of an epoch.
+        validation : float, (x, y) or (x, y, sample_weight), optional
+            Rows that the network is not trained with, and whose loss is computed after each epoch, without dropout. A
+            fraction sets aside that part of the rows, which the network's seed chooses; of each class the same part,
+            with cross entropy, or where targets are 0 and 1 with log loss and one output.
+        metrics : sequence of str or callable
+            What else is computed after each epoch, of the validation data or, if there are none, of the training data:
+            ``"accuracy"`` (with cross entropy or log loss), ``"mean_absolute_error"``, ``"r2"`` (with the other
+            losses), or a function of the targets, (n_samples, n_out) or integer labels (n_samples,), and of the
+            predictions (n_samples, n_out), which returns a number and has a name.
+        callbacks : sequence of object
+            Called after each epoch: ``pn.EarlyStopping``, ``pn.ReduceOnPlateau``, or any object with a method
+            ``epoch_end(network, logs)``, which returns True to end the run; see :mod:`plainnet.callbacks`.
+        progress : bool
+            Whether to show on standard error how far the run has come: as a bar on a terminal, which needs tqdm (the
+            extra `progress`), elsewhere as a line every few seconds.
 
         Returns
         -------
         History
+            Also ``net.history``, which is there even if an exception ends the run.
 
         Raises
         ------
         TypeError, ValueError
             Naming the argument and what is allowed; the network is unchanged.
+        ImportError
+            If a bar needs tqdm; the network is unchanged.
         DivergedError
             (a ValueError and a FloatingPointError) If the loss, a parameter or the optimizer's state becomes NaN or
             infinite. It names the epoch; the network keeps its last finite parameters, and the state of then.
         RuntimeError
             If the network is being trained already, by another thread, or by this one when a signal handler calls.
         """
-        if sample_weight is None:
+        is_watched = validation is not None or metrics is not NONE or callbacks is not NONE or progress is not False
+        if sample_weight is None and not is_watched:
             losses = self._small.fit(x, y, epochs, learning_rate, batch_size, shuffle)
             if losses is not None:
-                return History(losses)
+                number: Any = self._optimizer[0].learning_rate if learning_rate is None else learning_rate
+                self._history = History(losses, np.full(len(losses), number, np.float64))
+                return self._history
         native_x, native_y = self._pair(x, y)
-        n_rows = len(native_x)
-        weight = as_sample_weight(sample_weight, n_rows, self._dtype)
+        weight = as_sample_weight(sample_weight, len(native_x), self._dtype)
         epochs = as_count("epochs", epochs, 0)
         optimizer, optimizer_state = self._optimizer
         rate = as_learning_rate(learning_rate, optimizer, self._dtype)
+        data, aside = self._set_aside(validation, Data(native_x, native_y, weight))
+        n_rows = len(data.x)
         batch_size = n_rows if batch_size is None else min(as_count("batch_size", batch_size, 1), n_rows)
         shuffle = as_switch("shuffle", shuffle) and batch_size < n_rows
         how = Training(
             epochs, batch_size, _number(rate), shuffle, self._shuffle_seed, optimizer=optimizer, state=optimizer_state
         )
         self._check_writeable()
-        run = Run(self._model, self._state, native_x, native_y, weight, how, rate)
-        return History(self._state.run(run.train, (), run.finish, optimizer_state, True))
+        monitor = self._monitor(data, aside, metrics, callbacks, progress, epochs) if is_watched else None
+        run = Run(self._model, self._state, data.x, data.y, data.weight, how, rate, monitor)
+        with monitor or nullcontext():
+            try:
+                self._state.run(run.train, (), run.finish, optimizer_state, True)
+            finally:
+                self._history = run.history()
+        if monitor is not None:
+            self._history = run.history()  # with what callbacks say at the end
+        return self._history
+
+    def _monitor(
+        self, data: Data, aside: Data | None, metrics: Any, callbacks: Any, progress: bool, epochs: int
+    ) -> Monitor:
+        """What watches a run with `data`; of :meth:`fit`, the arguments are checked here that concern it alone."""
+        named, watchers = as_metrics(metrics, self._model.loss), as_callbacks(callbacks)
+        bar = ProgressBar(epochs, len(data.x)) if as_switch("progress", progress) else None
+        return Monitor(self, self._model, data if aside is None else aside, aside is not None, named, watchers, bar)
+
+    def _set_aside(self, validation: Any, data: Data) -> tuple[Data, Data | None]:
+        """The training data, and the validation data if there are any."""
+        if validation is None:
+            return data, None
+        if isinstance(validation, (tuple, list)):
+            if len(validation) not in (2, 3):
+                raise ValueError(f"validation must be (x, y) or (x, y, sample_weight), not {len(validation)} arrays")
+            try:
+                x, y = self._pair(validation[0], validation[1])
+                weight = as_sample_weight(validation[2] if len(validation) == 3 else None, len(x), self._dtype)
+                check_training_data(x, y, self._model.loss)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"validation: {error}") from None
+            return data, Data(x, y, weight)
+        fraction = as_fraction(validation)
+        check_training_data(data.x, data.y, self._model.loss)
+        train, aside = split(fraction, data.y, data.weight, self._model.loss, self._shuffle_seed)
+        parts = (Data(data.x[k], data.y[k], None if data.weight is None else data.weight[k]) for k in (train, aside))
+        return next(parts), next(parts)
 
     # ---- Arguments -------------------------------------------------------------------------------------------------
 
@@ -538,7 +611,7 @@ class Network:
 #: The attributes of a network itself; all others have been set by users.
 _OWN = {
     "_dtype", "_parameters", "_loss", "_backend", "_layers", "_shuffle_seed", "_state", "_n_in", "_n_out", "_model",
-    "_small", "_optimizer",
+    "_small", "_optimizer", "_history",
 }  # fmt: skip
 
 

@@ -13,13 +13,14 @@ import time
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from ._cpython import TrainingState as TrainingState
 from ._cpython import checksum, end_runs_of_other_threads
 from .arrays import Array, allocate
 from .backend import Backend, DivergedError, Progress, Training
+from .history import History, Values
 from .interrupt import DeferredInterrupt
+from .monitor import Monitor
 from .optimizers import LearningRate, Optimizer, rates_of_steps
 from .reference import shuffled
 
@@ -80,6 +81,8 @@ class Run:
         The numbers of its first epoch and of its first step follow from `state` when the run begins.
     learning_rate : float or callable
         That of `training`, or a function of the number of the step.
+    monitor : Monitor, optional
+        Which watches the run.
     """
 
     def __init__(
@@ -91,9 +94,11 @@ class Run:
         sample_weight: Array | None,
         training: Training,
         learning_rate: LearningRate,
+        monitor: Monitor | None = None,
     ) -> None:
         self.model = model
         self.state = state
+        self.monitor = monitor
         weights = () if sample_weight is None else (sample_weight,)
         self.x, self.y, *self.weights = (
             array.copy() if np.may_share_memory(array, model.parameters) else array for array in (x, y, *weights)
@@ -103,59 +108,112 @@ class Run:
         self.losses = allocate(
             f"the losses of {training.epochs} epochs", training.epochs, np.float64, "take fewer epochs at once"
         )
+        self.rates: Values | None = None  # of all steps, if they differ, but for what callbacks make of them
+        self.first_epoch_steps = 0
         self.progress = Progress()
         self.interrupt = DeferredInterrupt()
         self.is_complete = False
 
-    def train(self) -> npt.NDArray[np.float64]:
-        """Trains in slices; returns the losses."""
+    def train(self) -> None:
+        """Trains in slices."""
         self.training = dataclasses.replace(
             self.training, first_epoch=self.state.epochs_trained, first_step=self.state.steps
         )
         begun = self.state.begun
         if begun is not None and begun[:4] == self._fingerprint():
             self.progress = Progress(0, begun.row, begun.loss_sum)
-        training = self.training = dataclasses.replace(self.training, learning_rates=self._learning_rates())
+        self.first_epoch_steps = self._steps_to_epoch_end()
+        self.rates = self._learning_rates()
+        training = self.training = dataclasses.replace(
+            self.training, learning_rates=None if self.rates is None else self.rates.copy()
+        )
         model, progress = self.model, self.progress
         operations = training.batch_size * operations_a_row(model.parameters.size, self.y.size // len(self.y))
         max_steps = max(1, int(model.first_slice_operations / operations))
         self.interrupt.begin()
         while progress.epoch < training.epochs or progress.steps == 0:
-            started = time.perf_counter()
+            started, epoch = time.perf_counter(), progress.epoch
+            steps = min(max_steps, self._steps_to_epoch_end()) if self._pauses() else max_steps
             try:
-                model.train(self.x, self.y, training, progress, self.losses, max_steps, *self.weights)
+                model.train(self.x, self.y, training, progress, self.losses, steps, *self.weights)
             except DivergedError as error:
                 raise self._explained(error) from None
-            if progress.epoch >= training.epochs:
+            elapsed = max(time.perf_counter() - started, 1e-9)
+            if self._pause(epoch) or progress.epoch >= training.epochs:
                 break
             self.interrupt.deliver()
-            elapsed = max(time.perf_counter() - started, 1e-9)
-            max_steps = max(1, int(max_steps * min(8.0, SLICE_SECONDS / elapsed)))
+            if steps == max_steps or elapsed > SLICE_SECONDS:
+                max_steps = max(1, int(max_steps * min(8.0, SLICE_SECONDS / elapsed)))
         self.is_complete = True
-        return self.losses
 
     def finish(self) -> None:
         """Brings the parameters and the state up to date. If an exception interrupts it, it is called again."""
-        state, progress = self.state, self.progress
-        if progress.journal is not None:
+        if self.progress.journal is not None:
             if not self.is_complete:
-                self.model.train(self.x, self.y, self.training, progress, self.losses, 0, *self.weights)
-            if progress.steps > 0:
-                state.steps = self.training.first_step + progress.steps
-                state.epochs_trained = self.training.first_epoch + progress.epoch
-                state.begun = None
-                if progress.row > 0:
-                    state.begun = Interrupted(*self._fingerprint(), progress.row, progress.loss_sum)
+                self.model.train(self.x, self.y, self.training, self.progress, self.losses, 0, *self.weights)
+            self._update_state()
         self.interrupt.end()
 
-    def _learning_rates(self) -> npt.NDArray[np.float64] | None:
+    def _update_state(self) -> None:
+        """Counts the epochs and steps of the run so far, and notes an epoch that is not finished."""
+        state, progress = self.state, self.progress
+        if progress.steps > 0:
+            state.steps = self.training.first_step + progress.steps
+            state.epochs_trained = self.training.first_epoch + progress.epoch
+            state.begun = None
+            if progress.row > 0:
+                state.begun = Interrupted(*self._fingerprint(), progress.row, progress.loss_sum)
+
+    def _steps_to_epoch_end(self) -> int:
+        return -(-(len(self.x) - self.progress.row) // self.training.batch_size)
+
+    def _pauses(self) -> bool:
+        """Whether something happens at the end of each epoch."""
+        return self.monitor is not None and self.monitor.needs_epochs
+
+    def _pause(self, epoch: int) -> bool:
+        """Between two slices, the last of which began in `epoch`; whether the run ends here."""
+        monitor, progress = self.monitor, self.progress
+        if monitor is None:
+            return False
+        stops = False
+        if self._pauses() and progress.epoch > epoch:
+            self._update_state()
+            self.interrupt.end()  # Ctrl-C interrupts callbacks, which may take long
+            stops = monitor.epoch_end(float(self.losses[epoch]), float(self._rates_of_epochs(progress.epoch)[epoch]))
+            self.interrupt.begin()
+            if self.rates is not None and self.training.learning_rates is not None and monitor.changes_rates:
+                ahead = slice(progress.steps, None)
+                self.training.learning_rates[ahead] = self.rates[ahead] * monitor.rate_factor
+        monitor.advance(progress.epoch, progress.row, self.losses)
+        return stops
+
+    def history(self) -> History:
+        """The record of the epochs that are finished."""
+        epochs = self.progress.epoch
+        loss, rates = self.losses[:epochs], self._rates_of_epochs(epochs)
+        return History(loss, rates) if self.monitor is None else self.monitor.history(loss, rates)
+
+    def _rates_of_epochs(self, epochs: int) -> Values:
+        """The learning rates of the last steps of the first epochs."""
+        training = self.training
+        if training.learning_rates is None:
+            return np.full(epochs, training.learning_rate)
+        steps = -(-len(self.x) // training.batch_size)
+        rates: Values = training.learning_rates[self.first_epoch_steps - 1 + steps * np.arange(epochs)]
+        return rates
+
+    def _learning_rates(self) -> Values | None:
         """The rates of all steps, before any is made: if one is wrong, nothing has happened."""
-        if not callable(self.learning_rate):
+        if not callable(self.learning_rate) and not (self.monitor is not None and self.monitor.changes_rates):
             return None
         training, begun_steps = self.training, -(-self.progress.row // self.training.batch_size)
         n_steps = max(0, training.epochs * -(-len(self.x) // training.batch_size) - begun_steps)
         rates = allocate(f"the learning rates of {n_steps} steps", n_steps, np.float64, "take fewer epochs at once")
-        rates_of_steps(self.learning_rate, training.first_step, rates, self.model.parameters.dtype)
+        if callable(self.learning_rate):
+            rates_of_steps(self.learning_rate, training.first_step, rates, self.model.parameters.dtype)
+        else:
+            rates[:] = self.learning_rate
         return rates
 
     def _fingerprint(self) -> tuple[int, int, bool, int]:

@@ -1,0 +1,80 @@
+"""
+How far a run has come, on standard error: a bar on a terminal, plain lines elsewhere.
+
+The bar is tqdm's, which is optional (the extra `progress`).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+#: Without a terminal, at most one line in so many seconds.
+SECONDS_A_LINE = 5.0
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+class ProgressBar:
+    """
+    Shows rows in a second, the time left, and the numbers of the last epoch.
+
+    Parameters
+    ----------
+    epochs : int
+        Of the run.
+    n_rows : int
+        In an epoch.
+
+    Raises
+    ------
+    ImportError
+        If standard error is a terminal, and tqdm is not installed.
+    """
+
+    def __init__(self, epochs: int, n_rows: int) -> None:
+        self._epochs = epochs
+        self._n_rows = n_rows
+        self._bar: Any = None
+        self._line = ""
+        self._started = self._written = time.monotonic()
+        if _is_terminal():
+            try:
+                from tqdm import tqdm
+            except ImportError:
+                raise ImportError(
+                    "progress=True needs tqdm to draw a bar; get it with: pip install 'plainnet[progress]'"
+                ) from None
+            self._bar = tqdm(total=epochs * n_rows, unit=" rows", unit_scale=True, dynamic_ncols=True)
+
+    def update(self, epoch: int, row: int, logs: dict[str, float]) -> None:
+        """Shows that `epoch` epochs and `row` rows of the next one are done, with the logs of the last epoch."""
+        done, now = epoch * self._n_rows + row, time.monotonic()
+        at = f"epoch {min(epoch + (row > 0), self._epochs)}/{self._epochs}"
+        numbers = [f"{name} {value:.4g}" for name, value in logs.items() if name not in ("epoch", "learning_rate")]
+        if self._bar is not None:
+            self._bar.set_description_str(at, refresh=False)
+            self._bar.set_postfix_str(", ".join(numbers), refresh=False)
+            self._bar.update(done - self._bar.n)
+            return
+        rate = done / max(now - self._started, 1e-9)
+        left = (self._epochs * self._n_rows - done) / rate
+        self._line = f"{at}: {', '.join([*numbers, f'{rate:.3g} rows/s', f'{left:.0f} s left'])}"
+        if now - self._written >= SECONDS_A_LINE:
+            self._written = now
+            self._write()
+
+    def _write(self) -> None:
+        if self._line:
+            print(self._line, file=sys.stderr, flush=True)
+        self._line = ""
+
+    def close(self) -> None:
+        """Ends the bar, which stays on the screen, or writes the last line."""
+        if self._bar is not None:
+            self._bar.close()
+        else:
+            self._write()

@@ -87,3 +87,14 @@ def test_readme_classes_example_prints_its_figure(tmp_path):
     texts = done.stdout, README.split("It prints")[1]
     printed, written = (int(re.search(r"right (\d+)%", text).group(1)) for text in texts)
     assert abs(printed - written) <= 1  # a row of 500 may fall on the other side where arithmetic rounds otherwise
+
+
+def test_readme_validation_example_prints_its_figures(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", block("validation", "python")], capture_output=True, text=True, cwd=tmp_path, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    written = README.split("<!-- validation -->")[1].split("```text\n")[1]
+    assert done.stdout.split(";")[0].startswith("stopped after epoch")
+    scores = [float(re.search(r"set aside: ([\d.]+)", text).group(1)) for text in (done.stdout, written)]
+    assert abs(scores[0] - scores[1]) <= 0.005  # without FMA, 95 epochs differ in their last digits

@@ -23,7 +23,8 @@ def as_fraction(value: Any) -> float:
             f"sample_weight), not {shown(value)}"
         )
     if not 0 < value < 1:
-        raise ValueError(f"validation must be a fraction between 0 and 1, or a pair (x, y) of arrays, not {shown(value)}")
+        allowed = "a fraction between 0 and 1, or a pair (x, y) of arrays"
+        raise ValueError(f"validation must be {allowed}, not {shown(value)}")
     return float(value)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import plainnet as pn
 
-CORE = ["numpy", "cffi", "_cffi_backend"]
+CORE = ["numpy", "cffi", "_cffi_backend", "safetensors"]
 OPTIONAL = ["matplotlib", "sklearn", "scipy", "pandas", "torch", "mpi4py", "onnx", "pytest", "hypothesis", "mpmath"]
 
 

@@ -19,8 +19,9 @@ from .history import History
 from .layers import Dense
 from .losses import CrossEntropy, Huber, Quantile
 from .native import num_threads, set_num_threads
-from .network import Network
+from .network import Network, load
 from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop, Rprop
+from .tensor_file import ModelFormatError
 
 __version__ = "0.1.0"
 
@@ -37,6 +38,7 @@ __all__ = [
     "GradientCheck",
     "History",
     "Huber",
+    "ModelFormatError",
     "Network",
     "Quantile",
     "RMSprop",
@@ -45,6 +47,7 @@ __all__ = [
     "check_gradient",
     "cross_check",
     "kernels",
+    "load",
     "native",
     "num_threads",
     "reference",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, BinaryIO, TypeGuard, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from .arrays import (
     check_rows,
     check_training_data,
 )
+from .atomic import write_atomically
 from .backend import Backend, Training
 from .callbacks import as_callbacks
 from .conversion import as_numbers, as_switch, shown
@@ -32,10 +34,12 @@ from .initializers import Seed, as_generator, initialize
 from .layers import Dense, allocate_parameters, as_parameters, bind, check_chain, check_options
 from .losses import Loss, LossLike, described
 from .metrics import as_metrics
+from .model_file import read, to_bytes
 from .monitor import Data, Monitor
 from .optimizers import SGD, LearningRate, Optimizer, as_optimizer
 from .progress_bar import ProgressBar
 from .state import as_state, slots
+from .tensor_file import ModelFormatError
 from .training import Run, Step, TrainingState
 from .validation import as_fraction, split
 
@@ -273,6 +277,40 @@ class Network:
         }
         for name in in_slots & new.attributes.keys():
             setattr(self, name, new.attributes[name])
+
+    # ---- Files -----------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str], training: bool = False, allow_nonfinite: bool = False) -> None:
+        """
+        Writes the network to a file, for :func:`load`.
+
+        The format is safetensors: tensors by name (``layers.0.weight``, ...) and a description in JSON, which
+        docs/model_files.md specifies. No attributes that users have set on the network are in the file, nor is its
+        backend. The file is written as a whole or not at all: if there is an error or the process ends meanwhile, what
+        was at `path` is there as before.
+
+        Parameters
+        ----------
+        path : str or path-like
+        training : bool
+            Whether the file also has what :meth:`fit` needs to go on with the bits of a run that was never stopped: the
+            optimizer and what it keeps, the numbers of steps and epochs, the seed, and the place in an epoch that has
+            been interrupted.
+        allow_nonfinite : bool
+            Whether parameters may be infinite or NaN.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming what is wrong: an argument, a parameter that is not finite, or, with `training`, a learning rate that
+            is a function of your own.
+        OSError
+            As from ``open(path, "wb")``. The file that was there still is.
+        """
+        name = os.fsdecode(path)
+        state = Network.__getstate__(self)
+        data = to_bytes(state, as_switch("training", training), as_switch("allow_nonfinite", allow_nonfinite))
+        write_atomically(name, data)
 
     # ---- Use -------------------------------------------------------------------------------------------------------
 
@@ -606,6 +644,52 @@ class Network:
             for name, view in (("weight", layer.weight), ("bias", layer.bias)):
                 if view is not None and not view.flags.writeable:
                     raise ValueError(f"layers[{k}].{name} is read-only: its flags.writeable is False")
+
+
+def load(path: str | os.PathLike[str], backend: str = "c", allow_nonfinite: bool = False) -> Network:
+    """
+    Reads a network from a file that :meth:`Network.save` has written.
+
+    Nothing in a file is run. A network from a file that was saved without ``training=True`` has the optimizer
+    ``SGD(0.1)``, no epochs behind it, and the same seed whenever it is loaded.
+
+    Parameters
+    ----------
+    path : str or path-like
+    backend : {"c", "numpy"}
+    allow_nonfinite : bool
+        Whether parameters may be infinite or NaN.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ModelFormatError
+        (a ValueError) If the file is damaged, or is no model file. It names the file and says what is wrong.
+    OSError
+        As from ``open(path, "rb")``.
+    TypeError, ValueError
+        Naming the argument and what is allowed.
+    """
+    name, backend = os.fsdecode(path), _as_backend(backend)
+    allow_nonfinite = as_switch("allow_nonfinite", allow_nonfinite)
+    with open(name, "rb") as file:
+        try:
+            return _read(file, os.fstat(file.fileno()).st_size, backend, allow_nonfinite)
+        except ModelFormatError as error:
+            raise ModelFormatError(f"{name}: {error}") from None
+
+
+def _read(file: BinaryIO, size: int, backend: str, allow_nonfinite: bool) -> Network:
+    state = read(file, size, allow_nonfinite)
+    network = object.__new__(Network)
+    try:
+        network.__setstate__({**state, "backend": backend})
+    except ValueError as error:
+        raise ModelFormatError(str(error)) from None
+    return network
 
 
 #: The attributes of a network itself; all others have been set by users.

@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from .arguments import as_count
+from .arrays import check_name
+from .conversion import shown
 from .optimizers import LearningRate, as_not_negative, as_positive, as_rate
 
 Schedule = Callable[[int], float]
@@ -124,3 +127,37 @@ def linear_warmup(n_steps: int, then: LearningRate) -> Schedule:
     PyTorch's ``SequentialLR`` of ``LinearLR(start_factor=1 / n_steps, total_iters=n_steps - 1)`` and another one.
     """
     return _LinearWarmup(as_count("n_steps", n_steps, 1), as_rate("then", then))
+
+
+# ---- Their names and numbers -----------------------------------------------------------------------------------------
+
+#: By name, each function, and the type of what it returns; the arguments of the one are the fields of the other.
+_KINDS: dict[str, tuple[Callable[..., Schedule], type[Any]]] = {
+    "step": (step, _Step),
+    "exponential": (exponential, _Exponential),
+    "cosine": (cosine, _Cosine),
+    "one_cycle": (one_cycle, _OneCycle),
+    "linear_warmup": (linear_warmup, _LinearWarmup),
+}
+
+
+def name_and_numbers(schedule: LearningRate) -> tuple[str, dict[str, Any]] | None:
+    """The name of the function that makes `schedule`, and its arguments by name; None if none of these makes it."""
+    for name, (_, kind) in _KINDS.items():
+        if type(schedule) is kind:
+            return name, {argument: getattr(schedule, argument) for argument in _arguments(kind)}
+    return None
+
+
+def _arguments(kind: type[Any]) -> list[str]:
+    return [field.name for field in fields(kind)]
+
+
+def from_name(name: Any, arguments: dict[str, Any]) -> Schedule:
+    """The schedule that :func:`name_and_numbers` tells of; its arguments are checked."""
+    check_name("schedule", name, _KINDS)
+    make, kind = _KINDS[name]
+    names = _arguments(kind)
+    if arguments.keys() != set(names):
+        raise ValueError(f"the arguments of {name} are {', '.join(names)}, not {', '.join(map(shown, arguments))}")
+    return make(**arguments)

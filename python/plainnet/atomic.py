@@ -26,24 +26,27 @@ def write_atomically(path: str, data: bytes | bytearray) -> None:
         As for ``open(path, "wb")``: if the folder is not there or may not be written, if `path` is a folder, or a file
         that may not be written, or if the disk is full. Also if `path` is no regular file, as a pipe or a device.
     """
-    target = os.path.realpath(path)
-    mode = _mode_of(target, path)
-    temporary = os.path.join(os.path.dirname(target), f".plainnet-{os.urandom(8).hex()}")
+    target = os.path.realpath(path) if os.path.islink(path) else path
+    folder = os.path.dirname(target) or os.curdir
+    temporary = os.path.join(folder, f".plainnet-{os.urandom(8).hex()}")
     try:
-        _write(temporary, data, mode)
+        _write(temporary, data, _mode_of(target))
         os.replace(temporary, target)
-    except OSError as error:  # which names the temporary file, of which the caller knows nothing
+    except OSError as error:
+        if error.errno is None:  # a signal handler's TimeoutError
+            raise
+        # It names the temporary file, of which the caller knows nothing.
         raise OSError(error.errno, error.strerror, path) from None
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
-    _sync_folder(os.path.dirname(target))
+    _sync_folder(folder)
 
 
-def _mode_of(target: str, path: str) -> int | None:
+def _mode_of(path: str) -> int | None:
     """The permissions of the file that is there; None if there is none. Refuses what must not be replaced."""
     try:
-        mode = os.stat(target).st_mode
+        mode = os.stat(path).st_mode
     except FileNotFoundError:
         if path.endswith(("/", os.sep)):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path) from None
@@ -52,7 +55,7 @@ def _mode_of(target: str, path: str) -> int | None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "Not a regular file, and so cannot be replaced", path)
-    if not os.access(target, os.W_OK):
+    if not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
     return stat.S_IMODE(mode)
 

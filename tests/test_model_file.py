@@ -15,6 +15,8 @@ import safetensors.numpy
 import plainnet as pn
 from plainnet.network import _read
 
+import fuzz_model_file
+
 S = pn.schedules
 OPTIMIZERS = {
     "SGD": pn.SGD(0.1), "momentum": pn.SGD(S.step(0.1, 3), momentum=0.9, nesterov=True, clip_value=1),
@@ -602,3 +604,11 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(path):
         path.write_bytes(content[:length])
         with open(path, "rb") as file, pytest.raises(pn.ModelFormatError):
             _read(file, len(content), "c", False)
+
+
+def test_files_that_are_changed_at_random_are_refused_or_valid():
+    """.ci/run reads a million."""
+    results = fuzz_model_file.fuzz(range(4000), seed=20)
+    assert results.total() == 4000
+    assert results["accepted"] > 100
+    assert len(results) > 50

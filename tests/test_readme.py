@@ -25,6 +25,13 @@ def test_readme_python_example_runs(tmp_path):
     assert "the gradient agrees" in done.stdout
 
 
+def test_readme_example_of_saving_runs(tmp_path):
+    code = block("python", after="<!-- saving -->\n")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.safetensors", "model.safetensors"]
+
+
 @pytest.mark.parametrize("name", ["main", "test"])
 def test_readme_commands_are_one_line_each(name):
     assert block("sh", after=f"<!-- {name} command -->\n").count("\n") == 1

@@ -16,7 +16,7 @@ MAX_DEPTH = 32
 #: Enough for all integers of 64 bits.
 MAX_DIGITS = 20
 
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
 _DEPTH = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 

@@ -109,17 +109,18 @@ def _as_metadata(value: Any) -> dict[str, str]:
 
 
 def _as_tensor(name: str, value: Any) -> Tensor:
-    what = f"tensor {shown(name)}"
     if not isinstance(value, dict) or value.keys() != {"dtype", "shape", "data_offsets"}:
-        raise ModelFormatError(f"{what} is not an object with dtype, shape and data_offsets")
+        raise ModelFormatError(f"tensor {shown(name)} is not an object with dtype, shape and data_offsets")
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
     if not isinstance(dtype, str) or dtype not in ITEM_SIZE:
-        raise ModelFormatError(f"{what} has dtype {shown(dtype)}; allowed are {', '.join(ITEM_SIZE)}")
+        raise ModelFormatError(f"tensor {shown(name)} has dtype {shown(dtype)}; allowed are {', '.join(ITEM_SIZE)}")
     if not _are_sizes(shape) or not _are_sizes(offsets) or len(offsets) != 2:
-        raise ModelFormatError(f"{what}: shape and data_offsets must be lists of integers from 0 on")
+        raise ModelFormatError(f"tensor {shown(name)}: shape and data_offsets must be lists of integers from 0 on")
     begin, end = offsets
     if end - begin != math.prod(shape) * ITEM_SIZE[dtype]:
-        raise ModelFormatError(f"{what}, {dtype} of shape {shown(shape)}, does not take bytes {begin} to {end}")
+        raise ModelFormatError(
+            f"tensor {shown(name)}, {dtype} of shape {shown(shape)}, does not take bytes {begin} to {end}"
+        )
     return Tensor(dtype, tuple(shape), begin, end)
 
 

@@ -98,3 +98,15 @@ def test_readme_validation_example_prints_its_figures(tmp_path):
     assert done.stdout.split(";")[0].startswith("stopped after epoch")
     scores = [float(re.search(r"set aside: ([\d.]+)", text).group(1)) for text in (done.stdout, written)]
     assert abs(scores[0] - scores[1]) <= 0.005  # without FMA, 95 epochs differ in their last digits
+
+
+def test_readme_folding_example_prints_its_figures(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", block("folding", "python")], capture_output=True, text=True, cwd=tmp_path, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    printed, truth = map(int, re.findall(r"\d+", done.stdout))
+    assert abs(printed - truth) < 0.005 * truth
+    written = re.search(r"It prints `(\d+), and the truth is (\d+)`", README)
+    assert truth == int(written.group(2))
+    assert abs(printed - int(written.group(1))) <= 10  # training rounds otherwise elsewhere

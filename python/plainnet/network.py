@@ -29,6 +29,7 @@ from .atomic import write_atomically
 from .backend import Backend, Training
 from .callbacks import as_callbacks
 from .conversion import as_numbers, as_switch, shown
+from .folding import as_scaling, check_foldable, fold, remaining_options
 from .history import History
 from .initializers import Seed, as_generator, initialize
 from .layers import Dense, allocate_parameters, as_parameters, bind, check_chain, check_options
@@ -231,6 +232,54 @@ class Network:
         state = self.__getstate__()
         if backend is not None:
             state["backend"] = _as_backend(backend)
+        twin = object.__new__(type(self))
+        twin.__setstate__(state)
+        return twin
+
+    def fold(
+        self: Same,
+        input_mean: npt.ArrayLike | None = None,
+        input_scale: npt.ArrayLike | None = None,
+        output_mean: npt.ArrayLike | None = None,
+        output_scale: npt.ArrayLike | None = None,
+    ) -> Same:
+        """
+        A network that takes and returns raw numbers, for one that was trained with scaled ones.
+
+        It computes ``self.predict((x - input_mean) / input_scale) * output_scale + output_mean``, at no more cost than
+        this one: the scaling goes into the first layer's and the last layer's weights and biases.
+
+        Parameters
+        ----------
+        input_mean, input_scale : float or array_like (n_in,), optional
+        output_mean, output_scale : float or array_like (n_out,), optional
+            Of each column, such as ``mean_`` and ``scale_`` of scikit-learn's ``StandardScaler``. None, which these may
+            be, means 0 and 1. Scales are above 0.
+
+        Returns
+        -------
+        Network
+            A copy, exact but for rounding, which grows with ``abs(input_mean / input_scale)``. Its loss is the same
+            function, now of raw outputs and raw targets: of the mean squared error, for one, in squares of their unit.
+            What the optimizer keeps begins anew. Options of layers stay, except that a layer whose weights are scaled
+            has no `l1`, `l2` and `max_norm` any more, which were chosen for the weights before. To train further,
+            train the scaled network and fold it again: raw numbers train badly.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming the argument and what is allowed: means need a layer with a bias, means and scales of outputs an
+            identity as the last activation, and the new parameters must be finite in the network's dtype.
+        """
+        inputs = as_scaling("input", input_mean, input_scale, self._n_in)
+        outputs = as_scaling("output", output_mean, output_scale, self._n_out)
+        check_foldable(self.layers, inputs, outputs)
+        state = self.__getstate__()
+        options = remaining_options(self.layers, inputs, outputs)
+        state["layers"] = [(*layer[:4], kept) for layer, kept in zip(state["layers"], options, strict=True)]
+        state["parameters"] = fold(self.layers, self._parameters, inputs, outputs)
+        state["begun"], state["optimizer_steps"] = None, 0
+        state["optimizer_state"] = self._allocate_state(self.optimizer)
         twin = object.__new__(type(self))
         twin.__setstate__(state)
         return twin

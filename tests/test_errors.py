@@ -404,6 +404,7 @@ ARGUMENTS = {
         "x": set(), "y": set(), "epochs": {"0-d"}, "learning_rate": {"None", "large", "2**80"},
         "batch_size": {"None", "0-d"}, "shuffle": {"True"}, "sample_weight": {"None"}, "validation": {"None"},
         "metrics": {"empty", "dict"}, "callbacks": {"empty", "dict"}, "progress": {"True"},
+        "resume": set(),
     },
     "train_on_batch": {
         "x": set(), "y": set(), "learning_rate": {"None", "large", "2**80"}, "sample_weight": {"None"},

@@ -13,7 +13,7 @@ except (ValueError, KeyboardInterrupt) as error:  # an unusable environment vari
         raise
     startup.give_up(error)
 from .backend import DivergedError
-from .callbacks import EarlyStopping, ReduceOnPlateau
+from .callbacks import Checkpoint, EarlyStopping, ReduceOnPlateau
 from .checks import CrossCheck, GradientCheck, check_gradient, cross_check
 from .history import History
 from .layers import Dense
@@ -30,6 +30,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Checkpoint",
     "CrossCheck",
     "CrossEntropy",
     "Dense",

@@ -8,7 +8,9 @@ dict: ``"epoch"`` (its number, from 1 on, in this call), ``"loss"``, ``"learning
 - ``fit_begin(network)``, called before the first epoch,
 - ``fit_end(network, logs)``, called after the last one, with its logs, unless an exception ends the run; it may change
   the network, and return a sentence for ``history.stopped``,
-- ``rate_factor``, a number by which the learning rates of the epochs ahead are multiplied.
+- ``rate_factor``, a number by which the learning rates of the epochs ahead are multiplied,
+- ``state_dict()`` and ``load_state_dict(state)``, with which a run that is resumed goes on where it was: what it keeps
+  from epoch to epoch, as a dict of numbers, None, and arrays like ``net.parameters``; without them, it begins anew.
 
 The network may be used in all of them, but neither trained nor changed before ``fit_end``.
 """
@@ -16,17 +18,17 @@ The network may be used in all of them, but neither trained nor changed before `
 from __future__ import annotations
 
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
 from .arguments import as_count
 from .arrays import Array
 from .conversion import shown
 from .optimizers import as_not_negative, as_positive
+from .unfinished import CallbackState, Logs
 
 if TYPE_CHECKING:
     from .network import Network
-
-Logs = dict[str, float]
 
 #: Metrics of which more is better.
 _RISING = {"accuracy", "r2"}
@@ -82,7 +84,24 @@ class Watcher:
         return -value if self.rises(logs) else value
 
 
-class EarlyStopping:
+class _Stateful:
+    """A callback with state in some of its attributes."""
+
+    _STATE: tuple[str, ...]
+
+    def state_dict(self) -> CallbackState:
+        """What it keeps from epoch to epoch."""
+        return {name: getattr(self, name) for name in self._STATE}
+
+    def load_state_dict(self, state: CallbackState) -> None:
+        """Goes on from `state`, which :meth:`state_dict` has returned."""
+        if state.keys() != set(self._STATE):
+            raise ValueError(f"the state of {type(self).__name__} has {list(self._STATE)}, not {sorted(state)}")
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+class EarlyStopping(_Stateful):
     """
     Ends the run when a number has not become better for some epochs, and restores the best parameters.
 
@@ -109,6 +128,8 @@ class EarlyStopping:
     best_parameters : ndarray (n_parameters,) or None
     """
 
+    _STATE = ("best_epoch", "best_value", "best_parameters")
+
     def __init__(
         self,
         patience: int = 10,
@@ -124,9 +145,8 @@ class EarlyStopping:
         self._forget()
 
     def _forget(self) -> None:
-        self.best_epoch, self.best_value, self._best = 0, math.nan, math.inf
+        self.best_epoch, self.best_value = 0, math.nan
         self.best_parameters: Array | None = None
-        self._ended = False
 
     def fit_begin(self, network: Network) -> None:
         """Forgets the last run."""
@@ -134,33 +154,33 @@ class EarlyStopping:
 
     def epoch_end(self, network: Network, logs: Logs) -> bool:
         """Remembers the parameters if they are the best; whether the run ends."""
-        value, epoch = self._watcher.value(logs), int(logs["epoch"])
-        if value < self._best - self.min_delta or (self.best_epoch == 0 and value < math.inf):
-            self._best, self.best_epoch, self.best_value = value, epoch, logs[self._watcher.name(logs)]
+        value, epoch = logs[self._watcher.name(logs)], int(logs["epoch"])
+        gain = value - self.best_value if self._watcher.rises(logs) else self.best_value - value
+        if gain > self.min_delta or (self.best_epoch == 0 and math.isfinite(value)):
+            self.best_epoch, self.best_value = epoch, value
             if self.restore_best:
                 self.best_parameters = network.parameters.copy()
-        self._ended = epoch - self.best_epoch >= self.patience
-        return self._ended
+        return epoch - self.best_epoch >= self.patience
 
     def fit_end(self, network: Network, logs: Logs) -> str | None:
         """Restores the best parameters; a sentence that says so."""
         epoch, name = int(logs["epoch"]), self._watcher.name(logs)
-        if not self._ended and self.best_epoch == epoch:
+        ended = epoch - self.best_epoch >= self.patience
+        if self.best_epoch == epoch:
             return None
         why = f"all {epoch} epochs ran"
-        if self._ended:
+        if ended:
             why = f"stopped after epoch {epoch}, as {name} has not become better for {self.patience} epochs"
         if self.best_parameters is None:
-            return f"{why}; the network has the parameters of epoch {epoch}" if self._ended else None
-        if self.best_epoch < epoch:
-            network.parameters = self.best_parameters
+            return f"{why}; the network has the parameters of epoch {epoch}" if ended else None
+        network.parameters = self.best_parameters
         return f"{why}; the network has the parameters of epoch {self.best_epoch}, with {name} {self.best_value:.6g}"
 
     def __repr__(self) -> str:
         return f"EarlyStopping(patience={self.patience}, monitor={self._watcher.monitor!r}, min_delta={self.min_delta})"
 
 
-class ReduceOnPlateau:
+class ReduceOnPlateau(_Stateful):
     """
     Lowers the learning rate when a number no longer becomes better, as ``torch.optim.lr_scheduler.ReduceLROnPlateau``.
 
@@ -184,6 +204,8 @@ class ReduceOnPlateau:
     rate_factor : float
         The product of all reductions, of this run.
     """
+
+    _STATE = ("rate_factor", "best_value", "bad_epochs", "epochs_to_cool")
 
     #: A reduction of the rate by less than this is not made.
     SMALLEST_STEP = 1e-8
@@ -209,7 +231,7 @@ class ReduceOnPlateau:
         self._forget()
 
     def _forget(self) -> None:
-        self.rate_factor, self._best, self._bad_epochs, self._cooling = 1.0, math.inf, 0, 0
+        self.rate_factor, self.best_value, self.bad_epochs, self.epochs_to_cool = 1.0, math.inf, 0, 0
 
     def fit_begin(self, network: Network) -> None:
         """Forgets the last run."""
@@ -218,19 +240,49 @@ class ReduceOnPlateau:
     def epoch_end(self, network: Network, logs: Logs) -> None:
         """Lowers the factor if that is due."""
         value, rises = self._watcher.value(logs), self._watcher.rises(logs)
-        if value < self._best * (1 + self.threshold if rises else 1 - self.threshold):
-            self._best, self._bad_epochs = value, 0
+        if value < self.best_value * (1 + self.threshold if rises else 1 - self.threshold):
+            self.best_value, self.bad_epochs = value, 0
         else:
-            self._bad_epochs += 1
-        if self._cooling > 0:
-            self._cooling -= 1
-            self._bad_epochs = 0
-        if self._bad_epochs > self.patience:
+            self.bad_epochs += 1
+        if self.epochs_to_cool > 0:
+            self.epochs_to_cool -= 1
+            self.bad_epochs = 0
+        if self.bad_epochs > self.patience:
             rate = logs["learning_rate"]
             lower = max(self.factor * rate, self.minimum)
             if rate - lower > self.SMALLEST_STEP:
                 self.rate_factor *= lower / rate
-            self._cooling, self._bad_epochs = self.cooldown, 0
+            self.epochs_to_cool, self.bad_epochs = self.cooldown, 0
 
     def __repr__(self) -> str:
         return f"ReduceOnPlateau(factor={self.factor}, patience={self.patience}, monitor={self._watcher.monitor!r})"
+
+
+class Checkpoint:
+    """
+    Saves the network with all that it takes to go on, every few epochs: ``net.save(path, training=True)``.
+
+    It comes after the other callbacks, wherever it stands among them. After ``net = pn.load(path)``, the same call of
+    ``fit`` with ``resume=True`` ends as the run that was stopped would have ended, to the last bit.
+
+    Parameters
+    ----------
+    path : str or path-like
+        ``"{epoch}"`` in it stands for the epoch's number, from 1 on in this run; without it, each file takes the place
+        of the last one.
+    every : int
+        Epochs from one file to the next.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], every: int = 1) -> None:
+        self.path = os.fsdecode(path)
+        self.every = as_count("every", every, 1)
+
+    def epoch_end(self, network: Network, logs: Logs) -> None:
+        """Saves if it is time."""
+        epoch = int(logs["epoch"])
+        if epoch % self.every == 0:
+            network.save(self.path.replace("{epoch}", str(epoch)), training=True)
+
+    def __repr__(self) -> str:
+        return f"Checkpoint({self.path!r}, every={self.every})"

@@ -8,8 +8,11 @@ its entries. The state is that of ``Network.__getstate__``.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable
+import math
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
+
+import numpy as np
 
 from .conversion import REFUSALS, shown
 from .layers import Dense, LayerOptions
@@ -28,6 +31,7 @@ _NETWORK = ("format_version", "dtype", "layers", "loss")
 _LAYER = ("n_in", "n_out", "activation", "bias")
 _LAYER_OPTIONS = tuple(field.name for field in dataclasses.fields(LayerOptions))
 _TRAINING = ("optimizer", "steps", "epochs_trained", "seed", "begun")
+_RUN = ("epochs", "logs", "pending", "stops", "callbacks")
 
 #: How many schedules may be around one: well within the depth of a text that is read.
 _MAX_NESTED = 16
@@ -62,7 +66,33 @@ def describe(state: dict[str, Any], training: bool) -> dict[str, Any]:
             "seed": str(state["shuffle_seed"]),
             "begun": begun and {**begun._asdict(), "checksum": str(begun.checksum)},
         }
+        if state["run"] is not None:
+            description["training"]["run"] = _describe_run(state["run"])
     return description
+
+
+def _describe_run(run: dict[str, Any]) -> dict[str, Any]:
+    logs = run["logs"]
+    names = [name for name in (logs[0] if logs else {}) if name != "epoch"]
+    return {
+        "epochs": len(logs),
+        "logs": {name: [_describe_number(entry[name]) for entry in logs] for name in names},
+        "pending": run["pending"],
+        "stops": run["stops"],
+        "callbacks": [
+            {"name": name, "state": state and {key: _describe_item(f"{k}.{key}", item) for key, item in state.items()}}
+            for k, (name, state) in enumerate(run["callbacks"])
+        ],
+    }
+
+
+def _describe_number(number: Any) -> Any:
+    """JSON has no infinity and no NaN: these are strings."""
+    return str(number) if isinstance(number, float) and not math.isfinite(number) else number
+
+
+def _describe_item(name: str, item: Any) -> Any:
+    return {"tensor": f"run.{name}"} if isinstance(item, np.ndarray) else _describe_number(item)
 
 
 def _describe_loss(loss: LossLike) -> dict[str, Any]:
@@ -117,9 +147,9 @@ def restore(description: dict[str, Any]) -> dict[str, Any]:
         "attributes": {},
     }
     if "training" not in description:
-        begin = {"optimizer_steps": 0, "epochs_trained": 0, "shuffle_seed": _SEED, "begun": None}
+        begin = {"optimizer_steps": 0, "epochs_trained": 0, "shuffle_seed": _SEED, "begun": None, "run": None}
         return {**state, "optimizer": SGD(0.1), **begin}
-    training = _check_entries("training", description["training"], _TRAINING)
+    training = _check_entries("training", description["training"], _TRAINING, ("run",))
     return {
         **state,
         "optimizer": _restore_optimizer(training["optimizer"]),
@@ -127,6 +157,7 @@ def restore(description: dict[str, Any]) -> dict[str, Any]:
         "epochs_trained": training["epochs_trained"],
         "shuffle_seed": _restore_uint64("training's seed", training["seed"]),
         "begun": _restore_begun(training["begun"]),
+        "run": _restore_run(training["run"]) if "run" in training else None,
     }
 
 
@@ -208,6 +239,60 @@ def _restore_begun(value: Any) -> tuple[Any, ...] | None:
     return tuple(Interrupted(**{**entries, "checksum": checksum}))
 
 
+def _restore_run(value: Any) -> dict[str, Any]:
+    """The dict that Unfinished is checked as, in which the names of tensors are in the place of arrays."""
+    entries = _check_entries("training's run", value, _RUN)
+    epochs, columns, callbacks = entries["epochs"], entries["logs"], entries["callbacks"]
+    if type(epochs) is not int or not isinstance(columns, dict) or not isinstance(callbacks, list):
+        raise ModelFormatError("training's run: epochs must be an integer, logs an object, and callbacks a list")
+    if not all(isinstance(column, list) and len(column) == epochs for column in columns.values()):
+        raise ModelFormatError(f"training's run: logs must be lists of {shown(epochs)} numbers, as epochs says")
+    if epochs > 0 and not columns:
+        raise ModelFormatError("training's run: logs must not be empty if there are epochs")
+    numbers = {name: [_restore_number(number) for number in column] for name, column in columns.items()}
+    logs = [{"epoch": k + 1, **{name: column[k] for name, column in numbers.items()}} for k in range(epochs)]
+    return {
+        "logs": logs,
+        "pending": entries["pending"],
+        "stops": entries["stops"],
+        "callbacks": [_restore_callback(k, callback) for k, callback in enumerate(callbacks)],
+    }
+
+
+def _restore_callback(k: int, value: Any) -> tuple[str, dict[str, Any] | None]:
+    entries = _check_entries(f"training's run: callbacks[{k}]", value, ("name", "state"))
+    state = entries["state"]
+    if state is not None and not isinstance(state, dict):
+        raise ModelFormatError(f"training's run: the state of callbacks[{k}] must be an object or null")
+    return entries["name"], state and {key: _restore_item(f"{k}.{key}", item) for key, item in state.items()}
+
+
+def _restore_number(value: Any) -> Any:
+    return float(value) if value in ("nan", "inf", "-inf") else value
+
+
+def _restore_item(name: str, item: Any) -> Any:
+    """A number or None, or the name of a tensor, which is a TensorName."""
+    if not isinstance(item, dict):
+        return _restore_number(item)
+    if item != {"tensor": f"run.{name}"}:
+        raise ModelFormatError(f"training's run: {shown(item)} must be the tensor run.{name}")
+    return TensorName(f"run.{name}")
+
+
+class TensorName(str):
+    """The name of a tensor, in whose place its array comes."""
+
+
+def run_tensors(run: dict[str, Any] | None) -> list[tuple[dict[str, Any], str, str]]:
+    """Of a run, each tensor that its callbacks keep: the state that it belongs to, its name there and in the file."""
+    states = enumerate(run["callbacks"]) if run is not None else ()
+    return [
+        (state, key, f"run.{k}.{key}") for k, (_, state) in states for key, item in (state or {}).items()
+        if isinstance(item, (np.ndarray, TensorName))
+    ]  # fmt: skip
+
+
 def _restore_uint64(what: str, value: Any) -> int:
     """An integer of 64 bits is a string in JSON, whose numbers are exact to 53 in other languages."""
     if not isinstance(value, str) or not (value.isascii() and value.isdigit()) or len(value) > 20:
@@ -218,11 +303,14 @@ def _restore_uint64(what: str, value: Any) -> int:
 # ---- The tensors of a network ----------------------------------------------------------------------------------------
 
 
-def tensor_shapes(layers: Iterable[Dense], n_slots: int) -> dict[str, tuple[int, ...]]:
+def tensor_shapes(
+    layers: Sequence[Dense], n_slots: int, run: dict[str, Any] | None = None
+) -> dict[str, tuple[int, ...]]:
     """
-    The shapes of all tensors by name: the parameters, then what the optimizer keeps in each of its slots.
+    The shapes of all tensors by name: the parameters, what the optimizer keeps in each of its slots, and what callbacks
+    keep.
 
-    Their order is that of ``net.parameters``, and of the rows of the optimizer's state.
+    Their order is that of ``net.parameters``, of the rows of the optimizer's state, and of :func:`run_tensors`.
     """
     shapes: dict[str, tuple[int, ...]] = {}
     for prefix in ["", *(f"optimizer.{slot}." for slot in range(n_slots))]:
@@ -230,4 +318,5 @@ def tensor_shapes(layers: Iterable[Dense], n_slots: int) -> dict[str, tuple[int,
             shapes[f"{prefix}layers.{k}.weight"] = layer.n_in, layer.n_out
             if layer.has_bias:
                 shapes[f"{prefix}layers.{k}.bias"] = (layer.n_out,)
-    return shapes
+    n_parameters = sum(layer.n_parameters for layer in layers)
+    return {**shapes, **{name: (n_parameters,) for _, _, name in run_tensors(run)}}

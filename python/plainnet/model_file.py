@@ -17,9 +17,10 @@ import numpy as np
 from . import json_text
 from .arrays import Array, allocate
 from .conversion import position, shown
-from .description import FORMAT_VERSION, describe, restore, tensor_shapes
+from .description import FORMAT_VERSION, describe, restore, run_tensors, tensor_shapes
 from .layers import Dense
 from .tensor_file import Header, ModelFormatError, read_header
+from .unfinished import as_unfinished
 
 #: The name in the metadata of safetensors.
 KEY = "plainnet"
@@ -41,15 +42,19 @@ def to_bytes(state: dict[str, Any], training: bool, allow_nonfinite: bool) -> by
     Raises
     ------
     ValueError
-        If a parameter is not finite and `allow_nonfinite` is False, or if the learning rate is a function of the user's
-        own and `training` is True.
+        If a parameter is not finite and `allow_nonfinite` is False; or if `training` is True, and the learning rate is
+        a function of the user's own, or a callback keeps something that is neither a number nor like the parameters.
     """
     from safetensors.numpy import save  # which many programs that use this package never need
 
     layers = [Dense(*layer[:4]) for layer in state["layers"]]
+    if training:
+        as_unfinished(state["run"], len(state["parameters"]), state["parameters"].dtype)
     optimizer_state = state["optimizer_state"] if training else None
-    arrays = [state["parameters"], *([] if optimizer_state is None else optimizer_state)]
-    shapes = tensor_shapes(layers, len(arrays) - 1)
+    kept = run_tensors(state["run"]) if training else []
+    slots = [] if optimizer_state is None else list(optimizer_state)
+    arrays = [state["parameters"], *slots, *(of_callback[key] for of_callback, key, _ in kept)]
+    shapes = tensor_shapes(layers, len(slots), state["run"] if training else None)
     tensors = _divided(np.concatenate(arrays), shapes)
     if not allow_nonfinite:
         _check_finite(tensors, "train it anew, or save it with allow_nonfinite=True", ValueError)
@@ -102,7 +107,7 @@ def read(file: BinaryIO, size: int, allow_nonfinite: bool) -> dict[str, Any]:
         _check_sum(header.raw, data, description["checksum"])
     state = restore(description)
     n_slots = state["optimizer"].n_slots if "training" in description else 0
-    shapes = tensor_shapes(state["layers"], n_slots)
+    shapes = tensor_shapes(state["layers"], n_slots, state["run"])
     _check_tensors(header, shapes, _DTYPES[state["dtype"]])
     dtype = np.dtype(state["dtype"])
     flat = allocate("the tensors of the file", header.n_bytes // dtype.itemsize, dtype, "free some")
@@ -111,12 +116,16 @@ def read(file: BinaryIO, size: int, allow_nonfinite: bool) -> dict[str, Any]:
         view[...] = data[tensor.begin : tensor.end].view(dtype.newbyteorder("<")).reshape(tensor.shape)
     if not allow_nonfinite:
         _check_finite(tensors, "allow_nonfinite=True loads it all the same", ModelFormatError)
-    rows = flat.reshape(1 + n_slots, -1)
+    kept = run_tensors(state["run"])
+    rows = flat.reshape(1 + n_slots + len(kept), -1)
+    for (of_callback, key, _), row in zip(kept, rows[1 + n_slots :], strict=True):
+        of_callback[key] = row
+    slots = rows[1 : 1 + n_slots]
     layers = [
         (layer.n_in, layer.n_out, layer.activation, layer.has_bias, dict(layer.options.chosen()))
         for layer in state["layers"]
     ]
-    return {**state, "layers": layers, "parameters": rows[0], "optimizer_state": rows[1:] if n_slots > 0 else None}
+    return {**state, "layers": layers, "parameters": rows[0], "optimizer_state": slots if n_slots > 0 else None}
 
 
 def _read_description(header: Header) -> dict[str, Any]:

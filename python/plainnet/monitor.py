@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .arrays import Array, allocate
-from .callbacks import Logs
+from .callbacks import Checkpoint
 from .history import History, Values
 from .metrics import Metric
 from .progress_bar import ProgressBar
+from .unfinished import Logs, Unfinished
 
 if TYPE_CHECKING:
     from .backend import Backend
@@ -44,6 +46,13 @@ class Monitor:
     callbacks : list of object
         See :mod:`plainnet.callbacks`.
     bar : ProgressBar, optional
+    resumed : Unfinished, optional
+        The run that this one goes on with.
+
+    Raises
+    ------
+    ValueError
+        If that run had other callbacks, or other numbers in its logs.
     """
 
     def __init__(
@@ -55,6 +64,7 @@ class Monitor:
         metrics: list[Metric],
         callbacks: list[Any],
         bar: ProgressBar | None,
+        resumed: Unfinished | None = None,
     ) -> None:
         self._network = network
         self._model = model
@@ -63,8 +73,12 @@ class Monitor:
         self._metrics = metrics
         self._callbacks = callbacks
         self._bar = bar
-        self._logs: list[Logs] = []
+        self._is_resumed = resumed is not None
+        self._run = resumed or Unfinished()
+        self._n_before = self._run.epochs
+        self._logs: list[Logs] = list(self._run.logs)
         self._stopped: list[str] = []
+        self._check_resumed()
         self._out: Array | None = None
         if metrics:
             shape = len(data.x), network.layers[-1].n_out
@@ -73,7 +87,7 @@ class Monitor:
     @property
     def needs_epochs(self) -> bool:
         """Whether the run must pause at each epoch's end."""
-        return self._is_validation or bool(self._metrics or self._callbacks)
+        return self._is_validation or self._is_resumed or bool(self._metrics or self._callbacks)
 
     @property
     def changes_rates(self) -> bool:
@@ -85,15 +99,62 @@ class Monitor:
         """What the learning rates of the epochs ahead are multiplied by."""
         return float(np.prod([getattr(callback, "rate_factor", 1.0) for callback in self._callbacks]))
 
+    def _check_resumed(self) -> None:
+        """Checks that the run that is resumed had the same callbacks and metrics."""
+        if not self._is_resumed:
+            return
+        names, before = [type(callback).__name__ for callback in self._callbacks], [k for k, _ in self._run.callbacks]
+        if names != before:
+            raise ValueError(f"resume=True: the run had the callbacks {before}, not {names}")
+        names = [*["validation_loss"] * self._is_validation, *(metric.name for metric in self._metrics)]
+        before = [name for logs in self._logs[:1] for name in logs if name not in ("epoch", "loss", "learning_rate")]
+        if self._logs and names != before:
+            raise ValueError(f"resume=True: the run computed {before} after each epoch, not {names}")
+
     def __enter__(self) -> Monitor:
         """Before the first epoch."""
-        for callback in self._callbacks:
-            if hasattr(callback, "fit_begin"):
+        states = [state for _, state in self._run.callbacks] or [None] * len(self._callbacks)
+        for callback, state in zip(self._callbacks, states, strict=True):
+            if state is not None:
+                callback.load_state_dict(state)
+            elif hasattr(callback, "fit_begin"):
                 callback.fit_begin(self._network)
+        self._run = self._now(self._run.pending, self._run.stops)
         return self
+
+    def _now(self, pending: tuple[float, float] | None = None, stops: bool = False) -> Unfinished:
+        """The run as it is, with what the callbacks keep."""
+        states = [
+            (type(callback).__name__, callback.state_dict() if hasattr(callback, "load_state_dict") else None)
+            for callback in self._callbacks
+        ]
+        return Unfinished(list(self._logs), pending, stops, states)
+
+    @property
+    def unfinished(self) -> Unfinished:
+        """The run as of the last epoch whose end is complete."""
+        return self._run
+
+    @property
+    def n_ended(self) -> int:
+        """How many epochs of this call have come to their ends, of which the last one may not be complete."""
+        return self._run.epochs - self._n_before
 
     def epoch_end(self, loss: float, rate: float) -> bool:
         """After an epoch with this loss; whether the run ends with it."""
+        self._run = dataclasses.replace(self._run, pending=(loss, rate))  # should an exception come
+        logs = self._numbers(loss, rate)
+        self._logs.append(logs)
+        others = [callback for callback in self._callbacks if not isinstance(callback, Checkpoint)]
+        ends = [callback for callback in others if callback.epoch_end(self._network, dict(logs))]
+        self._stopped = [f"{type(callback).__name__} ended the run after epoch {len(self._logs)}" for callback in ends]
+        self._run = self._now(stops=bool(ends))
+        for callback in self._callbacks:
+            if isinstance(callback, Checkpoint):
+                callback.epoch_end(self._network, dict(logs))
+        return bool(ends)
+
+    def _numbers(self, loss: float, rate: float) -> Logs:
         logs: Logs = {"epoch": len(self._logs) + 1, "loss": loss}
         if self._is_validation or self._metrics:
             data = self._data
@@ -102,14 +163,12 @@ class Monitor:
                 logs["validation_loss"] = value
             for metric in self._metrics:
                 logs[metric.name] = metric.value(data.y, self._out, data.weight)  # type: ignore[arg-type]
-        logs["learning_rate"] = rate
-        self._logs.append(logs)
-        stops = False
-        for callback in self._callbacks:
-            if callback.epoch_end(self._network, dict(logs)):
-                stops = True
-                self._stopped.append(f"{type(callback).__name__} ended the run after epoch {len(self._logs)}")
-        return stops
+        return {**logs, "learning_rate": rate}
+
+    def ended_before(self) -> bool:
+        """Whether the run that is resumed ends without another epoch; the end of one may have to be made up for."""
+        pending = self._run.pending
+        return self.epoch_end(*pending) if pending is not None else self._run.stops
 
     def advance(self, epoch: int, row: int, losses: Values) -> None:
         """When `epoch` epochs, of these losses, and `row` rows of the next one are done."""
@@ -130,10 +189,10 @@ class Monitor:
         """The record of the epochs so far."""
 
         def values(name: str) -> Values:
-            return np.array([logs[name] for logs in self._logs])
+            return np.array([logs[name] for logs in self._logs], np.float64)
 
-        if self.needs_epochs:  # the last epoch has none yet if its validation was interrupted
-            loss, rates = loss[: len(self._logs)], rates[: len(self._logs)]
+        if self.needs_epochs:
+            loss, rates = values("loss"), values("learning_rate")
         metrics = {metric.name: values(metric.name) for metric in self._metrics}
         validation = values("validation_loss") if self._is_validation else None
         return History(loss, rates, validation, metrics, "; ".join(self._stopped) or None)

@@ -42,6 +42,7 @@ from .progress_bar import ProgressBar
 from .state import as_state, slots
 from .tensor_file import ModelFormatError
 from .training import Run, Step, TrainingState
+from .unfinished import Unfinished, copied
 from .validation import as_fraction, split
 
 BACKENDS: dict[str, Callable[[Sequence[Dense], Loss, Array], Backend]] = {"c": native.Model, "numpy": reference.Model}
@@ -148,6 +149,7 @@ class Network:
         self._model = BACKENDS[backend](self.layers, described(loss, dtype), self._parameters)
         self._small = self._model.small_calls(self._state)
         self._history: History | None = None
+        self._run: Monitor | Unfinished | None = None  # the call of fit at hand, or one that an exception has ended
 
     def _optimize_with(self, optimizer: Optimizer, state: Array | None, steps: int) -> None:
         """Sets the optimizer, and what it keeps; if an exception interrupts this, one of the two begins anew."""
@@ -286,6 +288,7 @@ class Network:
 
     def __getstate__(self) -> dict[str, Any]:
         optimizer, optimizer_state = self._optimizer
+        run = self._run.unfinished if isinstance(self._run, Monitor) else self._run
         return {
             "layers": [
                 (layer.n_in, layer.n_out, layer.activation, layer.has_bias, dict(layer.options.chosen()))
@@ -296,6 +299,7 @@ class Network:
             "epochs_trained": self.epochs_trained, "begun": self._state.begun and tuple(self._state.begun),
             "optimizer": optimizer, "optimizer_steps": self._state.steps,
             "optimizer_state": None if optimizer_state is None else optimizer_state.copy(),
+            "run": None if run is None else vars(copied(run)),
             "attributes": {
                 **{name: value for name, value in vars(self).items() if name not in _OWN},
                 **{name: getattr(self, name) for name in slots(type(self)) if hasattr(self, name)},
@@ -319,6 +323,7 @@ class Network:
         if optimizer_state is not None:
             optimizer_state[:] = new.optimizer_state
         twin._optimize_with(new.optimizer, optimizer_state, new.optimizer_steps)
+        twin._run = new.run
         in_slots = slots(type(self))
         self.__dict__ = {
             **{name: value for name, value in new.attributes.items() if name not in in_slots},
@@ -521,6 +526,7 @@ class Network:
         metrics: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] = NONE,
         callbacks: Any = NONE,
         progress: bool = False,
+        resume: bool = False,
     ) -> History:
         """
         Trains with the network's optimizer, beginning with the present parameters.
@@ -569,6 +575,11 @@ class Network:
         progress : bool
             Whether to show on standard error how far the run has come: as a bar on a terminal, which needs tqdm (the
             extra `progress`), elsewhere as a line every few seconds.
+        resume : bool
+            Whether to go on with a call of fit that an exception has ended, such as Ctrl-C, or that had not ended when
+            the network was saved with ``training=True`` (or copied, or pickled). With the same arguments as in that
+            call, the network, the callbacks and the record end as they would have then, to the last bit; `epochs` are
+            those of both calls.
 
         Returns
         -------
@@ -587,44 +598,72 @@ class Network:
         RuntimeError
             If the network is being trained already, by another thread, or by this one when a signal handler calls.
         """
-        is_watched = validation is not None or metrics is not NONE or callbacks is not NONE or progress is not False
+        is_watched = not (
+            validation is None and metrics is NONE and callbacks is NONE and progress is False and resume is False
+        )
         if sample_weight is None and not is_watched:
             losses = self._small.fit(x, y, epochs, learning_rate, batch_size, shuffle)
             if losses is not None:
                 number: Any = self._optimizer[0].learning_rate if learning_rate is None else learning_rate
-                self._history = History(losses, np.full(len(losses), number, np.float64))
+                self._history, self._run = History(losses, np.full(len(losses), number, np.float64)), None
                 return self._history
         native_x, native_y = self._pair(x, y)
         weight = as_sample_weight(sample_weight, len(native_x), self._dtype)
         epochs = as_count("epochs", epochs, 0)
         optimizer, optimizer_state = self._optimizer
         rate = as_learning_rate(learning_rate, optimizer, self._dtype)
+        resumed = self._resumed(resume, epochs)
         data, aside = self._set_aside(validation, Data(native_x, native_y, weight))
         n_rows = len(data.x)
         batch_size = n_rows if batch_size is None else min(as_count("batch_size", batch_size, 1), n_rows)
         shuffle = as_switch("shuffle", shuffle) and batch_size < n_rows
         how = Training(
-            epochs, batch_size, _number(rate), shuffle, self._shuffle_seed, optimizer=optimizer, state=optimizer_state
-        )
+            epochs if resumed is None else epochs - resumed.epochs, batch_size, _number(rate), shuffle,
+            self._shuffle_seed, optimizer=optimizer, state=optimizer_state,
+        )  # fmt: skip
         self._check_writeable()
-        monitor = self._monitor(data, aside, metrics, callbacks, progress, epochs) if is_watched else None
+        monitor = None
+        if is_watched:
+            monitor = self._monitor(data, aside, metrics, callbacks, progress, epochs, resumed)
         run = Run(self._model, self._state, data.x, data.y, data.weight, how, rate, monitor)
         with monitor or nullcontext():
+            before = self._run
             try:
+                self._run = monitor
                 self._state.run(run.train, (), run.finish, optimizer_state, True)
             finally:
-                self._history = run.history()
-        if monitor is not None:
-            self._history = run.history()  # with what callbacks say at the end
+                self._run = before
+                if run.progress.steps > 0 or resumed is not None:
+                    self._history, self._run = run.history(), run.unfinished()
+        self._history, self._run = run.history(), None  # with what callbacks say at the end
         return self._history
 
+    def _resumed(self, resume: bool, epochs: int) -> Unfinished | None:
+        """The run to go on with; None if there is to be none."""
+        if not as_switch("resume", resume):
+            return None
+        run = self._run
+        if not isinstance(run, Unfinished):
+            raise ValueError("resume=True: there is no run to go on with, as the last call of fit has come to its end")
+        if epochs < run.epochs:
+            raise ValueError(f"epochs must be at least {run.epochs}: the run to go on with has so many behind it")
+        return run
+
     def _monitor(
-        self, data: Data, aside: Data | None, metrics: Any, callbacks: Any, progress: bool, epochs: int
+        self,
+        data: Data,
+        aside: Data | None,
+        metrics: Any,
+        callbacks: Any,
+        progress: bool,
+        epochs: int,
+        resumed: Unfinished | None,
     ) -> Monitor:
         """What watches a run with `data`; of :meth:`fit`, the arguments are checked here that concern it alone."""
         named, watchers = as_metrics(metrics, self._model.loss), as_callbacks(callbacks)
         bar = ProgressBar(epochs, len(data.x)) if as_switch("progress", progress) else None
-        return Monitor(self, self._model, data if aside is None else aside, aside is not None, named, watchers, bar)
+        judged = data if aside is None else aside
+        return Monitor(self, self._model, judged, aside is not None, named, watchers, bar, resumed)
 
     def _set_aside(self, validation: Any, data: Data) -> tuple[Data, Data | None]:
         """The training data, and the validation data if there are any."""
@@ -744,7 +783,7 @@ def _read(file: BinaryIO, size: int, backend: str, allow_nonfinite: bool) -> Net
 #: The attributes of a network itself; all others have been set by users.
 _OWN = {
     "_dtype", "_parameters", "_loss", "_backend", "_layers", "_shuffle_seed", "_state", "_n_in", "_n_out", "_model",
-    "_small", "_optimizer", "_history",
+    "_small", "_optimizer", "_history", "_run",
 }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from .layers import Dense, check_chain, check_options
 from .losses import LossLike
 from .optimizers import SGD, Optimizer, as_optimizer
 from .training import Interrupted
+from .unfinished import Unfinished, as_unfinished
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class State:
     optimizer_steps : int
     optimizer_state : ndarray (n_slots, n_parameters), optional
         Of the dtype of the parameters, in either byte order; None if the optimizer keeps nothing.
+    run : Unfinished, optional
+        A call of fit that has not come to its end.
     attributes : dict
         What users have set on the network.
     """
@@ -53,6 +56,7 @@ class State:
     optimizer: Optimizer
     optimizer_steps: int
     optimizer_state: Array | None
+    run: Unfinished | None
     attributes: dict[str, Any]
 
 
@@ -78,6 +82,7 @@ def as_state(value: Any, backends: Iterable[str], own: Container[str]) -> State:
     names = {field.name for field in fields(State)}
     if not any(name.startswith("optimizer") for name in value):  # of a version that had no optimizers
         value = {**value, "optimizer": SGD(0.1), "optimizer_steps": 0, "optimizer_state": None}
+    value = {"run": None, **value}  # versions before 0.2 had none
     if value.keys() != names:
         missing, unknown = names - value.keys(), value.keys() - names
         raise ValueError(
@@ -108,6 +113,7 @@ def as_state(value: Any, backends: Iterable[str], own: Container[str]) -> State:
         optimizer,
         entry("optimizer_steps", lambda value: _as_number(value, 0, MAX_PARAMETERS)),
         entry("optimizer_state", lambda value: _as_optimizer_state(value, (optimizer.n_slots, n_parameters), dtype)),
+        entry("run", lambda value: as_unfinished(value, n_parameters, dtype)),
         entry("attributes", lambda value: _as_attributes(value, own)),
     )
 

@@ -23,6 +23,7 @@ from .interrupt import DeferredInterrupt
 from .monitor import Monitor
 from .optimizers import LearningRate, Optimizer, rates_of_steps
 from .reference import shuffled
+from .unfinished import Unfinished
 
 #: How long a slice is, about: Ctrl-C waits for its end.
 SLICE_SECONDS = 0.08
@@ -123,10 +124,13 @@ class Run:
         if begun is not None and begun[:4] == self._fingerprint():
             self.progress = Progress(0, begun.row, begun.loss_sum)
         self.first_epoch_steps = self._steps_to_epoch_end()
+        if self.monitor is not None and self.monitor.ended_before():
+            self.training = dataclasses.replace(self.training, epochs=0)
         self.rates = self._learning_rates()
-        training = self.training = dataclasses.replace(
-            self.training, learning_rates=None if self.rates is None else self.rates.copy()
-        )
+        if self.rates is not None:
+            rates = self.rates * (self.monitor.rate_factor if self.monitor is not None else 1.0)
+            self.training = dataclasses.replace(self.training, learning_rates=rates)
+        training = self.training
         model, progress = self.model, self.progress
         operations = training.batch_size * operations_a_row(model.parameters.size, self.y.size // len(self.y))
         max_steps = max(1, int(model.first_slice_operations / operations))
@@ -193,6 +197,18 @@ class Run:
         epochs = self.progress.epoch
         loss, rates = self.losses[:epochs], self._rates_of_epochs(epochs)
         return History(loss, rates) if self.monitor is None else self.monitor.history(loss, rates)
+
+    def unfinished(self) -> Unfinished:
+        """What it takes to go on with the run."""
+        monitor, epochs = self.monitor, self.progress.epoch
+        if monitor is None or not monitor.needs_epochs:
+            pairs = zip(self.losses[:epochs].tolist(), self._rates_of_epochs(epochs).tolist(), strict=True)
+            logs = [{"epoch": k, "loss": loss, "learning_rate": rate} for k, (loss, rate) in enumerate(pairs, 1)]
+            return Unfinished(logs)
+        if epochs > monitor.n_ended:  # an exception came before the end of the last one was begun
+            pending = float(self.losses[epochs - 1]), float(self._rates_of_epochs(epochs)[-1])
+            return dataclasses.replace(monitor.unfinished, pending=pending)
+        return monitor.unfinished
 
     def _rates_of_epochs(self, epochs: int) -> Values:
         """The learning rates of the last steps of the first epochs."""

@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import re
+import threading
 import zlib
 
 import numpy as np
@@ -307,6 +308,30 @@ def test_a_kept_state_that_is_not_finite_is_refused_always(path):
     for allow in False, True:
         with pytest.raises(pn.ModelFormatError, match=r"nan|not finite"):
             pn.load(path, allow_nonfinite=allow)
+
+
+def test_a_state_that_another_thread_is_changing_is_not_saved(path):
+    net, errors = make(), []
+    train = net._model.train
+
+    def save():
+        try:
+            net.save(path, training=True)
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    def train_and_save(*arguments):
+        thread = threading.Thread(target=save)
+        thread.start()
+        thread.join()
+        train(*arguments)
+
+    net._model.train = train_and_save
+    net.fit(*data(), batch_size=7)
+    assert errors == ["another thread is training the network: its state of training cannot be saved meanwhile"]
+    assert not path.exists()
+    net.save(path, training=True)
+    assert path.exists()
 
 
 @pytest.mark.parametrize("argument", ["training", "allow_nonfinite"])

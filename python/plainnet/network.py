@@ -358,10 +358,16 @@ class Network:
         TypeError, ValueError
             Naming what is wrong: an argument, a parameter that is not finite, or, with `training`, a learning rate that
             is a function of your own.
+        RuntimeError
+            With `training`, if another thread is training the network.
         OSError
             As from ``open(path, "wb")``. The file that was there still is.
         """
         name = os.fsdecode(path)
+        if training and self._state.thread not in (0, threading.get_ident()):
+            raise RuntimeError(
+                "another thread is training the network: its state of training cannot be saved meanwhile"
+            )
         state = Network.__getstate__(self)
         data = to_bytes(state, as_switch("training", training), as_switch("allow_nonfinite", allow_nonfinite))
         write_atomically(name, data)

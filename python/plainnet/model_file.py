@@ -100,7 +100,7 @@ def read(file: BinaryIO, size: int, allow_nonfinite: bool) -> dict[str, Any]:
     """
     header = read_header(file, size)
     description = _read_description(header)
-    data = allocate("the tensors of the file", header.n_bytes, np.uint8, "free some")
+    data = allocate("the tensors of the file", header.n_bytes, np.uint8, "a machine with more can read it")
     if file.readinto(data) != header.n_bytes:  # type: ignore[attr-defined]
         raise ModelFormatError("it has become shorter while it was read")
     if "checksum" in description:
@@ -110,10 +110,14 @@ def read(file: BinaryIO, size: int, allow_nonfinite: bool) -> dict[str, Any]:
     shapes = tensor_shapes(state["layers"], n_slots, state["run"])
     _check_tensors(header, shapes, _DTYPES[state["dtype"]])
     dtype = np.dtype(state["dtype"])
-    flat = allocate("the tensors of the file", header.n_bytes // dtype.itemsize, dtype, "free some")
+    flat = allocate(
+        "the tensors of the file", header.n_bytes // dtype.itemsize, dtype, "a machine with more can read it"
+    )
     for name, view in (tensors := _divided(flat, shapes)).items():
         tensor = header.tensors[name]
         view[...] = data[tensor.begin : tensor.end].view(dtype.newbyteorder("<")).reshape(tensor.shape)
+    kept = {name: tensor for name, tensor in tensors.items() if name.startswith("optimizer.")}
+    _check_finite(kept, "what an optimizer keeps is finite", ModelFormatError)
     if not allow_nonfinite:
         _check_finite(tensors, "allow_nonfinite=True loads it all the same", ModelFormatError)
     kept = run_tensors(state["run"])

@@ -439,6 +439,16 @@ def test_record_of_a_plain_run_has_its_rates(backend):
     assert net.copy().history is None
 
 
+def test_record_has_the_best_epoch_that_a_callback_has_found(backend):
+    stopping = pn.EarlyStopping(patience=2)
+    history = regressor(backend).fit(X, Y, epochs=30, batch_size=4, validation=0.3, callbacks=stopping)
+    assert history.best_epoch == stopping.best_epoch == 1 + history.validation_loss.argmin()
+    assert regressor(backend).fit(X, Y, epochs=2).best_epoch is None
+    assert regressor(backend).fit(X, Y, epochs=2, callbacks=pn.ReduceOnPlateau()).best_epoch is None
+    ended = regressor(backend).fit(X, np.full_like(Y, 0.5), epochs=0, callbacks=stopping)
+    assert ended.best_epoch is None  # that of the run before is forgotten
+
+
 # ---- Progress --------------------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ dict: ``"epoch"`` (its number, from 1 on, in this call), ``"loss"``, ``"learning
 - ``fit_end(network, logs)``, called after the last one, with its logs, unless an exception ends the run; it may change
   the network, and return a sentence for ``history.stopped``,
 - ``rate_factor``, a number by which the learning rates of the epochs ahead are multiplied,
+- ``best_epoch``, the number of the best epoch, for ``history.best_epoch``; 0 where there is none yet,
 - ``state_dict()`` and ``load_state_dict(state)``, with which a run that is resumed goes on where it was: what it keeps
   from epoch to epoch, as a dict of numbers, None, and arrays like ``net.parameters``; without them, it begins anew.
 

@@ -30,6 +30,8 @@ class History:
         The metrics after each epoch, by name: of the validation data or, if there are none, of the training data.
     stopped : str or None
         Why the run ended and whose parameters the network has, if a callback decided either.
+    best_epoch : int or None
+        The best epoch, from 1 on, if a callback looked for one, as ``pn.EarlyStopping`` does.
     """
 
     loss: Values
@@ -37,3 +39,4 @@ class History:
     validation_loss: Values | None = None
     metrics: Mapping[str, Values] = field(default_factory=lambda: MappingProxyType({}))
     stopped: str | None = None
+    best_epoch: int | None = None

@@ -195,4 +195,5 @@ class Monitor:
             loss, rates = values("loss"), values("learning_rate")
         metrics = {metric.name: values(metric.name) for metric in self._metrics}
         validation = values("validation_loss") if self._is_validation else None
-        return History(loss, rates, validation, metrics, "; ".join(self._stopped) or None)
+        best = next((callback.best_epoch for callback in self._callbacks if getattr(callback, "best_epoch", 0)), None)
+        return History(loss, rates, validation, metrics, "; ".join(self._stopped) or None, best)

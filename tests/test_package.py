@@ -74,7 +74,7 @@ def test_core_imports_no_optional_package(module):
     """)
     result = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr
-    for optional in ("cli", "tutorials"):
+    for optional in ("cli", "plot", "tutorials"):
         assert f"'plainnet.{optional}'" not in result.stdout
 
 

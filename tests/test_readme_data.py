@@ -1,5 +1,6 @@
 """What README.md says on scaling data and choosing a learning rate: its example, its figures and its warnings."""
 
+import os
 import re
 import subprocess
 import sys
@@ -110,3 +111,16 @@ def test_readme_folding_example_prints_its_figures(tmp_path):
     written = re.search(r"It prints `(\d+), and the truth is (\d+)`", README)
     assert truth == int(written.group(2))
     assert abs(printed - int(written.group(1))) <= 10  # training rounds otherwise elsewhere
+
+
+def test_readme_pictures_example_draws_its_picture(tmp_path):
+    image = pytest.importorskip("matplotlib.image")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", block("pictures", "python")], capture_output=True, text=True,
+        cwd=tmp_path, timeout=120, env={**os.environ, "MPLBACKEND": "agg"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    drawn = image.imread(tmp_path / "pictures.png")
+    shown = image.imread(Path(__file__).parent.parent / "docs" / "pictures.png")
+    assert drawn.shape[0] / drawn.shape[1] == pytest.approx(shown.shape[0] / shown.shape[1], rel=0.01)
+    assert len(np.unique((drawn[..., :3] * 15).astype(int).reshape(-1, 3), axis=0)) > 50

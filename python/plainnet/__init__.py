@@ -4,6 +4,11 @@ plainnet: small and medium dense neural networks, trained and run on a CPU.
 Every equation is written twice: in NumPy (:mod:`plainnet.reference`), to be read, and in C, to be fast.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from . import startup
 
 try:
@@ -22,6 +27,9 @@ from .native import num_threads, set_num_threads
 from .network import Network, load
 from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop, Rprop
 from .tensor_file import ModelFormatError
+
+if TYPE_CHECKING:
+    from . import plot
 
 __version__ = "0.1.0"
 
@@ -51,7 +59,19 @@ __all__ = [
     "load",
     "native",
     "num_threads",
+    "plot",
     "reference",
     "schedules",
     "set_num_threads",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is optional when it is first used."""
+    if name == "plot":
+        return importlib.import_module(".plot", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Values = npt.NDArray[np.float64]
 
@@ -40,3 +44,9 @@ class History:
     metrics: Mapping[str, Values] = field(default_factory=lambda: MappingProxyType({}))
     stopped: str | None = None
     best_epoch: int | None = None
+
+    def plot(self, ax: Axes | None = None, metrics: str | Sequence[str] | None = None) -> Axes:
+        """Draws the run, with matplotlib: see :func:`plainnet.plot.history`."""
+        from .plot import history
+
+        return history(self, ax, metrics)

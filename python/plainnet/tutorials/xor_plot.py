@@ -1,7 +1,7 @@
 """
 The picture that ``plainnet xor`` makes.
 
-The only module that imports matplotlib, which is optional. It does not use pyplot, which has global state.
+It needs matplotlib, which is optional. It does not use pyplot, which has global state.
 """
 
 from __future__ import annotations

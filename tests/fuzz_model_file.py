@@ -22,8 +22,8 @@ import numpy as np
 import safetensors
 
 import plainnet as pn
+from plainnet.files import _read
 from plainnet.model_file import to_bytes
-from plainnet.network import _read
 
 S = pn.schedules
 #: What often breaks parsers, of headers and of descriptions.

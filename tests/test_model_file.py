@@ -14,7 +14,7 @@ import safetensors
 import safetensors.numpy
 
 import plainnet as pn
-from plainnet.network import _read
+from plainnet.files import _read
 
 import fuzz_model_file
 

@@ -78,6 +78,26 @@ def test_core_imports_no_optional_package(module):
         assert f"'plainnet.{optional}'" not in result.stdout
 
 
+def test_import_leaves_what_many_programs_never_need():
+    """A quick import: what is left out here takes longer to import than the rest of the package."""
+    later = ["callbacks", "checks", "files", "folding", "kernels", "monitor", "plot", "reference", "schedules", "state"]
+    script = f"""
+import sys, plainnet
+print([name for name in {later!r} if f"plainnet.{{name}}" in sys.modules],
+      [name for name in ("numpy.random", "json", "cffi", "safetensors", "tqdm") if name in sys.modules])
+print(sorted(set(plainnet.__all__) - set(dir(plainnet))), all(hasattr(plainnet, name) for name in plainnet.__all__))
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stderr
+    with_numpy = probe("import sys, numpy; print(list(sys.modules))")  # whose old versions import it themselves
+    expected = ["numpy.random"] if "numpy.random" in with_numpy else []
+    assert result.stdout == f"[] {expected}\n[] True\n"
+
+
+def probe(script):
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=True).stdout
+
+
 def test_reference_imports_numpy_and_the_standard_library_alone():
     """What a learner reads knows nothing of C: no import of the extension, nor of the module that uses it."""
     sources = [path.read_text() for path in Path(pn.reference.__file__).parent.glob("*.py")]

@@ -12,24 +12,34 @@ from typing import TYPE_CHECKING, Any
 from . import startup
 
 try:
-    from . import kernels, native, reference, schedules
+    from . import native
 except (ValueError, KeyboardInterrupt) as error:  # an unusable environment variable; Ctrl-C while NumPy is imported
     if not startup.is_command():
         raise
     startup.give_up(error)
 from .backend import DivergedError
-from .callbacks import Checkpoint, EarlyStopping, ReduceOnPlateau
-from .checks import CrossCheck, GradientCheck, check_gradient, cross_check
 from .history import History
 from .layers import Dense
 from .losses import CrossEntropy, Huber, Quantile
 from .native import num_threads, set_num_threads
-from .network import Network, load
+from .network import Network
 from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop, Rprop
-from .tensor_file import ModelFormatError
 
 if TYPE_CHECKING:
-    from . import plot
+    from . import kernels, plot, reference, schedules
+    from .callbacks import Checkpoint, EarlyStopping, ReduceOnPlateau
+    from .checks import CrossCheck, GradientCheck, check_gradient, cross_check
+    from .files import load
+    from .tensor_file import ModelFormatError
+
+#: Public names by the module that has them, which is imported when one of them is first used.
+_LAZY = {
+    "callbacks": ("Checkpoint", "EarlyStopping", "ReduceOnPlateau"),
+    "checks": ("CrossCheck", "GradientCheck", "check_gradient", "cross_check"),
+    "files": ("load",),
+    "tensor_file": ("ModelFormatError",),
+}
+_LAZY_MODULES = ("callbacks", "kernels", "plot", "reference", "schedules")
 
 __version__ = "0.1.0"
 
@@ -67,9 +77,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what is optional when it is first used."""
-    if name == "plot":
-        return importlib.import_module(".plot", __name__)
+    """Imports what ``import plainnet`` does not, when it is first used."""
+    for module, names in _LAZY.items():
+        if name in names:
+            value = globals()[name] = getattr(importlib.import_module(f".{module}", __name__), name)
+            return value
+    if name in _LAZY_MODULES:
+        return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,10 @@ from .arrays import Array, check_name, no_memory
 from .conversion import REFUSALS, shown
 from .layers import Dense, as_parameters
 
-Seed: TypeAlias = int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
+if TYPE_CHECKING:  # NumPy imports its random numbers when they are first used
+    Seed: TypeAlias = (
+        int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
+    )
 
 
 def as_generator(seed: Seed) -> np.random.Generator:

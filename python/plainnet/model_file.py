@@ -120,9 +120,9 @@ def read(file: BinaryIO, size: int, allow_nonfinite: bool) -> dict[str, Any]:
     _check_finite(kept, "what an optimizer keeps is finite", ModelFormatError)
     if not allow_nonfinite:
         _check_finite(tensors, "allow_nonfinite=True loads it all the same", ModelFormatError)
-    kept = run_tensors(state["run"])
-    rows = flat.reshape(1 + n_slots + len(kept), -1)
-    for (of_callback, key, _), row in zip(kept, rows[1 + n_slots :], strict=True):
+    of_run = run_tensors(state["run"])
+    rows = flat.reshape(1 + n_slots + len(of_run), -1)
+    for (of_callback, key, _), row in zip(of_run, rows[1 + n_slots :], strict=True):
         of_callback[key] = row
     slots = rows[1 : 1 + n_slots]
     layers = [

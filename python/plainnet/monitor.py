@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arrays import Array, allocate
-from .callbacks import Checkpoint
+from .arrays import Array, allocate, as_sample_weight, check_training_data
+from .callbacks import Checkpoint, as_callbacks
+from .conversion import as_switch
 from .history import History, Values
-from .metrics import Metric
+from .metrics import Metric, as_metrics
 from .progress_bar import ProgressBar
+from .training import Data
 from .unfinished import Logs, Unfinished
+from .validation import as_fraction, split
 
 if TYPE_CHECKING:
     from .backend import Backend
     from .network import Network
-
-
-@dataclass(frozen=True)
-class Data:
-    """Rows by which a network is judged, as its backend takes them."""
-
-    x: Array
-    y: Array
-    weight: Array | None
 
 
 class Monitor:
@@ -197,3 +190,43 @@ class Monitor:
         validation = values("validation_loss") if self._is_validation else None
         best = next((callback.best_epoch for callback in self._callbacks if getattr(callback, "best_epoch", 0)), None)
         return History(loss, rates, validation, metrics, "; ".join(self._stopped) or None, best)
+
+
+# ---- The arguments of fit --------------------------------------------------------------------------------------------
+
+
+def watch(
+    network: Network,
+    data: Data,
+    aside: Data | None,
+    metrics: Any,
+    callbacks: Any,
+    progress: bool,
+    epochs: int,
+    resumed: Unfinished | None,
+) -> Monitor:
+    """What watches a run of `network` with `data`; the other arguments are those of ``fit``, which are checked here."""
+    named, watchers = as_metrics(metrics, network._model.loss), as_callbacks(callbacks)
+    bar = ProgressBar(epochs, len(data.x)) if as_switch("progress", progress) else None
+    judged = data if aside is None else aside
+    return Monitor(network, network._model, judged, aside is not None, named, watchers, bar, resumed)
+
+
+def set_aside(network: Network, validation: Any, data: Data) -> tuple[Data, Data]:
+    """The training data and the validation data, of which `validation` is the argument of ``fit``."""
+    loss = network._model.loss
+    if isinstance(validation, (tuple, list)):
+        if len(validation) not in (2, 3):
+            raise ValueError(f"validation must be (x, y) or (x, y, sample_weight), not {len(validation)} arrays")
+        try:
+            x, y = network._pair(validation[0], validation[1])
+            weight = as_sample_weight(validation[2] if len(validation) == 3 else None, len(x), network.dtype)
+            check_training_data(x, y, loss)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"validation: {error}") from None
+        return data, Data(x, y, weight)
+    fraction = as_fraction(validation)
+    check_training_data(data.x, data.y, loss)
+    train, aside = split(fraction, data.y, data.weight, loss, network._shuffle_seed)
+    parts = (Data(data.x[k], data.y[k], None if data.weight is None else data.weight[k]) for k in (train, aside))
+    return next(parts), next(parts)

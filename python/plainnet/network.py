@@ -1,4 +1,8 @@
-"""A network of dense layers: its parameters, training and prediction, on either backend."""
+"""
+A network of dense layers: its parameters, training and prediction, on either backend.
+
+What many programs never need is imported in the function that needs it, as ``import plainnet`` is to be quick.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,13 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Any, BinaryIO, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from numpy import ndarray
 
-from . import native, reference
+from . import native
 from .arguments import as_count, as_dtype, as_learning_rate, as_loss
 from .arrays import (
     Array,
@@ -23,29 +27,28 @@ from .arrays import (
     as_sample_weight,
     check_name,
     check_rows,
-    check_training_data,
 )
-from .atomic import write_atomically
 from .backend import Backend, Training
-from .callbacks import as_callbacks
 from .conversion import as_numbers, as_switch, shown
-from .folding import as_scaling, check_foldable, fold, remaining_options
 from .history import History
-from .initializers import Seed, as_generator, initialize
+from .initializers import as_generator, initialize
 from .layers import Dense, allocate_parameters, as_parameters, bind, check_chain, check_options
 from .losses import Loss, LossLike, described
-from .metrics import as_metrics
-from .model_file import read, to_bytes
-from .monitor import Data, Monitor
 from .optimizers import SGD, LearningRate, Optimizer, as_optimizer
-from .progress_bar import ProgressBar
-from .state import as_state, slots
-from .tensor_file import ModelFormatError
-from .training import Run, Step, TrainingState
-from .unfinished import Unfinished, copied
-from .validation import as_fraction, split
+from .training import Data, Run, Step, TrainingState
 
-BACKENDS: dict[str, Callable[[Sequence[Dense], Loss, Array], Backend]] = {"c": native.Model, "numpy": reference.Model}
+if TYPE_CHECKING:
+    from .initializers import Seed
+    from .unfinished import Unfinished
+
+
+def _reference_model(layers: Sequence[Dense], loss: Loss, parameters: Array) -> Backend:
+    from .reference import Model
+
+    return Model(layers, loss, parameters)
+
+
+BACKENDS: dict[str, Callable[[Sequence[Dense], Loss, Array], Backend]] = {"c": native.Model, "numpy": _reference_model}
 
 #: The default of metrics and of callbacks.
 NONE: tuple[()] = ()
@@ -149,7 +152,7 @@ class Network:
         self._model = BACKENDS[backend](self.layers, described(loss, dtype), self._parameters)
         self._small = self._model.small_calls(self._state)
         self._history: History | None = None
-        self._run: Monitor | Unfinished | None = None  # the call of fit at hand, or one that an exception has ended
+        self._run: Any = None  # a Monitor while fit has one, or an Unfinished if an exception has ended the last call
 
     def _optimize_with(self, optimizer: Optimizer, state: Array | None, steps: int) -> None:
         """Sets the optimizer, and what it keeps; if an exception interrupts this, one of the two begins anew."""
@@ -273,6 +276,8 @@ class Network:
             Naming the argument and what is allowed: means need a layer with a bias, means and scales of outputs an
             identity as the last activation, and the new parameters must be finite in the network's dtype.
         """
+        from .folding import as_scaling, check_foldable, fold, remaining_options
+
         inputs = as_scaling("input", input_mean, input_scale, self._n_in)
         outputs = as_scaling("output", output_mean, output_scale, self._n_out)
         check_foldable(self.layers, inputs, outputs)
@@ -280,15 +285,17 @@ class Network:
         options = remaining_options(self.layers, inputs, outputs)
         state["layers"] = [(*layer[:4], kept) for layer, kept in zip(state["layers"], options, strict=True)]
         state["parameters"] = fold(self.layers, self._parameters, inputs, outputs)
-        state["begun"], state["optimizer_steps"] = None, 0
+        state["begun"], state["run"], state["optimizer_steps"] = None, None, 0
         state["optimizer_state"] = self._allocate_state(self.optimizer)
         twin = object.__new__(type(self))
         twin.__setstate__(state)
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
+        from .state import slots
+
         optimizer, optimizer_state = self._optimizer
-        run = self._run.unfinished if isinstance(self._run, Monitor) else self._run
+        run = getattr(self._run, "unfinished", self._run)
         return {
             "layers": [
                 (layer.n_in, layer.n_out, layer.activation, layer.has_bias, dict(layer.options.chosen()))
@@ -299,7 +306,7 @@ class Network:
             "epochs_trained": self.epochs_trained, "begun": self._state.begun and tuple(self._state.begun),
             "optimizer": optimizer, "optimizer_steps": self._state.steps,
             "optimizer_state": None if optimizer_state is None else optimizer_state.copy(),
-            "run": None if run is None else vars(copied(run)),
+            "run": None if run is None else run.as_dict(),
             "attributes": {
                 **{name: value for name, value in vars(self).items() if name not in _OWN},
                 **{name: getattr(self, name) for name in slots(type(self)) if hasattr(self, name)},
@@ -313,6 +320,8 @@ class Network:
         ValueError
             Naming the entry of `state` that is missing, unknown or wrong; the network is unchanged.
         """
+        from .state import as_state, slots
+
         new = as_state(state, BACKENDS, _OWN)
         twin = object.__new__(Network)
         twin._build(new.layers, new.loss, new.backend, new.dtype)
@@ -363,14 +372,9 @@ class Network:
         OSError
             As from ``open(path, "wb")``. The file that was there still is.
         """
-        name = os.fsdecode(path)
-        if training and self._state.thread not in (0, threading.get_ident()):
-            raise RuntimeError(
-                "another thread is training the network: its state of training cannot be saved meanwhile"
-            )
-        state = Network.__getstate__(self)
-        data = to_bytes(state, as_switch("training", training), as_switch("allow_nonfinite", allow_nonfinite))
-        write_atomically(name, data)
+        from .files import save
+
+        save(self, path, training, allow_nonfinite)
 
     # ---- Use -------------------------------------------------------------------------------------------------------
 
@@ -619,7 +623,11 @@ class Network:
         optimizer, optimizer_state = self._optimizer
         rate = as_learning_rate(learning_rate, optimizer, self._dtype)
         resumed = self._resumed(resume, epochs)
-        data, aside = self._set_aside(validation, Data(native_x, native_y, weight))
+        data, aside = Data(native_x, native_y, weight), None
+        if validation is not None:
+            from .monitor import set_aside
+
+            data, aside = set_aside(self, validation, data)
         n_rows = len(data.x)
         batch_size = n_rows if batch_size is None else min(as_count("batch_size", batch_size, 1), n_rows)
         shuffle = as_switch("shuffle", shuffle) and batch_size < n_rows
@@ -630,7 +638,9 @@ class Network:
         self._check_writeable()
         monitor = None
         if is_watched:
-            monitor = self._monitor(data, aside, metrics, callbacks, progress, epochs, resumed)
+            from .monitor import watch
+
+            monitor = watch(self, data, aside, metrics, callbacks, progress, epochs, resumed)
         run = Run(self._model, self._state, data.x, data.y, data.weight, how, rate, monitor)
         with monitor or nullcontext():
             before = self._run
@@ -648,48 +658,12 @@ class Network:
         """The run to go on with; None if there is to be none."""
         if not as_switch("resume", resume):
             return None
-        run = self._run
-        if not isinstance(run, Unfinished):
+        run: Unfinished | None = self._run
+        if run is None:
             raise ValueError("resume=True: there is no run to go on with, as the last call of fit has come to its end")
         if epochs < run.epochs:
             raise ValueError(f"epochs must be at least {run.epochs}: the run to go on with has so many behind it")
         return run
-
-    def _monitor(
-        self,
-        data: Data,
-        aside: Data | None,
-        metrics: Any,
-        callbacks: Any,
-        progress: bool,
-        epochs: int,
-        resumed: Unfinished | None,
-    ) -> Monitor:
-        """What watches a run with `data`; of :meth:`fit`, the arguments are checked here that concern it alone."""
-        named, watchers = as_metrics(metrics, self._model.loss), as_callbacks(callbacks)
-        bar = ProgressBar(epochs, len(data.x)) if as_switch("progress", progress) else None
-        judged = data if aside is None else aside
-        return Monitor(self, self._model, judged, aside is not None, named, watchers, bar, resumed)
-
-    def _set_aside(self, validation: Any, data: Data) -> tuple[Data, Data | None]:
-        """The training data, and the validation data if there are any."""
-        if validation is None:
-            return data, None
-        if isinstance(validation, (tuple, list)):
-            if len(validation) not in (2, 3):
-                raise ValueError(f"validation must be (x, y) or (x, y, sample_weight), not {len(validation)} arrays")
-            try:
-                x, y = self._pair(validation[0], validation[1])
-                weight = as_sample_weight(validation[2] if len(validation) == 3 else None, len(x), self._dtype)
-                check_training_data(x, y, self._model.loss)
-            except (TypeError, ValueError) as error:
-                raise type(error)(f"validation: {error}") from None
-            return data, Data(x, y, weight)
-        fraction = as_fraction(validation)
-        check_training_data(data.x, data.y, self._model.loss)
-        train, aside = split(fraction, data.y, data.weight, self._model.loss, self._shuffle_seed)
-        parts = (Data(data.x[k], data.y[k], None if data.weight is None else data.weight[k]) for k in (train, aside))
-        return next(parts), next(parts)
 
     # ---- Arguments -------------------------------------------------------------------------------------------------
 
@@ -738,52 +712,6 @@ class Network:
             for name, view in (("weight", layer.weight), ("bias", layer.bias)):
                 if view is not None and not view.flags.writeable:
                     raise ValueError(f"layers[{k}].{name} is read-only: its flags.writeable is False")
-
-
-def load(path: str | os.PathLike[str], backend: str = "c", allow_nonfinite: bool = False) -> Network:
-    """
-    Reads a network from a file that :meth:`Network.save` has written.
-
-    Nothing in a file is run. A network from a file that was saved without ``training=True`` has the optimizer
-    ``SGD(0.1)``, no epochs behind it, and the same seed whenever it is loaded.
-
-    Parameters
-    ----------
-    path : str or path-like
-    backend : {"c", "numpy"}
-    allow_nonfinite : bool
-        Whether parameters may be infinite or NaN.
-
-    Returns
-    -------
-    Network
-
-    Raises
-    ------
-    ModelFormatError
-        (a ValueError) If the file is damaged, or is no model file. It names the file and says what is wrong.
-    OSError
-        As from ``open(path, "rb")``.
-    TypeError, ValueError
-        Naming the argument and what is allowed.
-    """
-    name, backend = os.fsdecode(path), _as_backend(backend)
-    allow_nonfinite = as_switch("allow_nonfinite", allow_nonfinite)
-    with open(name, "rb") as file:
-        try:
-            return _read(file, os.fstat(file.fileno()).st_size, backend, allow_nonfinite)
-        except ModelFormatError as error:
-            raise ModelFormatError(f"{name}: {error}") from None
-
-
-def _read(file: BinaryIO, size: int, backend: str, allow_nonfinite: bool) -> Network:
-    state = read(file, size, allow_nonfinite)
-    network = object.__new__(Network)
-    try:
-        network.__setstate__({**state, "backend": backend})
-    except ValueError as error:
-        raise ModelFormatError(str(error)) from None
-    return network
 
 
 #: The attributes of a network itself; all others have been set by users.

@@ -10,7 +10,7 @@ import dataclasses
 import math
 import os
 import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,10 +20,11 @@ from .arrays import Array, allocate
 from .backend import Backend, DivergedError, Progress, Training
 from .history import History, Values
 from .interrupt import DeferredInterrupt
-from .monitor import Monitor
 from .optimizers import LearningRate, Optimizer, rates_of_steps
-from .reference import shuffled
-from .unfinished import Unfinished
+
+if TYPE_CHECKING:
+    from .monitor import Monitor
+    from .unfinished import Unfinished
 
 #: How long a slice is, about: Ctrl-C waits for its end.
 SLICE_SECONDS = 0.08
@@ -40,6 +41,14 @@ def operations_a_row(n_parameters: int, n_out: int) -> int:
     activation. The first slice is as long as this says; no result depends on it.
     """
     return 6 * n_parameters + 50 * n_out
+
+
+class Data(NamedTuple):
+    """Rows, as a backend takes them: x, y, and their weights (n_samples,) or None."""
+
+    x: Array
+    y: Array
+    weight: Array | None
 
 
 class Interrupted(NamedTuple):
@@ -200,6 +209,8 @@ class Run:
 
     def unfinished(self) -> Unfinished:
         """What it takes to go on with the run."""
+        from .unfinished import Unfinished
+
         monitor, epochs = self.monitor, self.progress.epoch
         if monitor is None or not monitor.needs_epochs:
             pairs = zip(self.losses[:epochs].tolist(), self._rates_of_epochs(epochs).tolist(), strict=True)
@@ -244,6 +255,8 @@ class Run:
         training, n_rows = self.training, len(self.x)
         order = np.arange(n_rows)
         if training.shuffle:
+            from .reference import shuffled
+
             order = shuffled(training.seed, training.first_epoch, n_rows)
         rows = order[self.progress.row :][: training.batch_size]
         return explained(error, self.model, self.x[rows], self.y[rows], *(weight[rows] for weight in self.weights))

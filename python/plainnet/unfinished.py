@@ -40,6 +40,16 @@ class Unfinished:
         """How many epochs of training are behind the run."""
         return len(self.logs) + (self.pending is not None)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Its fields, with arrays of their own, for :func:`as_unfinished`."""
+
+        def copy(item: Any) -> Any:
+            return item.copy() if isinstance(item, np.ndarray) else item
+
+        states = [(name, state and {key: copy(item) for key, item in state.items()}) for name, state in self.callbacks]
+        logs = [dict(entry) for entry in self.logs]
+        return {"logs": logs, "pending": self.pending, "stops": self.stops, "callbacks": states}
+
 
 def as_unfinished(value: Any, n_parameters: int, dtype: np.dtype[Any]) -> Unfinished | None:
     """
@@ -96,13 +106,3 @@ def _as_state(k: int, value: Any, n_parameters: int, dtype: np.dtype[Any]) -> tu
                 f"shape ({n_parameters},)"
             )
     return name, state
-
-
-def copied(run: Unfinished) -> Unfinished:
-    """`run` with arrays of its own."""
-
-    def copy(item: Any) -> Any:
-        return item.copy() if isinstance(item, np.ndarray) else item
-
-    states = [(name, state and {key: copy(item) for key, item in state.items()}) for name, state in run.callbacks]
-    return Unfinished([dict(logs) for logs in run.logs], run.pending, run.stops, states)

@@ -27,7 +27,7 @@ def test_example_learns_what_it_is_shown(tmp_path):
         write(tmp_path / f"{name}-images-idx3-ubyte.gz", images)
         write(tmp_path / f"{name}-labels-idx1-ubyte.gz", labels)
     result = subprocess.run(
-        [sys.executable, EXAMPLE, tmp_path, "--epochs", "8", "--seeds", "1"],
+        [sys.executable, EXAMPLE, tmp_path, "--epochs", "12", "--seeds", "1", "--plot", tmp_path / "mistakes.png"],
         capture_output=True, text=True, timeout=600, check=True,
     )  # fmt: skip
     assert "seed 0: 100.00% of the test images are right" in result.stdout

@@ -95,7 +95,8 @@ print(sorted(set(plainnet.__all__) - set(dir(plainnet))), all(hasattr(plainnet, 
 
 
 def probe(script):
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=True).stdout
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=True).stdout
 
 
 def test_reference_imports_numpy_and_the_standard_library_alone():

@@ -53,7 +53,7 @@ class ProgressBar:
     def update(self, epoch: int, row: int, logs: dict[str, float]) -> None:
         """Shows that `epoch` epochs and `row` rows of the next one are done, with the logs of the last epoch."""
         done, now = epoch * self._n_rows + row, time.monotonic()
-        at = f"epoch {min(epoch + (row > 0), self._epochs)}/{self._epochs}"
+        at = f"epoch {epoch}/{self._epochs}"
         numbers = [f"{name} {value:.4g}" for name, value in logs.items() if name not in ("epoch", "learning_rate")]
         if self._bar is not None:
             self._bar.set_description_str(at, refresh=False)

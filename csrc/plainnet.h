@@ -297,6 +297,13 @@ typedef struct pn_training {
 pn_status pn_optimizer_state(const pn_network *network, const pn_optimizer *optimizer, size_t *n_elements);
 
 /*
+ * order[n_rows] = the permutation of 0...n_rows-1 in which epoch number `epoch` (first_epoch and those after it) of a
+ * shuffled run visits the rows, for callers that keep the rows elsewhere and hand them over batch by batch. n_rows is at
+ * most 2^32, else PN_SIZE_OVERFLOW.
+ */
+pn_status pn_order(uint64_t seed, uint64_t epoch, size_t n_rows, size_t *order);
+
+/*
  * Where a run stands. To begin one, all is 0; or row and loss_sum are those of an epoch that an earlier run has begun.
  */
 typedef struct pn_progress {

@@ -1,6 +1,7 @@
 /* The Fisher-Yates shuffle, with random numbers that are a function of (seed, epoch, position). */
 #include "shuffle.h"
 
+#include "arguments.h"
 #include "random.h"
 
 void pn_shuffle(uint64_t seed, uint64_t epoch, size_t n_rows, size_t *order)
@@ -15,4 +16,14 @@ void pn_shuffle(uint64_t seed, uint64_t epoch, size_t n_rows, size_t *order)
         order[i] = order[j];
         order[j] = swapped;
     }
+}
+
+pn_status pn_order(uint64_t seed, uint64_t epoch, size_t n_rows, size_t *order)
+{
+    if ((uint64_t)n_rows > UINT64_C(1) << 32)
+        return PN_SIZE_OVERFLOW;
+    pn_status status = pn_check_array((pn_array){order, n_rows * sizeof *order, sizeof *order});
+    if (status == PN_OK)
+        pn_shuffle(seed, epoch, n_rows, order);
+    return status;
 }

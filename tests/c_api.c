@@ -98,6 +98,15 @@ static void check_process_wide(void)
     n = 77;
     CHECK(pn_n_parameters(NULL, &n) == PN_NULL_POINTER && n == 77);
     CHECK(pn_n_parameters(&network, NULL) == PN_NULL_POINTER);
+    size_t order[9] = {77};
+    unsigned seen = 0;
+    CHECK(pn_order(1, 2, 3, NULL) == PN_NULL_POINTER);
+    CHECK(pn_order(1, 2, 3, (size_t *)(void *)((char *)order + 1)) == PN_MISALIGNED);
+    CHECK(pn_order(1, 2, (size_t)-1, order) == PN_SIZE_OVERFLOW && order[0] == 77);
+    CHECK(pn_order(1, 2, 9, order) == PN_OK);
+    for (int i = 0; i < 9; i++)
+        seen |= 1u << order[i];
+    CHECK(seen == (1u << 9) - 1);
 }
 
 int main(void)

@@ -21,6 +21,9 @@ T = TypeVar("T")
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
 
+#: In training, an array whose copy in the network's dtype would be larger than this is converted by parts.
+LARGE_BYTES = 1 << 24
+
 
 def as_native(name: str, value: npt.ArrayLike, dtype: np.dtype[Any]) -> Array:
     """
@@ -44,12 +47,17 @@ def as_native(name: str, value: npt.ArrayLike, dtype: np.dtype[Any]) -> Array:
         too_large = np.isinf(native)
         if too_large.any() and (too_large := too_large & np.isfinite(array)).any():
             index = tuple(np.argwhere(too_large)[0])
-            remedy = 'scale it, or take dtype="float64"' if dtype == FLOAT32 else "scale it"
-            raise ValueError(
-                f"{name} holds {array[index]!s} ({position(index)}), which {dtype} cannot: its largest number is "
-                f"{np.finfo(dtype).max:.3g}; {remedy}"
-            )
+            raise overflow(name, array[index], index, dtype)
     return native
+
+
+def overflow(name: str, value: Any, index: tuple[Any, ...], dtype: np.dtype[Any]) -> ValueError:
+    """The error for a finite number that `dtype` cannot hold."""
+    remedy = 'scale it, or take dtype="float64"' if dtype == FLOAT32 else "scale it"
+    return ValueError(
+        f"{name} holds {value!s} ({position(index)}), which {dtype} cannot: its largest number is "
+        f"{np.finfo(dtype).max:.3g}; {remedy}"
+    )
 
 
 def no_memory(what: str, n_bytes: int, remedy: str) -> MemoryError:
@@ -164,11 +172,25 @@ def _share_memory(a: Array, b: Array) -> bool:
 
 def check_training_data(x: Array, y: Array, loss: Loss) -> None:
     """Checks that all numbers are finite, and that `loss` allows the targets `y`; the shapes are right already."""
-    for name, array in (("x", x), ("y", y)):
-        finite = np.isfinite(array)
-        if not finite.all():
-            index = tuple(np.argwhere(~finite)[0])
-            raise ValueError(f"{name} holds {array[index]} ({position(index)}); training needs finite data")
+    check_finite("x", x)
+    check_targets(y, loss)
+
+
+def check_finite(name: str, array: Array) -> None:
+    finite = np.isfinite(array)
+    if not finite.all():
+        index = tuple(np.argwhere(~finite)[0])
+        raise not_finite(name, array[index], index)
+
+
+def not_finite(name: str, value: Any, index: tuple[Any, ...]) -> ValueError:
+    """The error for a number that is not."""
+    return ValueError(f"{name} holds {value} ({position(index)}); training needs finite data")
+
+
+def check_targets(y: Array, loss: Loss) -> None:
+    """Checks that the targets are finite, and that `loss` allows them."""
+    check_finite("y", y)
     if y.ndim == 1:  # labels, which are checked when they are converted
         return
     if loss.targets is not None:

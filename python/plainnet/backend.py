@@ -6,6 +6,7 @@ A call covers the whole network, because a loop over its layers in Python takes 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -154,12 +155,14 @@ class Backend(Protocol):
 
     Attributes
     ----------
+    layers : sequence of Layer
     loss : Loss
     parameters : ndarray (n_parameters,)
     first_slice_operations : float
         What the first slice of a run may cost, before its speed is known; see :mod:`plainnet.training`.
     """
 
+    layers: Sequence[Layer]
     loss: Loss
     parameters: Array
     first_slice_operations: float

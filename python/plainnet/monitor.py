@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arrays import Array, allocate, as_sample_weight, check_training_data
+from .arrays import LARGE_BYTES, Array, allocate, as_sample_weight, check_targets
 from .callbacks import Checkpoint, as_callbacks
 from .conversion import as_switch
 from .history import History, Values
+from .losses import Loss
 from .metrics import Metric, as_metrics
 from .progress_bar import ProgressBar
+from .streaming import Rows, StreamedModel
 from .training import Data
 from .unfinished import Logs, Unfinished
 from .validation import as_fraction, split
@@ -209,7 +211,8 @@ def watch(
     named, watchers = as_metrics(metrics, network._model.loss), as_callbacks(callbacks)
     bar = ProgressBar(epochs, len(data.x)) if as_switch("progress", progress) else None
     judged = data if aside is None else aside
-    return Monitor(network, network._model, judged, aside is not None, named, watchers, bar, resumed)
+    model: Any = network._model if isinstance(judged.x, np.ndarray) else StreamedModel(network._model)
+    return Monitor(network, model, judged, aside is not None, named, watchers, bar, resumed)
 
 
 def set_aside(network: Network, validation: Any, data: Data) -> tuple[Data, Data]:
@@ -219,14 +222,30 @@ def set_aside(network: Network, validation: Any, data: Data) -> tuple[Data, Data
         if len(validation) not in (2, 3):
             raise ValueError(f"validation must be (x, y) or (x, y, sample_weight), not {len(validation)} arrays")
         try:
-            x, y = network._pair(validation[0], validation[1])
+            x, y = network._pair(validation[0], validation[1], by_parts=True)
             weight = as_sample_weight(validation[2] if len(validation) == 3 else None, len(x), network.dtype)
-            check_training_data(x, y, loss)
+            _check(x, y, loss)
         except (TypeError, ValueError) as error:
             raise type(error)(f"validation: {error}") from None
         return data, Data(x, y, weight)
     fraction = as_fraction(validation)
-    check_training_data(data.x, data.y, loss)
+    _check(data.x, data.y, loss)
     train, aside = split(fraction, data.y, data.weight, loss, network._shuffle_seed)
-    parts = (Data(data.x[k], data.y[k], None if data.weight is None else data.weight[k]) for k in (train, aside))
+    parts = (
+        Data(_rows(data.x, k), data.y[k], None if data.weight is None else data.weight[k]) for k in (train, aside)
+    )
     return next(parts), next(parts)
+
+
+def _check(x: Array | Rows, y: Array, loss: Loss) -> None:
+    (Rows(x, x.dtype) if isinstance(x, np.ndarray) else x).check()
+    check_targets(y, loss)
+
+
+def _rows(x: Array | Rows, chosen: Array) -> Array | Rows:
+    """Some rows: a copy of them unless there are many."""
+    if isinstance(x, np.ndarray):
+        if x.itemsize * x.shape[1] * len(chosen) <= LARGE_BYTES:
+            return x[chosen]
+        x = Rows(x, x.dtype)
+    return x.rows(chosen)

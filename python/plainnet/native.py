@@ -115,6 +115,13 @@ def set_num_threads(n: int) -> None:
     _check(lib.pn_set_num_threads(int(n)))
 
 
+def shuffled(seed: int, epoch: int, n_rows: int) -> Array:
+    """The order in which an epoch visits the rows, as :func:`plainnet.reference.shuffled` has it."""
+    order = np.empty(n_rows, np.uintp)
+    _check(lib.pn_order(seed, epoch, n_rows, ffi.from_buffer("size_t[]", order, require_writable=True)))
+    return order
+
+
 isa(), num_threads()  # an unusable PLAINNET_ISA or PLAINNET_NUM_THREADS is reported at import
 _check(lib.pn_library_status())  # so are kernels that are compiled with -ffast-math
 

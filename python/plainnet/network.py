@@ -19,6 +19,7 @@ from numpy import ndarray
 from . import native
 from .arguments import as_count, as_dtype, as_learning_rate, as_loss
 from .arrays import (
+    LARGE_BYTES,
     Array,
     allocate,
     as_labels,
@@ -617,7 +618,7 @@ class Network:
                 number: Any = self._optimizer[0].learning_rate if learning_rate is None else learning_rate
                 self._history, self._run = History(losses, np.full(len(losses), number, np.float64)), None
                 return self._history
-        native_x, native_y = self._pair(x, y)
+        native_x, native_y = self._pair(x, y, by_parts=True)
         weight = as_sample_weight(sample_weight, len(native_x), self._dtype)
         epochs = as_count("epochs", epochs, 0)
         optimizer, optimizer_state = self._optimizer
@@ -641,7 +642,12 @@ class Network:
             from .monitor import watch
 
             monitor = watch(self, data, aside, metrics, callbacks, progress, epochs, resumed)
-        run = Run(self._model, self._state, data.x, data.y, data.weight, how, rate, monitor)
+        model: Any = self._model
+        if not isinstance(data.x, ndarray):
+            from .streaming import StreamedModel
+
+            model = StreamedModel(model)
+        run = Run(model, self._state, data.x, data.y, data.weight, how, rate, monitor)
         with monitor or nullcontext():
             before = self._run
             try:
@@ -693,13 +699,28 @@ class Network:
             return as_labels("y", numbers, self._n_out, self._dtype)
         return self._rows("y", numbers.reshape(-1, 1) if numbers.ndim == self._n_out == 1 else numbers, self._n_out)
 
-    def _pair(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
-        native_x = x if self._is_ready(x, self._n_in) else self._rows("x", x, self._n_in)
+    def _by_parts(self, x: npt.ArrayLike) -> Any:
+        """`x` as rows that are converted by parts, if it is large and must be converted; else None."""
+        array = as_numbers("x", x)
+        is_native = array.dtype == self._dtype and array.dtype.isnative and array.flags.carray
+        if is_native or array.size * self._dtype.itemsize <= LARGE_BYTES or array.ndim != 2:
+            return None
+        from .streaming import Rows
+
+        check_rows("x", array, self._n_in, f"the first layer has n_in = {self._n_in}")
+        return Rows(array, self._dtype)
+
+    def _pair(self, x: npt.ArrayLike, y: npt.ArrayLike, by_parts: bool = False) -> tuple[Any, Array]:
+        """The arrays for a backend; with `by_parts`, x may be a streaming.Rows."""
+        native_x: Any = x
+        if not self._is_ready(x, self._n_in):
+            native_x = self._by_parts(x) if by_parts else None
+            if native_x is None:
+                native_x = self._rows("x", x, self._n_in)
         native_y = y if self._is_ready(y, self._n_out) else self._targets(y)
         if len(native_x) != len(native_y):
-            raise ValueError(
-                f"x and y must have as many rows as each other: their shapes are {native_x.shape} and {native_y.shape}"
-            )
+            shapes = f"{(len(native_x), self._n_in)} and {native_y.shape}"
+            raise ValueError(f"x and y must have as many rows as each other: their shapes are {shapes}")
         return native_x, native_y
 
     def _check_writeable(self) -> None:

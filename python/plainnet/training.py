@@ -10,7 +10,7 @@ import dataclasses
 import math
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from .arrays import Array, allocate
 from .backend import Backend, DivergedError, Progress, Training
 from .history import History, Values
 from .interrupt import DeferredInterrupt
+from .native import shuffled
 from .optimizers import LearningRate, Optimizer, rates_of_steps
 
 if TYPE_CHECKING:
@@ -44,9 +45,9 @@ def operations_a_row(n_parameters: int, n_out: int) -> int:
 
 
 class Data(NamedTuple):
-    """Rows, as a backend takes them: x, y, and their weights (n_samples,) or None."""
+    """Rows, as a backend takes them: x, y, and their weights (n_samples,) or None; or x is a streaming.Rows."""
 
-    x: Array
+    x: Any
     y: Array
     weight: Array | None
 
@@ -86,6 +87,7 @@ class Run:
     state : TrainingState
         The network's; the run updates the numbers of finished epochs and of steps, and the epoch that was begun.
     x, y : ndarray
+        Or x is a Rows, and `model` a StreamedModel.
     sample_weight : ndarray, optional
     training : Training
         The numbers of its first epoch and of its first step follow from `state` when the run begins.
@@ -97,9 +99,9 @@ class Run:
 
     def __init__(
         self,
-        model: Backend,
+        model: Any,
         state: TrainingState,
-        x: Array,
+        x: Any,
         y: Array,
         sample_weight: Array | None,
         training: Training,
@@ -111,7 +113,8 @@ class Run:
         self.monitor = monitor
         weights = () if sample_weight is None else (sample_weight,)
         self.x, self.y, *self.weights = (
-            array.copy() if np.may_share_memory(array, model.parameters) else array for array in (x, y, *weights)
+            array.copy() if isinstance(array, np.ndarray) and np.may_share_memory(array, model.parameters) else array
+            for array in (x, y, *weights)
         )
         self.training = training
         self.learning_rate = learning_rate
@@ -246,7 +249,8 @@ class Run:
     def _fingerprint(self) -> tuple[int, int, bool, int]:
         """What must be the same to finish an epoch that was begun: the data, their order, parameters and state."""
         slots = () if self.training.state is None else (self.training.state,)
-        number = checksum(self.x, self.y, self.model.parameters, *self.weights, *slots)
+        x = self.x if isinstance(self.x, np.ndarray) else np.array([self.x.digest()], np.uint64)
+        number = checksum(x, self.y, self.model.parameters, *self.weights, *slots)
         return len(self.x), self.training.batch_size, self.training.shuffle, number
 
     def _explained(self, error: DivergedError) -> DivergedError:
@@ -255,8 +259,6 @@ class Run:
         training, n_rows = self.training, len(self.x)
         order = np.arange(n_rows)
         if training.shuffle:
-            from .reference import shuffled
-
             order = shuffled(training.seed, training.first_epoch, n_rows)
         rows = order[self.progress.row :][: training.batch_size]
         return explained(error, self.model, self.x[rows], self.y[rows], *(weight[rows] for weight in self.weights))

@@ -9,7 +9,7 @@ import numpy as np
 from .arrays import Array
 from .conversion import shown
 from .losses import Loss
-from .reference import shuffled
+from .native import shuffled
 
 #: The number of the epoch in whose order rows are set aside; no run comes as far.
 _EPOCH = 2**64 - 1

@@ -1,0 +1,244 @@
+"""
+Training from rows that are not all in memory as the backend needs them.
+
+A :class:`Rows` is an array of another dtype or layout, or one in a file (``numpy.memmap``), or some rows of an array. A
+:class:`StreamedModel` trains with it as a backend trains with an array: it converts the rows of some mini-batches, and
+lets the backend make their steps, with the same bits.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array, allocate, check_targets, not_finite, overflow
+from .backend import Backend, DivergedError, Progress, Training
+from .losses import Loss
+from .native import shuffled
+from .reference.regularization import parts_of, penalty
+
+#: The rows of so many bytes are converted at a time, but those of a mini-batch at least.
+PART_BYTES = 1 << 22
+
+
+class Rows:
+    """
+    The rows of an array, converted when they are asked for.
+
+    Parameters
+    ----------
+    array : ndarray (n_samples, n_in)
+        Of any real dtype, in any layout.
+    dtype : numpy.dtype
+        Of the network.
+    chosen : ndarray (n_chosen,), optional
+        The numbers of the rows that are meant, in ascending order; by default all.
+    """
+
+    def __init__(self, array: Array, dtype: np.dtype[Any], chosen: Array | None = None) -> None:
+        self._array = array
+        self._dtype = dtype
+        self._chosen = chosen
+
+    def __len__(self) -> int:
+        return len(self._array) if self._chosen is None else len(self._chosen)
+
+    def __getitem__(self, rows: slice | Array) -> Array:
+        """The rows as a native array of their own; numbers that are too large for the dtype become infinite."""
+        some = self._raw(rows)
+        native = allocate("the rows of some mini-batches", some.shape, self._dtype, "take a smaller batch_size")
+        with np.errstate(over="ignore", under="ignore"):
+            native[:] = some
+        return native
+
+    def _raw(self, rows: slice | Array) -> Array:
+        """The rows as they are in the array."""
+        return self._array[rows if self._chosen is None else self._chosen[rows]]
+
+    def rows(self, chosen: Array) -> Rows:
+        """Some of the rows."""
+        return Rows(self._array, self._dtype, chosen if self._chosen is None else self._chosen[chosen])
+
+    def parts(self) -> list[slice]:
+        """Slices of rows, to go over all of them in little memory."""
+        size = max(1, PART_BYTES // (self._array.shape[1] * 8))
+        return [slice(start, min(start + size, len(self))) for start in range(0, len(self), size)]
+
+    def check(self) -> None:
+        """Checks that all numbers are finite, in the network's dtype too."""
+        if self._array.dtype.kind != "f":
+            return
+        for part in self.parts():
+            finite = np.isfinite(self[part])
+            if not finite.all():
+                row, column = np.argwhere(~finite)[0]
+                row = self._number(part.start + row)
+                value = self._array[row, column]
+                error = overflow if np.isfinite(value) else lambda *arguments: not_finite(*arguments[:3])
+                raise error("x", value, (row, column), self._dtype)
+
+    def _number(self, row: int) -> int:
+        """The number of a row in the array."""
+        return int(row if self._chosen is None else self._chosen[row])
+
+    def digest(self) -> int:
+        """A number that tells other rows apart."""
+        number = zlib.crc32(f"{self._array.dtype.str} {self._array.shape}".encode())
+        for part in self.parts():
+            number = zlib.crc32(np.ascontiguousarray(self._raw(part)).data, number)
+        return number
+
+
+@dataclass
+class _Part:
+    """
+    Some mini-batches that follow each other in an epoch.
+
+    The arrays have one more row, which no step uses: so the backend does not take the part for an epoch.
+    """
+
+    start: Progress
+    x: Array
+    y: Array
+    weights: tuple[Array, ...]
+    training: Training
+    progress: Progress
+
+
+class StreamedModel:
+    """
+    A backend that takes x as Rows, but for its own methods that of `model`.
+
+    What :meth:`train` keeps in ``progress.journal`` is the part at hand, or () if its outcome has been noted.
+    """
+
+    def __init__(self, model: Backend) -> None:
+        self._model = model
+        self.loss: Loss = model.loss
+        self.parameters = model.parameters
+        self.first_slice_operations = model.first_slice_operations
+        self._order: tuple[tuple[int, int], Array] | None = None
+
+    def loss_and_gradient(self, x: Array, y: Array, gradient: Array, sample_weight: Array | None = None) -> float:
+        """As the model has it."""
+        return self._model.loss_and_gradient(x, y, gradient, sample_weight)
+
+    def total_loss(
+        self, x: Rows, y: Array, sample_weight: Array | None = None, out: Array | None = None
+    ) -> float:
+        """The loss of `x`, `y`, from those of parts; their sum may round otherwise than that of all rows at once."""
+        n_out, parts, total = self._n_out(y), x.parts(), 0.0
+        for rows in parts:
+            weight = None if sample_weight is None else sample_weight[rows]
+            part_out = None if out is None else out[rows]
+            if weight is not None and not weight.any():
+                if part_out is not None:
+                    self._model.forward(x[rows], part_out)
+                continue
+            loss = self._model.total_loss(x[rows], y[rows], weight, part_out)
+            total += loss * self.loss.denominator(_total(weight, rows.stop - rows.start), n_out)
+        if not self.loss.mean_over_rows:  # each part has the whole penalty
+            total -= (len(parts) - 1) * penalty(self.parameters, parts_of(self._model.layers))
+        return total / self.loss.denominator(_total(sample_weight, len(x)), n_out)
+
+    def train(
+        self,
+        x: Rows,
+        y: Array,
+        training: Training,
+        progress: Progress,
+        losses: Array,
+        max_steps: int,
+        sample_weight: Array | None = None,
+    ) -> None:
+        """See :meth:`plainnet.backend.Backend.train`."""
+        weights = () if sample_weight is None else (sample_weight,)
+        if progress.journal is None:
+            x.check()
+            check_targets(y, self.loss)
+            progress.journal = ()
+        self._settle(x, y, weights, progress, losses)
+        while max_steps > 0 and progress.epoch < training.epochs:
+            part = progress.journal = self._part(x, y, weights, training, progress, max_steps)
+            steps = (len(part.y) - 1) // part.training.batch_size
+            try:
+                self._model.train(
+                    part.x, part.y, part.training, part.progress, np.empty(1), steps, *part.weights
+                )
+            except DivergedError:
+                self._settle(x, y, weights, progress, losses)
+                raise DivergedError(progress.epoch) from None
+            self._settle(x, y, weights, progress, losses)
+            max_steps -= steps
+
+    def _part(
+        self, x: Rows, y: Array, weights: tuple[Array, ...], training: Training, progress: Progress, max_steps: int
+    ) -> _Part:
+        """The mini-batches that come next, at most `max_steps` of them."""
+        n_rows, size = len(x), training.batch_size
+        left = n_rows - progress.row
+        if left < size:
+            size = left
+        row_bytes = (self.parameters.itemsize * x[:1].size) or 1
+        n_steps = min(max_steps, max(1, PART_BYTES // (row_bytes * size)), left // size)
+        rows: Any = slice(progress.row, progress.row + n_steps * size)
+        if training.shuffle:
+            rows = self._order_of_rows(training, progress.epoch, n_rows)[rows]
+        rates = training.learning_rates
+        how = replace(
+            training, epochs=1, batch_size=size, shuffle=False, first_epoch=training.first_epoch + progress.epoch,
+            first_step=training.first_step + progress.steps,
+            learning_rates=None if rates is None else rates[progress.steps :][:n_steps],
+        )  # fmt: skip
+        arrays = [_with_another(array) for array in (x[rows], y[rows], *(weight[rows] for weight in weights))]
+        for weight in arrays[2:]:
+            weight[-1] = 1  # not all may be 0
+        start = replace(progress, journal=None)
+        return _Part(start, arrays[0], arrays[1], tuple(arrays[2:]), how, Progress(0, 0, progress.loss_sum, 0))
+
+    def _settle(
+        self, x: Rows, y: Array, weights: tuple[Array, ...], progress: Progress, losses: Array
+    ) -> None:
+        """Notes in `progress` and `losses` what has become of the part at hand; twice does no harm."""
+        part: _Part | tuple[()] = progress.journal
+        if isinstance(part, tuple):
+            return
+        now = part.progress
+        if now.journal is not None:
+            self._model.train(part.x, part.y, part.training, now, np.empty(1), 0, *part.weights)
+        epoch, row, loss_sum = part.start.epoch, part.start.row + now.row, now.loss_sum
+        if row == len(x):
+            total = _total(weights[0] if weights else None, len(x))
+            losses[epoch] = loss_sum / self.loss.denominator(total, self._n_out(y))
+            epoch, row, loss_sum = epoch + 1, 0, 0.0
+        progress.epoch, progress.row, progress.loss_sum = epoch, row, loss_sum
+        progress.steps = part.start.steps + now.steps
+        progress.journal = ()
+
+    @staticmethod
+    def _n_out(y: Array) -> int:
+        return 1 if y.ndim == 1 else y.shape[1]
+
+    def _order_of_rows(self, training: Training, epoch: int, n_rows: int) -> Array:
+        """The order of an epoch, which is kept until it ends."""
+        key = training.first_epoch + epoch, n_rows
+        if self._order is None or self._order[0] != key:
+            self._order = key, shuffled(training.seed, *key)
+        return self._order[1]
+
+
+def _total(weight: Array | None, n_rows: int) -> float:
+    """The sum of the rows' weights."""
+    return n_rows if weight is None else float(weight.sum(dtype=np.float64))
+
+
+def _with_another(array: Array) -> Array:
+    """`array` and its first row once more."""
+    shape = (len(array) + 1, *array.shape[1:])
+    longer = allocate("the rows of some mini-batches", shape, array.dtype, "take a smaller batch_size")
+    longer[:-1] = array
+    longer[-1] = array[0]
+    return longer

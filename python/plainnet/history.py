@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,9 @@ if TYPE_CHECKING:
 Values = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+_NO_METRICS: Mapping[str, Values] = MappingProxyType({})
+
+
 class History:
     """
     The record of a call of :meth:`plainnet.Network.fit`: arrays with an entry for each finished epoch.
@@ -38,12 +39,34 @@ class History:
         The best epoch, from 1 on, if a callback looked for one, as ``pn.EarlyStopping`` does.
     """
 
-    loss: Values
-    learning_rate: Values
-    validation_loss: Values | None = None
-    metrics: Mapping[str, Values] = field(default_factory=lambda: MappingProxyType({}))
-    stopped: str | None = None
-    best_epoch: int | None = None
+    __slots__ = "_rate", "best_epoch", "loss", "metrics", "stopped", "validation_loss"
+
+    def __init__(
+        self,
+        loss: Values,
+        learning_rate: Values | float,
+        validation_loss: Values | None = None,
+        metrics: Mapping[str, Values] = _NO_METRICS,
+        stopped: str | None = None,
+        best_epoch: int | None = None,
+    ) -> None:
+        """`learning_rate` may be a number, that of all epochs: an array takes longer than a run of a tiny network."""
+        self.loss = loss
+        self.validation_loss = validation_loss
+        self.metrics = metrics
+        self.stopped = stopped
+        self.best_epoch = best_epoch
+        self._rate = learning_rate
+
+    @property
+    def learning_rate(self) -> Values:
+        if not isinstance(self._rate, np.ndarray):
+            self._rate = np.full(len(self.loss), self._rate, np.float64)
+        return self._rate
+
+    def __repr__(self) -> str:
+        names = "loss", "learning_rate", "validation_loss", "metrics", "stopped", "best_epoch"
+        return f"History({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
     def plot(self, ax: Axes | None = None, metrics: str | Sequence[str] | None = None) -> Axes:
         """Draws the run, with matplotlib: see :func:`plainnet.plot.history`."""

@@ -616,7 +616,7 @@ class Network:
             losses = self._small.fit(x, y, epochs, learning_rate, batch_size, shuffle)
             if losses is not None:
                 number: Any = self._optimizer[0].learning_rate if learning_rate is None else learning_rate
-                self._history, self._run = History(losses, np.full(len(losses), number, np.float64)), None
+                self._history, self._run = History(losses, number), None
                 return self._history
         native_x, native_y = self._pair(x, y, by_parts=True)
         weight = as_sample_weight(sample_weight, len(native_x), self._dtype)

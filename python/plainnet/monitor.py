@@ -69,9 +69,11 @@ class Monitor:
         self._callbacks = callbacks
         self._bar = bar
         self._is_resumed = resumed is not None
-        self._run = resumed or Unfinished()
-        self._n_before = self._run.epochs
-        self._logs: list[Logs] = list(self._run.logs)
+        before = resumed or Unfinished()
+        self._n_before = before.epochs
+        self._logs: list[Logs] = list(before.logs)
+        self._n_complete = len(self._logs)  # of these; one more may be of an epoch whose end is not complete
+        self._run = dataclasses.replace(before, logs=[])
         self._stopped: list[str] = []
         self._check_resumed()
         self._out: Array | None = None
@@ -118,22 +120,22 @@ class Monitor:
         return self
 
     def _now(self, pending: tuple[float, float] | None = None, stops: bool = False) -> Unfinished:
-        """The run as it is, with what the callbacks keep."""
+        """The run as it is, with what the callbacks keep, but for its logs."""
         states = [
             (type(callback).__name__, callback.state_dict() if hasattr(callback, "load_state_dict") else None)
             for callback in self._callbacks
         ]
-        return Unfinished(list(self._logs), pending, stops, states)
+        return Unfinished([], pending, stops, states)
 
     @property
     def unfinished(self) -> Unfinished:
         """The run as of the last epoch whose end is complete."""
-        return self._run
+        return dataclasses.replace(self._run, logs=self._logs[: self._n_complete])
 
     @property
     def n_ended(self) -> int:
         """How many epochs of this call have come to their ends, of which the last one may not be complete."""
-        return self._run.epochs - self._n_before
+        return self._n_complete + (self._run.pending is not None) - self._n_before
 
     def epoch_end(self, loss: float, rate: float) -> bool:
         """After an epoch with this loss; whether the run ends with it."""
@@ -143,7 +145,7 @@ class Monitor:
         others = [callback for callback in self._callbacks if not isinstance(callback, Checkpoint)]
         ends = [callback for callback in others if callback.epoch_end(self._network, dict(logs))]
         self._stopped = [f"{type(callback).__name__} ended the run after epoch {len(self._logs)}" for callback in ends]
-        self._run = self._now(stops=bool(ends))
+        self._n_complete, self._run = len(self._logs), self._now(stops=bool(ends))
         for callback in self._callbacks:
             if isinstance(callback, Checkpoint):
                 callback.epoch_end(self._network, dict(logs))
@@ -180,7 +182,7 @@ class Monitor:
             sentences = [end(self._network, dict(self._logs[-1])) for end in ends]
             self._stopped = [sentence for sentence in sentences if sentence is not None] or self._stopped
 
-    def history(self, loss: Values, rates: Values) -> History:
+    def history(self, loss: Values, rates: Values | float) -> History:
         """The record of the epochs so far."""
 
         def values(name: str) -> Values:

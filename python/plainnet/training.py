@@ -196,7 +196,7 @@ class Run:
         if self._pauses() and progress.epoch > epoch:
             self._update_state()
             self.interrupt.end()  # Ctrl-C interrupts callbacks, which may take long
-            stops = monitor.epoch_end(float(self.losses[epoch]), float(self._rates_of_epochs(progress.epoch)[epoch]))
+            stops = monitor.epoch_end(float(self.losses[epoch]), self._rate_of_epoch(epoch))
             self.interrupt.begin()
             if self.rates is not None and self.training.learning_rates is not None and monitor.changes_rates:
                 ahead = slice(progress.steps, None)
@@ -216,22 +216,28 @@ class Run:
 
         monitor, epochs = self.monitor, self.progress.epoch
         if monitor is None or not monitor.needs_epochs:
-            pairs = zip(self.losses[:epochs].tolist(), self._rates_of_epochs(epochs).tolist(), strict=True)
+            history = self.history()
+            pairs = zip(history.loss.tolist(), history.learning_rate.tolist(), strict=True)
             logs = [{"epoch": k, "loss": loss, "learning_rate": rate} for k, (loss, rate) in enumerate(pairs, 1)]
             return Unfinished(logs)
         if epochs > monitor.n_ended:  # an exception came before the end of the last one was begun
-            pending = float(self.losses[epochs - 1]), float(self._rates_of_epochs(epochs)[-1])
+            pending = float(self.losses[epochs - 1]), self._rate_of_epoch(epochs - 1)
             return dataclasses.replace(monitor.unfinished, pending=pending)
         return monitor.unfinished
 
-    def _rates_of_epochs(self, epochs: int) -> Values:
-        """The learning rates of the last steps of the first epochs."""
-        training = self.training
-        if training.learning_rates is None:
-            return np.full(epochs, training.learning_rate)
-        steps = -(-len(self.x) // training.batch_size)
-        rates: Values = training.learning_rates[self.first_epoch_steps - 1 + steps * np.arange(epochs)]
-        return rates
+    def _rates_of_epochs(self, epochs: int) -> Values | float:
+        """The learning rates of the last steps of the first epochs; a number if they are all the same."""
+        rates = self.training.learning_rates
+        if rates is None:
+            return self.training.learning_rate
+        steps = -(-len(self.x) // self.training.batch_size)
+        of_epochs: Values = rates[self.first_epoch_steps - 1 + steps * np.arange(epochs)]
+        return of_epochs
+
+    def _rate_of_epoch(self, epoch: int) -> float:
+        """The learning rate of its last step."""
+        steps = -(-len(self.x) // self.training.batch_size)
+        return self.training.rate(self.first_epoch_steps - 1 + steps * epoch)
 
     def _learning_rates(self) -> Values | None:
         """The rates of all steps, before any is made: if one is wrong, nothing has happened."""

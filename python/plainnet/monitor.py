@@ -34,7 +34,7 @@ class Monitor:
         Which the callbacks receive.
     model : Backend
         That of the network.
-    data : Data
+    data : Data, optional
         The validation data or, if there are none, the training data, for the metrics.
     is_validation : bool
     metrics : list of Metric
@@ -54,7 +54,7 @@ class Monitor:
         self,
         network: Network,
         model: Backend,
-        data: Data,
+        data: Data | None,
         is_validation: bool,
         metrics: list[Metric],
         callbacks: list[Any],
@@ -77,7 +77,7 @@ class Monitor:
         self._stopped: list[str] = []
         self._check_resumed()
         self._out: Array | None = None
-        if metrics:
+        if metrics and data is not None:
             shape = len(data.x), network.layers[-1].n_out
             self._out = allocate("the predictions for the metrics", shape, network.dtype, "take fewer validation rows")
 
@@ -153,8 +153,8 @@ class Monitor:
 
     def _numbers(self, loss: float, rate: float) -> Logs:
         logs: Logs = {"epoch": len(self._logs) + 1, "loss": loss}
-        if self._is_validation or self._metrics:
-            data = self._data
+        data = self._data
+        if data is not None and (self._is_validation or self._metrics):
             value = self._model.total_loss(data.x, data.y, data.weight, self._out)
             if self._is_validation:
                 logs["validation_loss"] = value
@@ -201,7 +201,7 @@ class Monitor:
 
 def watch(
     network: Network,
-    data: Data,
+    data: Data | None,
     aside: Data | None,
     metrics: Any,
     callbacks: Any,
@@ -209,15 +209,24 @@ def watch(
     epochs: int,
     resumed: Unfinished | None,
 ) -> Monitor:
-    """What watches a run of `network` with `data`; the other arguments are those of ``fit``, which are checked here."""
+    """
+    What watches a run of `network` with `data`, which is None if they come batch by batch.
+
+    The other arguments are those of ``fit``, and are checked here.
+    """
     named, watchers = as_metrics(metrics, network._model.loss), as_callbacks(callbacks)
-    bar = ProgressBar(epochs, len(data.x)) if as_switch("progress", progress) else None
     judged = data if aside is None else aside
-    model: Any = network._model if isinstance(judged.x, np.ndarray) else StreamedModel(network._model)
+    if judged is None and named:
+        raise ValueError("metrics need validation=(x, y) where the training data come batch by batch")
+    bar = None
+    if as_switch("progress", progress):
+        bar = ProgressBar(epochs, None if data is None else len(data.x))
+    is_streamed = judged is not None and not isinstance(judged.x, np.ndarray)
+    model: Any = StreamedModel(network._model) if is_streamed else network._model
     return Monitor(network, model, judged, aside is not None, named, watchers, bar, resumed)
 
 
-def set_aside(network: Network, validation: Any, data: Data) -> tuple[Data, Data]:
+def set_aside(network: Network, validation: Any, data: Data | None) -> tuple[Any, Data]:
     """The training data and the validation data, of which `validation` is the argument of ``fit``."""
     loss = network._model.loss
     if isinstance(validation, (tuple, list)):
@@ -231,6 +240,8 @@ def set_aside(network: Network, validation: Any, data: Data) -> tuple[Data, Data
             raise type(error)(f"validation: {error}") from None
         return data, Data(x, y, weight)
     fraction = as_fraction(validation)
+    if data is None:
+        raise ValueError("validation must be (x, y) where the training data come batch by batch, and not a fraction")
     _check(data.x, data.y, loss)
     train, aside = split(fraction, data.y, data.weight, loss, network._shuffle_seed)
     parts = (

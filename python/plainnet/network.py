@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
@@ -526,8 +526,8 @@ class Network:
 
     def fit(
         self,
-        x: npt.ArrayLike,
-        y: npt.ArrayLike,
+        x: npt.ArrayLike | Iterable[Any],
+        y: npt.ArrayLike | None = None,
         epochs: int = 1,
         learning_rate: LearningRate | None = None,
         batch_size: int | None = None,
@@ -558,6 +558,11 @@ class Network:
             [0, 1]; with ``poisson``, at least 0. With cross entropy these are probabilities, which sum to 1 in each
             row, or labels (n_samples,): whole numbers from 0 to n_out - 1. Where the network has one output,
             (n_samples,) is the same as (n_samples, 1).
+
+            Or, without y, x is an iterable of mini-batches (x, y) or (x, y, sample_weight), which each epoch walks from
+            its beginning, such as a list, or an object of your own that reads files. `batch_size` and `sample_weight`
+            are not given then, `shuffle` does nothing, `validation` is no fraction, and an epoch that an exception
+            interrupts is not taken up. What is wrong with a batch is found when it comes.
         epochs : int
             Passes over all rows, at least 0.
         learning_rate : float or callable, optional
@@ -618,7 +623,12 @@ class Network:
                 number: Any = self._optimizer[0].learning_rate if learning_rate is None else learning_rate
                 self._history, self._run = History(losses, number), None
                 return self._history
-        native_x, native_y = self._pair(x, y, by_parts=True)
+        if y is None:
+            given = {"batch_size": batch_size, "sample_weight": sample_weight}
+            others = epochs, learning_rate, validation, metrics, callbacks, progress, resume
+            return self._fit_batches(x, given, *others)
+        rows: Any = x
+        native_x, native_y = self._pair(rows, y, by_parts=True)
         weight = as_sample_weight(sample_weight, len(native_x), self._dtype)
         epochs = as_count("epochs", epochs, 0)
         optimizer, optimizer_state = self._optimizer
@@ -648,14 +658,49 @@ class Network:
 
             model = StreamedModel(model)
         run = Run(model, self._state, data.x, data.y, data.weight, how, rate, monitor)
+        return self._carry_out(run, resumed is not None)
+
+    def _fit_batches(
+        self,
+        x: Any,
+        not_allowed: dict[str, Any],
+        epochs: int,
+        learning_rate: LearningRate | None,
+        validation: Any,
+        metrics: Any,
+        callbacks: Any,
+        progress: bool,
+        resume: bool,
+    ) -> History:
+        """:meth:`fit` with an iterable of mini-batches."""
+        from .batches import Batches, BatchRun
+        from .monitor import set_aside, watch
+
+        batches = Batches(self, x)
+        for name, value in not_allowed.items():
+            if value is not None:
+                raise ValueError(f"{name} must be None where x is an iterable of mini-batches, which have their own")
+        epochs = as_count("epochs", epochs, 0)
+        optimizer, optimizer_state = self._optimizer
+        rate = as_learning_rate(learning_rate, optimizer, self._dtype)
+        resumed = self._resumed(resume, epochs)
+        _, aside = (None, None) if validation is None else set_aside(self, validation, None)
+        left = epochs if resumed is None else epochs - resumed.epochs
+        how = Training(left, 1, _number(rate), False, self._shuffle_seed, optimizer=optimizer, state=optimizer_state)
+        self._check_writeable()
+        monitor = watch(self, None, aside, metrics, callbacks, progress, epochs, resumed)
+        return self._carry_out(BatchRun(batches, self._model, self._state, how, rate, monitor), resumed is not None)
+
+    def _carry_out(self, run: Run, is_resumed: bool) -> History:
+        """Lets `run` train, and keeps its record and, if an exception ends it, what it takes to go on."""
+        monitor, before = run.monitor, self._run
         with monitor or nullcontext():
-            before = self._run
             try:
                 self._run = monitor
-                self._state.run(run.train, (), run.finish, optimizer_state, True)
+                self._state.run(run.train, (), run.finish, self._optimizer[1], True)
             finally:
                 self._run = before
-                if run.progress.steps > 0 or resumed is not None:
+                if run.progress.steps > 0 or is_resumed:
                     self._history, self._run = run.history(), run.unfinished()
         self._history, self._run = run.history(), None  # with what callbacks say at the end
         return self._history

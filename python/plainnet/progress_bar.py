@@ -26,8 +26,8 @@ class ProgressBar:
     ----------
     epochs : int
         Of the run.
-    n_rows : int
-        In an epoch.
+    n_rows : int, optional
+        In an epoch; None if nobody knows, and then there is no time left.
 
     Raises
     ------
@@ -35,9 +35,10 @@ class ProgressBar:
         If standard error is a terminal, and tqdm is not installed.
     """
 
-    def __init__(self, epochs: int, n_rows: int) -> None:
+    def __init__(self, epochs: int, n_rows: int | None) -> None:
         self._epochs = epochs
         self._n_rows = n_rows
+        self._counted, self._row = 0, 0  # rows of finished epochs, and of the next, where they must be counted
         self._bar: Any = None
         self._line = ""
         self._started = self._written = time.monotonic()
@@ -48,11 +49,11 @@ class ProgressBar:
                 raise ImportError(
                     "progress=True needs tqdm to draw a bar; get it with: pip install 'plainnet[progress]'"
                 ) from None
-            self._bar = tqdm(total=epochs * n_rows, unit=" rows", unit_scale=True, dynamic_ncols=True)
+            self._bar = tqdm(total=n_rows and epochs * n_rows, unit=" rows", unit_scale=True, dynamic_ncols=True)
 
     def update(self, epoch: int, row: int, logs: dict[str, float]) -> None:
         """Shows that `epoch` epochs and `row` rows of the next one are done, with the logs of the last epoch."""
-        done, now = epoch * self._n_rows + row, time.monotonic()
+        done, now = self._done(epoch, row), time.monotonic()
         at = f"epoch {epoch}/{self._epochs}"
         numbers = [f"{name} {value:.4g}" for name, value in logs.items() if name not in ("epoch", "learning_rate")]
         if self._bar is not None:
@@ -61,11 +62,22 @@ class ProgressBar:
             self._bar.update(done - self._bar.n)
             return
         rate = done / max(now - self._started, 1e-9)
-        left = (self._epochs * self._n_rows - done) / rate
-        self._line = f"{at}: {', '.join([*numbers, f'{rate:.3g} rows/s', f'{left:.0f} s left'])}"
+        numbers.append(f"{rate:.3g} rows/s")
+        if self._n_rows is not None:
+            numbers.append(f"{(self._epochs * self._n_rows - done) / rate:.0f} s left")
+        self._line = f"{at}: {', '.join(numbers)}"
         if now - self._written >= SECONDS_A_LINE:
             self._written = now
             self._write()
+
+    def _done(self, epoch: int, row: int) -> int:
+        """How many rows are done."""
+        if self._n_rows is not None:
+            return epoch * self._n_rows + row
+        if row < self._row:  # an epoch has ended
+            self._counted += self._row
+        self._row = row
+        return self._counted + row
 
     def _write(self) -> None:
         if self._line:

@@ -20,8 +20,15 @@ from .losses import Loss
 from .native import shuffled
 from .reference.regularization import parts_of, penalty
 
-#: The rows of so many bytes are converted at a time, but those of a mini-batch at least.
-PART_BYTES = 1 << 22
+#: The rows of so many bytes are handed over at a time, but those of a mini-batch at least, and those of so many times
+#: the parameters' bytes: the backend copies these when it begins.
+PART_BYTES, PARAMETERS_A_PART = 1 << 22, 24
+
+
+def bytes_of_part(parameters: Array) -> int:
+    """How large a part may be for these parameters."""
+    return max(PART_BYTES, PARAMETERS_A_PART * parameters.nbytes)
+
 
 
 class Rows:
@@ -48,10 +55,14 @@ class Rows:
 
     def __getitem__(self, rows: slice | Array) -> Array:
         """The rows as a native array of their own; numbers that are too large for the dtype become infinite."""
+        return self.read(rows, 0)
+
+    def read(self, rows: slice | Array, more: int) -> Array:
+        """The rows, and room for some more behind them."""
         some = self._raw(rows)
-        native = allocate("the rows of some mini-batches", some.shape, self._dtype, "take a smaller batch_size")
+        native = room((len(some) + more, some.shape[1]), self._dtype)
         with np.errstate(over="ignore", under="ignore"):
-            native[:] = some
+            native[: len(some)] = some
         return native
 
     def _raw(self, rows: slice | Array) -> Array:
@@ -93,7 +104,7 @@ class Rows:
 
 
 @dataclass
-class _Part:
+class Part:
     """
     Some mini-batches that follow each other in an epoch.
 
@@ -106,6 +117,15 @@ class _Part:
     weights: tuple[Array, ...]
     training: Training
     progress: Progress
+
+    def train(self, model: Backend, max_steps: int) -> None:
+        """Makes steps of it."""
+        model.train(self.x, self.y, self.training, self.progress, np.empty(1), max_steps, *self.weights)
+
+    def bring_up_to_date(self, model: Backend) -> None:
+        """Makes the progress that of the steps that have been made, if an exception has come in between."""
+        if self.progress.journal is not None:
+            self.train(model, 0)
 
 
 class StreamedModel:
@@ -130,7 +150,7 @@ class StreamedModel:
         self, x: Rows, y: Array, sample_weight: Array | None = None, out: Array | None = None
     ) -> float:
         """The loss of `x`, `y`, from those of parts; their sum may round otherwise than that of all rows at once."""
-        n_out, parts, total = self._n_out(y), x.parts(), 0.0
+        parts, total = x.parts(), 0.0
         for rows in parts:
             weight = None if sample_weight is None else sample_weight[rows]
             part_out = None if out is None else out[rows]
@@ -139,10 +159,10 @@ class StreamedModel:
                     self._model.forward(x[rows], part_out)
                 continue
             loss = self._model.total_loss(x[rows], y[rows], weight, part_out)
-            total += loss * self.loss.denominator(_total(weight, rows.stop - rows.start), n_out)
+            total += loss * self.loss.denominator(_total(weight, rows.stop - rows.start), n_out(y))
         if not self.loss.mean_over_rows:  # each part has the whole penalty
             total -= (len(parts) - 1) * penalty(self.parameters, parts_of(self._model.layers))
-        return total / self.loss.denominator(_total(sample_weight, len(x)), n_out)
+        return total / self.loss.denominator(_total(sample_weight, len(x)), n_out(y))
 
     def train(
         self,
@@ -165,9 +185,7 @@ class StreamedModel:
             part = progress.journal = self._part(x, y, weights, training, progress, max_steps)
             steps = (len(part.y) - 1) // part.training.batch_size
             try:
-                self._model.train(
-                    part.x, part.y, part.training, part.progress, np.empty(1), steps, *part.weights
-                )
+                part.train(self._model, steps)
             except DivergedError:
                 self._settle(x, y, weights, progress, losses)
                 raise DivergedError(progress.epoch) from None
@@ -176,14 +194,14 @@ class StreamedModel:
 
     def _part(
         self, x: Rows, y: Array, weights: tuple[Array, ...], training: Training, progress: Progress, max_steps: int
-    ) -> _Part:
+    ) -> Part:
         """The mini-batches that come next, at most `max_steps` of them."""
         n_rows, size = len(x), training.batch_size
         left = n_rows - progress.row
         if left < size:
             size = left
         row_bytes = (self.parameters.itemsize * x[:1].size) or 1
-        n_steps = min(max_steps, max(1, PART_BYTES // (row_bytes * size)), left // size)
+        n_steps = min(max_steps, max(1, bytes_of_part(self.parameters) // (row_bytes * size)), left // size)
         rows: Any = slice(progress.row, progress.row + n_steps * size)
         if training.shuffle:
             rows = self._order_of_rows(training, progress.epoch, n_rows)[rows]
@@ -193,34 +211,31 @@ class StreamedModel:
             first_step=training.first_step + progress.steps,
             learning_rates=None if rates is None else rates[progress.steps :][:n_steps],
         )  # fmt: skip
-        arrays = [_with_another(array) for array in (x[rows], y[rows], *(weight[rows] for weight in weights))]
-        for weight in arrays[2:]:
+        part_x = x.read(rows, 1)
+        part_x[-1] = part_x[0]
+        part_weights = tuple(with_another(weight[rows]) for weight in weights)
+        for weight in part_weights:
             weight[-1] = 1  # not all may be 0
         start = replace(progress, journal=None)
-        return _Part(start, arrays[0], arrays[1], tuple(arrays[2:]), how, Progress(0, 0, progress.loss_sum, 0))
+        return Part(start, part_x, with_another(y[rows]), part_weights, how, Progress(0, 0, progress.loss_sum, 0))
 
     def _settle(
         self, x: Rows, y: Array, weights: tuple[Array, ...], progress: Progress, losses: Array
     ) -> None:
         """Notes in `progress` and `losses` what has become of the part at hand; twice does no harm."""
-        part: _Part | tuple[()] = progress.journal
+        part: Part | tuple[()] = progress.journal
         if isinstance(part, tuple):
             return
+        part.bring_up_to_date(self._model)
         now = part.progress
-        if now.journal is not None:
-            self._model.train(part.x, part.y, part.training, now, np.empty(1), 0, *part.weights)
         epoch, row, loss_sum = part.start.epoch, part.start.row + now.row, now.loss_sum
         if row == len(x):
             total = _total(weights[0] if weights else None, len(x))
-            losses[epoch] = loss_sum / self.loss.denominator(total, self._n_out(y))
+            losses[epoch] = loss_sum / self.loss.denominator(total, n_out(y))
             epoch, row, loss_sum = epoch + 1, 0, 0.0
         progress.epoch, progress.row, progress.loss_sum = epoch, row, loss_sum
         progress.steps = part.start.steps + now.steps
         progress.journal = ()
-
-    @staticmethod
-    def _n_out(y: Array) -> int:
-        return 1 if y.ndim == 1 else y.shape[1]
 
     def _order_of_rows(self, training: Training, epoch: int, n_rows: int) -> Array:
         """The order of an epoch, which is kept until it ends."""
@@ -230,15 +245,24 @@ class StreamedModel:
         return self._order[1]
 
 
+def n_out(y: Array) -> int:
+    """Over how many outputs a loss may be a mean; with labels, it is none."""
+    return 1 if y.ndim == 1 else int(y.shape[1])
+
+
 def _total(weight: Array | None, n_rows: int) -> float:
     """The sum of the rows' weights."""
     return n_rows if weight is None else float(weight.sum(dtype=np.float64))
 
 
-def _with_another(array: Array) -> Array:
+def room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Memory for some rows."""
+    return allocate("the rows of some mini-batches", shape, dtype, "take a smaller batch_size")
+
+
+def with_another(array: Array) -> Array:
     """`array` and its first row once more."""
-    shape = (len(array) + 1, *array.shape[1:])
-    longer = allocate("the rows of some mini-batches", shape, array.dtype, "take a smaller batch_size")
+    longer = room((len(array) + 1, *array.shape[1:]), array.dtype)
     longer[:-1] = array
     longer[-1] = array[0]
     return longer

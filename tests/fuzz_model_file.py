@@ -24,6 +24,7 @@ import safetensors
 import plainnet as pn
 from plainnet.files import _read
 from plainnet.model_file import to_bytes
+from plainnet.table import Column, Table
 
 S = pn.schedules
 #: What often breaks parsers, of headers and of descriptions.
@@ -37,6 +38,11 @@ VALUES = [
     None, True, False, 0, 1, -1, 2, 3, 8, 2**31, 2**63, 2**64, 10**19, 0.0, 0.5, 1.0, -0.5, 1e300, 5e-324, "", "0", "a",
     "tanh", "softmax", "relu", "F32", "F64", "float32", "float64", "huber", "cross_entropy", "SGD", "Adam", "Rprop",
     "\ud800", "\0", "7" * 30, [], {}, [0, 8], [1], [[]], {"name": "SGD"}, {"schedule": "cosine"},
+]  # fmt: skip
+
+#: Names of entries, which are given to values of others.
+NAMES = [
+    "a", "checksum", "training", "dropout", "bias", "then", "name", "layers.1.bias", "table", "categories"
 ]  # fmt: skip
 
 
@@ -56,6 +62,9 @@ def sources():
         optimizer = kind(rate, momentum=0.9) if k == 1 else kind(rate)
         net = pn.Network(layers, loss, seed=k, optimizer=optimizer, dtype="float32" if k % 2 else "float64")
         net.fit([[0, 1], [1, 0], [2, 2]], [[0, 1], [1, 0], [0, 1]], 2, batch_size=2)
+        if k % 3 == 0:
+            columns = Column("a"), Column("b, \"c\"\u00e9", ("checksum",))
+            net.table = Table(columns, Column("d", ("x", "y")))
         state = net.__getstate__()
         contents += [bytes(to_bytes(state, training, False)) for training in (False, True)]
         state["begun"] = (3, 2, True, 2**64 - 1, 2, 0.5)
@@ -115,9 +124,7 @@ def change_a_value(value, rng):
     if kind == 0:
         del value[key]
     elif kind == 1 and isinstance(value, dict):
-        value[rng.choice(["a", "checksum", "training", "dropout", "bias", "then", "name", "layers.1.bias"])] = value[
-            key
-        ]
+        value[rng.choice(NAMES)] = value[key]
     elif kind == 1:
         value.insert(key, copy.deepcopy(value[key]))
     elif kind == 2 and isinstance(value[key], int | float):

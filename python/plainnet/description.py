@@ -19,6 +19,7 @@ from .layers import Dense, LayerOptions
 from .losses import PARAMETRIC, LossLike
 from .optimizers import OPTIMIZERS, SGD, LearningRate, Optimizer
 from .schedules import from_name, name_and_numbers
+from .table import Table
 from .tensor_file import ModelFormatError
 from .training import Interrupted
 
@@ -57,6 +58,9 @@ def describe(state: dict[str, Any], training: bool) -> dict[str, Any]:
         "layers": [{**dict(zip(_LAYER, layer)), **layer[len(_LAYER)]} for layer in state["layers"]],
         "loss": _describe_loss(state["loss"]),
     }
+    table = state["attributes"].get("table")
+    if isinstance(table, Table):
+        description["table"] = table.describe()
     if training:
         begun: Interrupted | None = state["begun"] and Interrupted(*state["begun"])
         description["training"] = {
@@ -128,7 +132,7 @@ def restore(description: dict[str, Any]) -> dict[str, Any]:
     """
     The state that `description` tells of, without the entries "parameters", "optimizer_state" and "backend".
 
-    The value of "layers" is a list of Dense here, and "attributes" is empty.
+    The value of "layers" is a list of Dense here, and "attributes" is empty but for "table", if there is one.
 
     Raises
     ------
@@ -136,7 +140,7 @@ def restore(description: dict[str, Any]) -> dict[str, Any]:
         If an entry is missing, unknown or wrong; but numbers and names that ``Network.__setstate__`` checks may be
         wrong.
     """
-    _check_entries("the description", description, _NETWORK, ("training", "checksum"))
+    _check_entries("the description", description, _NETWORK, ("table", "training", "checksum"))
     layers = description["layers"]
     if not isinstance(layers, list) or not layers:
         raise ModelFormatError(f"layers must be a list that is not empty, not {shown(layers)}")
@@ -144,8 +148,8 @@ def restore(description: dict[str, Any]) -> dict[str, Any]:
         "dtype": _checked("dtype", lambda: _restore_dtype(description["dtype"])),
         "layers": [_restore_layer(f"layers[{k}]", layer) for k, layer in enumerate(layers)],
         "loss": _restore_loss(description["loss"]),
-        "attributes": {},
     }
+    state["attributes"] = _restore_attributes(description, state["layers"])
     if "training" not in description:
         begin = {"optimizer_steps": 0, "epochs_trained": 0, "shuffle_seed": _SEED, "begun": None, "run": None}
         return {**state, "optimizer": SGD(0.1), **begin}
@@ -191,6 +195,14 @@ def _restore_dtype(value: Any) -> str:
     if not isinstance(value, str) or value not in ("float32", "float64"):
         raise ValueError(f"it is {shown(value)}; allowed are 'float64' and 'float32'")
     return value
+
+
+def _restore_attributes(description: dict[str, Any], layers: list[Dense]) -> dict[str, Any]:
+    if "table" not in description:
+        return {}
+    table: Table = _checked("table", lambda: Table.restore(description["table"]))
+    _checked("table", lambda: table.check_network(layers[0].n_in, layers[-1].n_out))
+    return {"table": table}
 
 
 def _restore_layer(what: str, value: Any) -> Dense:

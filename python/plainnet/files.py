@@ -10,6 +10,7 @@ from .atomic import write_atomically
 from .conversion import as_switch
 from .model_file import read, to_bytes
 from .network import Network, _as_backend
+from .table import Table
 from .tensor_file import ModelFormatError
 
 
@@ -19,6 +20,8 @@ def save(network: Network, path: str | os.PathLike[str], training: bool, allow_n
     if training and network._state.thread not in (0, threading.get_ident()):
         raise RuntimeError("another thread is training the network: its state of training cannot be saved meanwhile")
     state = Network.__getstate__(network)
+    if isinstance(network.table, Table):
+        network.table.check_network(network._n_in, network._n_out)
     data = to_bytes(state, as_switch("training", training), as_switch("allow_nonfinite", allow_nonfinite))
     write_atomically(name, data)
 

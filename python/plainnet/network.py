@@ -40,6 +40,7 @@ from .training import Data, Run, Step, TrainingState
 
 if TYPE_CHECKING:
     from .initializers import Seed
+    from .table import Table
     from .unfinished import Unfinished
 
 
@@ -102,6 +103,8 @@ class Network:
         Epochs that :meth:`fit` has finished since the network was made.
     history : History or None
         The record of the last call of :meth:`fit`, also if an exception ended it; copies and pickles have None.
+    table : Table or None
+        The columns of the table that ``plainnet train`` has trained the network with; the network does not use it.
 
     Raises
     ------
@@ -116,6 +119,8 @@ class Network:
     >>> net.predict([[0, 1]]).shape
     (1, 1)
     """
+
+    table: Table | None = None
 
     def __init__(
         self,
@@ -349,9 +354,9 @@ class Network:
         Writes the network to a file, for :func:`load`.
 
         The format is safetensors: tensors by name (``layers.0.weight``, ...) and a description in JSON, which
-        docs/model_files.md specifies. No attributes that users have set on the network are in the file, nor is its
-        backend. The file is written as a whole or not at all: if there is an error or the process ends meanwhile, what
-        was at `path` is there as before.
+        docs/model_files.md specifies. Of the attributes that users have set on the network, only a ``table`` is in the
+        file; the backend is not. The file is written as a whole or not at all: if there is an error or the process ends
+        meanwhile, what was at `path` is there as before.
 
         Parameters
         ----------

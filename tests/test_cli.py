@@ -427,7 +427,8 @@ def test_full_disk_is_said_in_a_line(arguments, tmp_path):
             [sys.executable, "-m", "plainnet", *arguments], stdout=full, stderr=subprocess.PIPE, text=True,
             cwd=tmp_path, timeout=120,
         )  # fmt: skip
-    assert done.stderr == "plainnet xor: cannot write the output: No space left on device\n"
+    command = f"plainnet {arguments[0]}".removesuffix(" --version")
+    assert done.stderr == f"{command}: cannot write the output: No space left on device\n"
     assert done.returncode == 1
 
 

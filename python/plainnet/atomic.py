@@ -43,6 +43,21 @@ def write_atomically(path: str, data: bytes | bytearray) -> None:
     _sync_folder(folder)
 
 
+def check_replaceable(path: str) -> None:
+    """
+    Raises the OSError of :func:`write_atomically` where it is known before: to be called ahead of long work.
+
+    A disk may be full nevertheless, or permissions change.
+    """
+    target = os.path.realpath(path) if os.path.islink(path) else path
+    folder = os.path.dirname(target) or os.curdir
+    if not stat.S_ISDIR(os.stat(folder).st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
+    _mode_of(target)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
+
+
 def _mode_of(path: str) -> int | None:
     """The permissions of the file that is there; None if there is none. Refuses what must not be replaced."""
     try:

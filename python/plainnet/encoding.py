@@ -167,7 +167,8 @@ def _numbers(table: CsvTable, name: str, cells: Sequence[str], dtype: np.dtype[A
             _refuse_missing(table, name, cells)
         if math.isnan(numbers[row]):
             hint = "; a decimal comma must become a point" if math.isfinite(as_number(cell.replace(",", "."))) else ""
-            raise table.error(row, name, f"{shown(cell)} is not a number, as the column's others are{hint}")
+            others = ", as the column's others are" if is_numeric(cells) else ""
+            raise table.error(row, name, f"{shown(cell)} is not a number{others}{hint}")
         raise table.error(row, name, f"{shown(cell)} is not a finite number in {dtype}")
     return numbers
 

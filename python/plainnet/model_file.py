@@ -8,6 +8,7 @@ its metadata, as the JSON text of a :mod:`plainnet.description`. No code is in a
 from __future__ import annotations
 
 import json
+import os
 import re
 import zlib
 from typing import Any, BinaryIO
@@ -130,6 +131,21 @@ def read(file: BinaryIO, size: int, allow_nonfinite: bool) -> dict[str, Any]:
         for layer in state["layers"]
     ]
     return {**state, "layers": layers, "parameters": rows[0], "optimizer_state": slots if n_slots > 0 else None}
+
+
+def description_of(path: str) -> dict[str, Any]:
+    """
+    The description in the file `path`, which may still be wrong in all but its version.
+
+    Raises
+    ------
+    ModelFormatError
+        If there is none; its message does not name the file.
+    OSError
+        As from ``open(path, "rb")``.
+    """
+    with open(path, "rb") as file:
+        return _read_description(read_header(file, os.fstat(file.fileno()).st_size))
 
 
 def _read_description(header: Header) -> dict[str, Any]:

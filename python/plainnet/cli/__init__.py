@@ -11,8 +11,13 @@ from typing import Any
 
 from .. import __version__
 from ..backend import DivergedError
-from . import xor
-from .output import complain
+from ..csv_table import TableError
+from ..tensor_file import ModelFormatError
+from . import info, predict, train, xor
+from .output import CommandError, complain
+
+#: By name, in the order of the help.
+COMMANDS = {"train": train, "predict": predict, "info": info, "xor": xor}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,29 +32,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 if the backends disagree, training diverges or the output cannot be written; 130 after Ctrl-C.
+        0; 1 if data or a model cannot be used, the backends disagree, training diverges or the output cannot be
+        written; 130 after Ctrl-C.
 
     Raises
     ------
     SystemExit
         With code 2 for bad options, and 0 for ``--help`` and ``--version``.
     """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    command = arguments[0] if arguments and arguments[0] in COMMANDS else ""
     try:
         try:
-            options = _parser().parse_args(argv)
+            options = _parser().parse_args(arguments)
             return int(options.run(options))
         finally:
             if sys.stdout is not None:  # after --help, too: at exit, a full disk would print a traceback
                 sys.stdout.flush()
-    except (DivergedError, MemoryError) as error:
-        complain(str(error) or "out of memory")
+    except (CommandError, TableError, ModelFormatError, DivergedError, MemoryError) as error:
+        complain(str(error) or "out of memory", command)
         return 1
     except KeyboardInterrupt:
-        complain("interrupted")
+        complain("interrupted", command)
         return 130
     except OSError as error:
         if not isinstance(error, BrokenPipeError):  # whose cause is the reader, such as `head`
-            complain(f"cannot write the output: {error.strerror or error}")
+            complain(f"cannot write the output: {error.strerror or error}", command)
         with contextlib.suppress(OSError, AttributeError):  # the output may be no file
             output = sys.stdout.fileno()
             os.dup2(os.open(os.devnull, os.O_WRONLY), output)  # discards what is still in the buffer
@@ -60,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser("plainnet", description="Small and medium dense neural networks on a CPU.")
     parser.add_argument("--version", action="version", version=f"plainnet {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    xor.add_to(commands)
+    for module in COMMANDS.values():
+        module.add_to(commands)
     return parser
 
 

@@ -6,12 +6,24 @@ import contextlib
 import math
 import shutil
 import sys
+import textwrap
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 # Seconds before the first report and between reports, on a terminal and elsewhere.
 _ON_TERMINAL = 1.0, 0.2
 _IN_LOG = 10.0, 10.0
+
+#: Of a line of text.
+_WIDTH = 80
+
+#: Of the names of facts, with the space after them.
+_NAME_WIDTH = 11
+
+
+class CommandError(Exception):
+    """What keeps a command from doing its work, in one line: it ends with status 1."""
 
 
 def say(text: str) -> None:
@@ -20,10 +32,26 @@ def say(text: str) -> None:
     print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
-def complain(text: str) -> None:
-    """A line on standard error, if that can be written."""
+def complain(text: str, command: str = "") -> None:
+    """A line on standard error, if that can be written: what is wrong with the work of `command`."""
     with contextlib.suppress(OSError):
-        print(f"plainnet xor: {text}", file=sys.stderr, flush=True)
+        print(f"plainnet{command and ' '}{command}: {' '.join(text.splitlines())}", file=sys.stderr, flush=True)
+
+
+def say_facts(facts: Sequence[tuple[str, str]]) -> None:
+    """Facts on standard output, a line or more each, with their names on the left."""
+    for name, text in facts:
+        say(textwrap.fill(text, _WIDTH, initial_indent=f"{name:{_NAME_WIDTH}}", subsequent_indent=" " * _NAME_WIDTH,
+                          break_long_words=False, break_on_hyphens=False))  # fmt: skip
+
+
+def say_rows(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
+    """A table on standard output: `right` tells which columns are aligned to the right, as numbers are."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        cells = [f"{cell:>{width}}" if is_right else f"{cell:{width}}" for cell, width, is_right in
+                 zip(row, widths, right)]  # fmt: skip
+        say("  ".join(cells).rstrip())
 
 
 class ProgressLine:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib.util
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +15,7 @@ import numpy as np
 from .. import native
 from ..optimizers import is_usable
 from ..tutorials import xor, xor_tables
+from .options import integer, positive
 from .output import ProgressLine, complain, say
 
 DEFAULT_PICTURE = Path("plainnet-xor.png")
@@ -51,14 +51,14 @@ def add_to(commands: Any) -> None:
         description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     add = command.add_argument
-    add("--seed", type=_integer(0), default=DEFAULT_SEED, metavar="N", help=f"starting point (default {DEFAULT_SEED})")
-    add("--epochs", type=_integer(1, _MOST_EPOCHS), default=xor.EPOCHS, metavar="N",
+    add("--seed", type=integer(0), default=DEFAULT_SEED, metavar="N", help=f"starting point (default {DEFAULT_SEED})")
+    add("--epochs", type=integer(1, _MOST_EPOCHS), default=xor.EPOCHS, metavar="N",
         help=f"passes over the four rows (default {xor.EPOCHS})")  # fmt: skip
     rates = " and ".join(f"{system.learning_rate:g}" for system in xor.SYSTEMS.values())
-    add("--learning-rate", type=_rate, metavar="RATE", help=f"of both networks (default: their own, {rates})")
+    add("--learning-rate", type=positive, metavar="RATE", help=f"of both networks (default: their own, {rates})")
     add("--dtype", choices=["float64", "float32"], default="float64", help="default float64")
     add("--backend", choices=["both", "c", "numpy"], help="default both; with --starts, c")
-    add("--starts", type=_integer(1, _MOST_STARTS), metavar="N",
+    add("--starts", type=integer(1, _MOST_STARTS), metavar="N",
         help="train from N starting points (seeds SEED, SEED+1, ...) and count those that solve XOR")  # fmt: skip
     picture = command.add_mutually_exclusive_group()
     picture.add_argument("--picture", type=Path, metavar="PATH", help=f"where to (default {DEFAULT_PICTURE})")
@@ -85,33 +85,6 @@ def _check(command: argparse.ArgumentParser, options: argparse.Namespace) -> Non
             command.error(f"argument --picture: {error}")
     chosen = options.backend or ("c" if options.starts else "both")
     options.backends = ("c", "numpy") if chosen == "both" else (chosen,)
-
-
-class _integer:
-    """An argparse type: an integer within bounds."""
-
-    def __init__(self, least: int, most: int | None = None) -> None:
-        self.least, self.most = least, most
-
-    def __call__(self, text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from None
-        if value < self.least or (self.most is not None and value > self.most):
-            bounds = f"at least {self.least}" if self.most is None else f"within {self.least}...{self.most}"
-            raise argparse.ArgumentTypeError(f"must be {bounds}, not {text}")
-        return value
-
-
-def _rate(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"must be finite and above 0, not {text}")
-    return value
 
 
 # ---- The two jobs ----------------------------------------------------------------------------------------------------
@@ -186,7 +159,7 @@ def _picture(options: argparse.Namespace, results: list[xor.Result]) -> int:
     try:
         plot.write_picture(results, path)
     except OSError as error:
-        complain(f"no picture: {error}; --picture PATH puts it elsewhere")
+        complain(f"no picture: {error}; --picture PATH puts it elsewhere", "xor")
         return 0 if options.picture is None else 1
     say(f"Picture: {path.resolve()}")
     return 0

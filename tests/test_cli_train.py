@@ -1,0 +1,604 @@
+"""``plainnet train``, ``predict`` and ``info``: from a CSV file to a model file and to predictions, and every error."""
+
+import csv
+import io
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import plainnet as pn
+from plainnet import cli
+from plainnet.table import Column, Table
+
+pytest.importorskip("pandas", reason="CSV files are read with pandas")
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.fixture
+def plainnet(capsysbinary, monkeypatch, tmp_path):
+    """Runs the command line in a directory of its own: (exit status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, stdin=b""):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        try:
+            status = cli.main(arguments)
+        except SystemExit as stop:
+            status = stop.code
+        out, err = capsysbinary.readouterr()
+        return status, out.decode(), err.decode()
+
+    return run
+
+
+def write(path, header, rows):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+def flowers(path, n=120, seed=0):
+    """Three kinds of flowers, told apart by two lengths; the colour tells one of them."""
+    rng = np.random.default_rng(seed)
+    kinds = rng.integers(0, 3, n)
+    lengths, noise = 4 + 2 * (kinds == 1) + rng.normal(0, 0.3, n), rng.normal(100, 5, n)
+    colours = "red", "red", "blue"
+    rows = [[f"{a:.2f}", colours[k], f"{b:.1f}", f"kind {k}"] for a, b, k in zip(lengths, noise, kinds)]
+    write(path, ["length", "colour", "noise", "kind"], rows)
+
+
+def houses(path, n=200, seed=0):
+    """Prices, in units that have to be scaled."""
+    rng = np.random.default_rng(seed)
+    area, town = rng.uniform(20, 200, n), rng.choice(["\u00c5s", "Bonn, old", 'C"x"'], n)
+    price = area * np.select([town == "\u00c5s", town == "Bonn, old"], [5000, 3000], 1000) + rng.normal(0, 500, n)
+    write(path, ["area", "town", "price"], zip(area.round(2), town, price.round()))
+
+
+def rows_of(text):
+    header, *rows = csv.reader(io.StringIO(text))
+    return header, rows
+
+
+def column(path, name):
+    """The cells of a column of a file."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return [row[name] for row in csv.DictReader(file)]
+
+
+def accuracy(out):
+    return float(re.search(r"Accuracy +([\d.]+)", out).group(1))
+
+
+# ---- What it does ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_classes_are_learned_and_predicted_by_name(plainnet, dtype):
+    flowers("data.csv")
+    arguments = ["--target", "kind", "-o", "m.safetensors", "--epochs", "150", "--validation", "0.25", "--dtype", dtype]
+    status, out, err = plainnet("train", "data.csv", *arguments)
+    assert status == 0, err
+    assert re.search(r"Data +data.csv: 120 rows\nNumbers +length, noise\nText +colour \(2 categories\)\n", out)
+    assert re.search(r"Task +classification, 3 classes, as 'kind' is text\nNetwork +4-64-64-3, relu, softmax;", out)
+    assert re.search(r"Training +90 rows to train with, 30 to judge by; adam with learning rate 0.001", out)
+    assert accuracy(out) > 0.9
+    matrix = np.array([row.split()[2:] for row in re.findall(r"^kind \d .*\d$", out, re.MULTILINE)], int)
+    assert matrix.shape == (3, 3)
+    assert matrix.sum() == 30
+    assert matrix.trace() / 30 == pytest.approx(accuracy(out), abs=1e-4)  # printed with four digits
+    assert f"Model      {os.path.realpath('m.safetensors')}" in out
+    assert err.startswith("epoch ")
+    assert pn.load("m.safetensors").dtype == dtype
+
+    flowers("new.csv", 50, seed=1)
+    status, out, err = plainnet("predict", "m.safetensors", "new.csv")
+    assert (status, err) == (0, "")
+    header, rows = rows_of(out)
+    assert header == ["kind"]
+    actual = column("new.csv", "kind")
+    assert np.mean([row == [kind] for row, kind in zip(rows, actual)]) > 0.9
+    status, out, _ = plainnet("predict", "m.safetensors", "new.csv", "--probabilities")
+    header, rows = rows_of(out)
+    assert header == ["kind", "P(kind 0)", "P(kind 1)", "P(kind 2)"]
+    shares = np.array([row[1:] for row in rows], float)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
+    assert [row[0] for row in rows] == [f"kind {k}" for k in shares.argmax(axis=1)]
+
+
+def test_numbers_are_learned_and_predicted_in_their_own_unit(plainnet):
+    houses("data.csv")
+    status, out, err = plainnet("train", "data.csv", "--target", "price", "-o", "m.safetensors", "--epochs", "150")
+    assert status == 0, err
+    assert re.search(r"Task +regression, as 'price' holds \d+ different numbers", out)
+    r2, mean_error, deviation = (
+        float(re.search(rf"{name} +([-\d.]+)", out).group(1)) for name in ("R2", "mean absolute error", "squared error")
+    )
+    assert r2 > 0.98
+    assert 300 < mean_error < deviation < 40_000
+    status, out, _ = plainnet("predict", "m.safetensors", "data.csv")
+    header, rows = rows_of(out)
+    assert header == ["price"]
+    actual = np.array(column("data.csv", "price"), float)
+    predicted = np.array(rows, float)[:, 0]
+    assert 1 - np.mean((predicted - actual) ** 2) / np.var(actual) > 0.98
+
+
+def test_figures_are_those_of_the_predictions_for_the_rows_set_aside(plainnet):
+    """With validation 0 these are all rows, so predict has the same."""
+    houses("data.csv")
+    _, out, _ = plainnet("train", "data.csv", "--target", "price", "-o", "m.safetensors", "--epochs", "3",
+                         "--validation", "0", "--hidden", "8")  # fmt: skip
+    assert "200 rows that it was trained with" in " ".join(out.split())
+    _, predictions, _ = plainnet("predict", "m.safetensors", "data.csv")
+    actual = np.array(column("data.csv", "price"), float)
+    error = np.array(rows_of(predictions)[1], float)[:, 0] - actual
+    for name, value in [
+        ("R2", 1 - np.mean(error**2) / np.var(actual)), ("mean absolute error", np.abs(error).mean()),
+        ("root mean squared error", np.sqrt(np.mean(error**2))),
+    ]:  # fmt: skip
+        assert float(re.search(rf"{name} +([-\d.e+]+)", out).group(1)) == pytest.approx(value, rel=1e-4, abs=1e-4)
+
+
+def test_columns_are_found_by_name_and_others_ignored(plainnet):
+    houses("data.csv")
+    plainnet("train", "data.csv", "--target", "price", "-o", "m.safetensors", "--epochs", "2")
+    _, expected, _ = plainnet("predict", "m.safetensors", "data.csv")
+    rows = zip(column("data.csv", "area"), column("data.csv", "town"))
+    write("other.csv", ["note", "town", "", "area", "note"], [["x,\ny", town, "", area, ""] for area, town in rows])
+    status, out, err = plainnet("predict", "m.safetensors", "other.csv")
+    assert (status, err) == (0, "")
+    assert out == expected
+
+
+def test_standard_input_and_output_are_spelled_as_a_dash(plainnet):
+    houses("data.csv")
+    content = Path("data.csv").read_bytes()
+    arguments = ["--target", "price", "-o", "m.safetensors", "--epochs", "2"]
+    assert plainnet("train", "data.csv", *arguments)[0] == 0
+    first = Path("m.safetensors").read_bytes()
+    status, out, _ = plainnet("train", "-", *arguments, stdin=content)
+    assert status == 0
+    assert "standard input: 200 rows" in out
+    assert Path("m.safetensors").read_bytes() == first  # the same seed gives the same network
+    _, expected, _ = plainnet("predict", "m.safetensors", "data.csv")
+    assert plainnet("predict", "m.safetensors", "-", stdin=content) == (0, expected, "")
+    assert plainnet("predict", "m.safetensors", "-", "-o", "-", stdin=content) == (0, expected, "")
+    assert plainnet("predict", "m.safetensors", "data.csv", "-o", "out.csv") == (0, "", "")
+    assert Path("out.csv").read_bytes() == expected.encode()
+
+
+def test_options_make_the_network(plainnet):
+    flowers("data.csv")
+    status, out, err = plainnet(
+        "train", "data.csv", "--target", "kind", "-o", "m.safetensors", "--hidden", "5,3", "--activation", "tanh",
+        "--epochs", "4", "--batch-size", "16", "--optimizer", "sgd", "--learning-rate", "0.25", "--seed", "3",
+        "--ignore", "noise", "--patience", "0",
+    )  # fmt: skip
+    assert status == 0, err
+    assert "3-5-3-3, tanh, softmax; 50 parameters in float64" in out
+    assert "sgd with learning rate 0.25, 16 rows a step" in " ".join(out.split())
+    assert "Epochs     all 4 epochs ran\n" in out
+    net = pn.load("m.safetensors")
+    assert net.table == Table(
+        (Column("length"), Column("colour", ("blue", "red"))), Column("kind", ("kind 0", "kind 1", "kind 2"))
+    )
+    assert [layer.activation for layer in net.layers] == ["tanh", "tanh", "softmax"]
+    plainnet("train", "data.csv", "--target", "kind", "-o", "linear", "--hidden", "none", "--epochs", "1")
+    assert [layer.activation for layer in pn.load("linear").layers] == ["softmax"]
+
+
+def test_early_stopping_is_said(plainnet):
+    flowers("data.csv")
+    _, out, _ = plainnet("train", "data.csv", "--target", "noise", "-o", "m", "--epochs", "1000", "--patience", "2",
+                         "--learning-rate", "0.05")  # fmt: skip
+    assert re.search(r"Epochs +stopped after epoch \d+, as validation_loss .* the parameters of epoch \d+",
+                     " ".join(out.split()))  # fmt: skip
+
+
+def test_constant_columns_work(plainnet):
+    """One is the same in all rows; another one only in those to train with, and tells nothing then."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=40)
+    write("data.csv", ["x", "same", "word", "y"], [[f"{v:.3f}", "1e9", "w", f"{3 * v + 1:.3f}"] for v in x])
+    status, out, err = plainnet("train", "data.csv", "--target", "y", "-o", "m", "--epochs", "100")
+    assert status == 0, err
+    assert "Left out   same, word: the same in all rows" in out
+    assert pn.load("m").table.columns == (Column("x"),)
+    status, _, err = plainnet("predict", "m", "-", stdin=b"x\n0\n1\n")
+    assert (status, err) == (0, "")
+
+
+def test_input_that_changes_in_the_rows_set_aside_alone_has_no_weight(plainnet):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=10)
+    seen = set()
+    for k in range(10):  # in some of the cases the row is among those set aside
+        rows = [[f"{v:.3f}", "5" if j != k else "6", "b" if j != k else "a", f"{v:.3f}"] for j, v in enumerate(x)]
+        write("data.csv", ["x", "flag", "word", "y"], rows)
+        assert plainnet("train", "data.csv", "--target", "y", "-o", "m", "--epochs", "2", "--validation", "0.3")[0] == 0
+        _, out, _ = plainnet("predict", "m", "-", stdin=b"x,flag,word\n0,5,b\n0,6,b\n0,1e6,a\n")
+        first, second, _ = (float(row[0]) for row in rows_of(out)[1])
+        seen.add(first == second)
+        weight = pn.load("m").layers[0].weight
+        assert (weight[1] == 0).all() == (first == second)
+    assert seen == {True, False}
+
+
+def test_model_is_written_over_an_older_one_and_nothing_else_is(plainnet, tmp_path):
+    flowers("data.csv")
+    (tmp_path / "m").write_text("older")
+    assert plainnet("train", "data.csv", "--target", "kind", "-o", "m", "--epochs", "1")[0] == 0
+    assert pn.load("m").table.target.name == "kind"
+    assert sorted(os.listdir()) == ["data.csv", "m"]
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "least"), [("iris", "target", 0.9), ("wine", "target", 0.9), ("diabetes", "target", 0.3)]
+)
+def test_bundled_tables_of_scikit_learn_are_learned(plainnet, name, target, least):
+    datasets = pytest.importorskip("sklearn.datasets", reason="the tables come with scikit-learn")
+    frame = getattr(datasets, f"load_{name}")(as_frame=True).frame
+    frame.to_csv("data.csv", index=False)
+    status, out, err = plainnet("train", "data.csv", "--target", target, "-o", "m", "--validation", "0.3")
+    assert status == 0, err
+    score = float(re.search(r"R2 +([\d.]+)", out).group(1)) if name == "diabetes" else accuracy(out)
+    assert score > least
+    status, out, _ = plainnet("predict", "m", "data.csv")
+    assert len(rows_of(out)[1]) == len(frame)
+
+
+# ---- info ------------------------------------------------------------------------------------------------------------
+
+
+def test_info_shows_layers_and_table(plainnet):
+    flowers("data.csv")
+    plainnet("train", "data.csv", "--target", "kind", "-o", "m", "--hidden", "5", "--epochs", "1")
+    status, out, err = plainnet("info", "m")
+    assert (status, err) == (0, "")
+    assert out == (
+        f"File       m, {os.path.getsize('m')} bytes, format version 1\n"
+        "Network    4-5-3, relu, softmax; 43 parameters in float64\n"
+        "Loss       cross_entropy\n"
+        "Training   no state of training: the file is for prediction\n"
+        "\n"
+        "Layer  Inputs  Outputs  Activation  Parameters  Options\n"
+        "    0       4        5  relu                25\n"
+        "    1       5        3  softmax             18\n"
+        "\n"
+        "Column         Inputs  Holds\n"
+        "length              1  numbers\n"
+        "colour              2  blue, red\n"
+        "noise               1  numbers\n"
+        "kind (target)          kind 0, kind 1, kind 2\n"
+    )
+
+
+def test_info_shows_options_and_the_state_of_training(plainnet):
+    layers = [pn.Dense(2, 3, "tanh", dropout=0.5, l2=0.25), pn.Dense(3, 1, bias=False)]
+    net = pn.Network(layers, pn.Huber(2.0), optimizer=pn.Adam(0.01), seed=0)
+    net.fit([[0, 1], [1, 0]], [1, 2], epochs=4, batch_size=1)
+    net.save("m", training=True)
+    _, out, _ = plainnet("info", "m")
+    text = " ".join(out.split())
+    assert "Loss Huber(delta=2.0) " in text
+    assert f"Training {net.optimizer!r}; 4 epochs and 8 steps are done Layer" in text
+    assert "0 2 3 tanh 9 dropout=0.5, l2=0.25 1 3 1 identity 3 no bias" in text
+    assert "Column" not in out
+    net.parameters[:2] = np.nan
+    net.save("m", allow_nonfinite=True)
+    assert "Damage     2 parameters are not finite\n" in plainnet("info", "m")[1]
+
+
+# ---- Errors ----------------------------------------------------------------------------------------------------------
+
+
+BAD_TABLES = [
+    ("", "data.csv: it is empty"),
+    ("a,y\n", "data.csv: it has a header, in line 1, but no rows"),
+    ("a,a,y\n1,2,3\n", "line 1: 2 columns have the name 'a'"),
+    ("a,y,y\n1,2,3\n", "line 1: 2 columns have the name 'y'"),
+    ("a,b\n1,2\n3,4\n", "line 1: there is no column 'y'; there are 'a', 'b'"),
+    ("a;y\n1;2\n3;4\n", "line 1: there is no column 'y'; there is 'a;y'"),
+    (",y\n1,2\n3,4\n", "line 1: column 1 has no name"),
+    ("y\n1\n2\n", "there is no column besides the target"),
+    ("a,y\n1,2\n", "it has a single row"),
+    ("a,y\n1,u\n2,u\n3,u\n", "column 'y': it is the same in all rows: nothing can be learned"),
+    ("a,y\n1,1.5\n2,1.5\n3,1.5\n", "column 'y': it is the same in all rows: nothing can be learned"),
+    ("a,b,y\n1,u,1\n1,u,2\n1,u,3\n", "all columns but the target are the same in all rows"),
+    ('a,y\n1,1\n2,2\n"12,5",3\n', "line 4, column 'a': '12,5' is not a number"),
+    ("a,y\n1,1\n2,2\n,3\n", "line 4, column 'a': the value is missing"),
+    ("a,y\n1,1\n2,\n3,3\n", "line 3, column 'y': the value is missing"),
+    ("a,y\n1,1\nNaN,2\n3,3\n", "line 3, column 'a': the value is missing, as 'NaN' says"),
+    ("a,y\n1,1\ninf,2\n3,3\n", "line 3, column 'a': 'inf' is not a finite number"),
+    ('t,a,y\n"x\ny",1,1\nz,?,2\nz,3,3\n', "line 4, column 'a': '?' is not a number"),
+    ("\ufeffa,y\r\n1,1\r\n\r\nx,2\r\n3,3\r\n", "line 4, column 'a': 'x' is not a number"),
+    ("a,y\n1e308,1\n-1e308,2\n1.7e308,3\n-1.7e308,3.5\n", "column 'a': the numbers are too large"),
+    ("a,y\n17e17,1\n1700000000000000512,2\n1700000000000001024,3.5\n17e17,4\n", "differ too little for float64"),
+    ("a,y\n1,1e308\n2,-1e308\n3,1.7e308\n4,-1.7e308\n", "column 'y': the numbers are too large"),
+    ("a,y\n1,u\n2,v\n3,w\n", "--validation 0 trains with all rows"),
+    ("a,y\n1,2,3\n", "line 2: it has 3 cells, but the header has 2"),
+    ("a,y\n1,\u00e9\n".encode("latin-1"), "line 2: the byte 0xe9 is not UTF-8"),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), BAD_TABLES)
+def test_train_says_what_is_wrong_with_a_table(plainnet, tmp_path, content, message):
+    (tmp_path / "data.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    status, _, err = plainnet("train", "data.csv", "--target", "y", "-o", "m", "--validation", "0.3")
+    assert status == 1
+    assert err.startswith("plainnet train: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert os.listdir() == ["data.csv"]
+
+
+def test_float32_is_refused_where_it_does_not_tell_numbers_apart(plainnet):
+    write("data.csv", ["time", "y"], [[1_700_000_000 + 60 * k, k * k] for k in range(50)])
+    status, _, err = plainnet("train", "data.csv", "--target", "y", "-o", "m", "--dtype", "float32")
+    assert status == 1
+    assert re.search(r"column 'time': the numbers differ too little for float32: .* use --dtype float64$", err)
+    status, _, err = plainnet("train", "data.csv", "--target", "y", "-o", "m", "--epochs", "300")
+    assert status == 0, err
+    actual = np.arange(50) ** 2
+    predicted = np.array(rows_of(plainnet("predict", "m", "data.csv")[1])[1], float)[:, 0]
+    assert 1 - np.mean((predicted - actual) ** 2) / np.var(actual) > 0.95
+
+
+def test_task_that_does_not_fit_the_target_is_refused(plainnet):
+    flowers("data.csv")
+    status, _, err = plainnet("train", "data.csv", "--target", "kind", "-o", "m", "--task", "regression")
+    assert status == 1
+    assert re.search(r"data.csv, line 2, column 'kind': 'kind \d' is not a number\n$", err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data.csv", "-o", "m"], "required: --target"), (["data.csv", "--target", "kind"], "required: -o"),
+        (["--target", "kind", "-o", "m"], "required: DATA.csv"),
+        (["--hidden", "64,0"], "--hidden: must be at least 1, not 0; give numbers of neurons, such as 64,64, or none"),
+        (["--hidden", ""], "--hidden: '' is not an integer"), (["--activation", "softmax"], "invalid choice"),
+        (["--epochs", "0"], "--epochs: must be within"), (["--validation", "1"], "at least 0 and below 1, not 1"),
+        (["--validation", "x"], "--validation: 'x' is not a number"), (["--batch-size", "1.5"], "not an integer"),
+        (["--learning-rate", "nan"], "must be finite and above 0"), (["--optimizer", "adagrad2"], "invalid choice"),
+        (["--learning-rate", "1e-60", "--dtype", "float32"], "--learning-rate: 1e-60 is 0 or infinite in float32"),
+        (["--text", "kind"], "--text: 'kind' is the target"), (["--ignore", "kind"], "--ignore: 'kind' is the target"),
+        (["-o", "none/m"], "argument -o: none: No such file or directory"),
+        (["-o", "data.csv/m"], "argument -o: data.csv: Not a directory"),
+        (["-o", "."], "argument -o: .: Is a directory"),
+        (["-o", "./data.csv"], "argument -o: ./data.csv is the file that is read, and is never overwritten"),
+    ],
+)  # fmt: skip
+def test_train_refuses_bad_options_before_it_reads(plainnet, arguments, message):
+    flowers("data.csv")
+    before = Path("data.csv").read_bytes()
+    if "required" not in message:
+        arguments = ["data.csv", "--target", "kind", "-o", "m", *arguments]
+    status, out, err = plainnet("train", *arguments)
+    assert (status, out) == (2, "")
+    assert message in " ".join(err.split())
+    assert "Traceback" not in err
+    assert os.listdir() == ["data.csv"]
+    assert Path("data.csv").read_bytes() == before
+
+
+def test_output_that_may_not_be_written_is_refused_before_training(plainnet, monkeypatch):
+    flowers("data.csv")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # as root everything is allowed
+    status, out, err = plainnet("train", "data.csv", "--target", "kind", "-o", "m")
+    assert (status, out) == (2, "")
+    assert "argument -o: .: Permission denied" in err
+
+
+def test_divergence_is_said_and_leaves_no_file(plainnet):
+    houses("data.csv")
+    status, _, err = plainnet("train", "data.csv", "--target", "price", "-o", "m", "--optimizer", "sgd",
+                              "--learning-rate", "1e9")  # fmt: skip
+    assert status == 1
+    assert "plainnet train: training diverged" in err.splitlines()[-1]
+    assert os.listdir() == ["data.csv"]
+
+
+def test_full_disk_is_said_and_leaves_the_old_file(plainnet, monkeypatch, tmp_path):
+    flowers("data.csv")
+    (tmp_path / "m").write_text("older")
+
+    def fail(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    status, _, err = plainnet("train", "data.csv", "--target", "kind", "-o", "m", "--epochs", "1")
+    assert status == 1
+    assert err.splitlines()[-1] == "plainnet train: cannot write m: No space left on device"
+    assert (tmp_path / "m").read_text() == "older"
+    assert sorted(os.listdir()) == ["data.csv", "m"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["train", "data.csv", "--target", "kind", "-o", "n"], ["predict", "m", "data.csv"]]
+)
+def test_missing_pandas_is_said_in_a_line(plainnet, monkeypatch, arguments):
+    flowers("data.csv")
+    plainnet("train", "data.csv", "--target", "kind", "-o", "m", "--epochs", "1")
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    status, out, err = plainnet(*arguments)
+    assert (status, out) == (1, "")
+    assert err == (
+        f"plainnet {arguments[0]}: reading and writing CSV files needs pandas; get it with: "
+        "pip install 'plainnet[cli]'\n"
+    )
+
+
+def test_missing_tqdm_is_said_before_training_on_a_terminal(plainnet, monkeypatch):
+    flowers("data.csv")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    status, out, err = plainnet("train", "data.csv", "--target", "kind", "-o", "m")
+    assert (status, out) == (1, "")
+    assert "needs tqdm; get it with: pip install 'plainnet[cli]'" in err
+
+
+BAD_ROWS = [
+    ("length,noise\n1,2\n", "line 1: there is no column 'colour'; there are 'length', 'noise'"),
+    ("length,colour,colour,noise\n1,red,red,2\n", "line 1: 2 columns have the name 'colour'"),
+    ("length,colour,noise\n1,red,2\n1,green,2\n", "line 3, column 'colour': the category 'green' is unknown; known are "
+                                                  "'blue', 'red'"),
+    ("length,colour,noise\n1,red,2\n1,,2\n", "line 3, column 'colour': the value is missing"),
+    ("length,colour,noise\n1,red,two\n", "line 2, column 'noise': 'two' is not a number"),
+    ("length,colour,noise\n", "it has a header, in line 1, but no rows"),
+    ("", "it is empty"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "message"), BAD_ROWS)
+def test_predict_says_what_is_wrong_with_a_table_and_writes_nothing(plainnet, tmp_path, content, message):
+    flowers("data.csv")
+    plainnet("train", "data.csv", "--target", "kind", "-o", "m", "--epochs", "1")
+    (tmp_path / "out.csv").write_text("older")
+    for extra in [], ["-o", "out.csv"]:
+        status, out, err = plainnet("predict", "m", "-", *extra, stdin=content.encode())
+        assert (status, out) == (1, "")
+        assert err.startswith(f"plainnet predict: standard input{',' if 'line' in message[:4] else ':'} ")
+        assert message in err
+        assert err.count("\n") == 1
+    assert (tmp_path / "out.csv").read_text() == "older"
+
+
+@pytest.mark.parametrize("command", ["predict", "info"])
+def test_bad_model_file_is_said_in_a_line(plainnet, tmp_path, command):
+    flowers("data.csv")
+    extra = ["data.csv"] if command == "predict" else []
+    for name, content, message in [
+        ("none", None, "cannot read none: No such file or directory"), ("bad", b"{}", "bad: it has 2 bytes"),
+        (".", None, "cannot read .: Is a directory"), ("data.csv", None, "data.csv: its header would have"),
+    ]:  # fmt: skip
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        status, out, err = plainnet(command, name, *extra)
+        assert (status, out) == (1, "")
+        assert err.startswith(f"plainnet {command}: {message}")
+        assert err.count("\n") == 1
+
+
+def test_predict_needs_a_model_that_knows_its_columns(plainnet):
+    flowers("data.csv")
+    pn.Network([pn.Dense(3, 1)], seed=0).save("m")
+    status, _, err = plainnet("predict", "m", "data.csv")
+    assert status == 1
+    assert err.startswith("plainnet predict: m: it does not tell which columns its inputs are")
+
+
+def test_predict_has_probabilities_of_classes_alone(plainnet):
+    houses("data.csv")
+    plainnet("train", "data.csv", "--target", "price", "-o", "m", "--epochs", "1")
+    status, _, err = plainnet("predict", "m", "data.csv", "--probabilities")
+    assert (status, err) == (1, "plainnet predict: --probabilities is for classes, and 'price' is a number\n")
+
+
+@pytest.mark.parametrize("output", ["data.csv", "m", "none/out.csv"])
+def test_predict_never_overwrites_what_it_reads(plainnet, output):
+    flowers("data.csv")
+    plainnet("train", "data.csv", "--target", "kind", "-o", "m", "--epochs", "1")
+    before = [Path(name).read_bytes() for name in ("data.csv", "m")]
+    status, out, err = plainnet("predict", "m", "data.csv", "-o", output)
+    assert (status, out) == (2, "")
+    assert "argument -o: " in err
+    assert [Path(name).read_bytes() for name in ("data.csv", "m")] == before
+
+
+def test_predict_does_not_write_through_a_link_to_what_it_reads(plainnet):
+    flowers("data.csv")
+    plainnet("train", "data.csv", "--target", "kind", "-o", "m", "--epochs", "1")
+    os.symlink("data.csv", "link.csv")
+    assert plainnet("predict", "m", "data.csv", "-o", "link.csv")[0] == 2
+
+
+# ---- As a program ----------------------------------------------------------------------------------------------------
+
+
+def start(arguments, directory, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "plainnet", *arguments], cwd=directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("sigint_raises")  # or the program would inherit that it is ignored
+def test_ctrl_c_while_training_leaves_no_file(tmp_path):
+    flowers(tmp_path / "data.csv")
+    arguments = ["train", "data.csv", "--target", "kind", "-o", "m", "--epochs", "10000000", "--patience", "0"]
+    with start(arguments, tmp_path) as process:
+        while not process.stdout.readline().startswith("Training"):
+            pass
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+    assert err.splitlines()[-1] == "plainnet train: interrupted"
+    assert "Traceback" not in err
+    assert process.returncode == 130
+    assert os.listdir(tmp_path) == ["data.csv"]
+
+
+def test_pipes_join_the_commands(tmp_path):
+    flowers(tmp_path / "data.csv")
+    program = f"{sys.executable} -m plainnet"
+    command = (
+        f"cat data.csv | {program} train - --target kind -o m --epochs 2 >log 2>&1 && cat data.csv | "
+        f"{program} predict m - | head -n 1"
+    )
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "kind\n", "")
+
+
+def test_predict_says_that_the_output_is_full_or_closed(tmp_path):
+    flowers(tmp_path / "data.csv")
+    with start(["train", "data.csv", "--target", "kind", "-o", "m", "--epochs", "1"], tmp_path) as process:
+        process.communicate(timeout=120)
+    program = f"{sys.executable} -m plainnet predict m data.csv"
+    for redirection, reason in (">/dev/full", "No space left on device"), (">&-", "standard output is closed"):
+        if redirection == ">/dev/full" and not os.path.exists("/dev/full"):
+            continue
+        done = subprocess.run(["bash", "-c", f"{program} {redirection}"], cwd=tmp_path, capture_output=True, text=True,
+                              timeout=120)  # fmt: skip
+        assert (done.returncode, done.stderr) == (1, f"plainnet predict: cannot write the output: {reason}\n")
+
+
+# ---- The README ------------------------------------------------------------------------------------------------------
+
+
+def block(comment):
+    return re.search(rf"<!-- {comment} -->\n```\w+\n(.*?)```", README, flags=re.DOTALL).group(1)
+
+
+def without_figures(text):
+    """With # for numbers that training decides, and the spaces between words that a longer one moves."""
+    text = re.sub(r"(epoch|loss|R2|error) +[\d.]+", r"\1 #", " ".join(text.split()))
+    return re.sub(r"Model .*/", "Model ", text)
+
+
+def test_readme_commands_print_what_it_says(plainnet, tmp_path):
+    (tmp_path / "examples").mkdir()
+    shutil.copy(ROOT / "examples" / "flats.csv", tmp_path / "examples")
+    status, out, err = plainnet(*block("train command").split()[1:])
+    assert status == 0, err
+    written = block("train output")
+    assert without_figures(out) == without_figures(written)
+    r2 = [float(re.search(r"R2 +([\d.]+)", text).group(1)) for text in (out, written)]
+    assert abs(r2[0] - r2[1]) < 0.003  # without FMA, tens of epochs differ in their last digits
+    rows = re.search(r"printf '(.*)' \| plainnet predict flats.safetensors -\n", block("predict command")).group(1)
+    rows = rows.replace("\\n", "\n")
+    _, out, _ = plainnet("predict", "flats.safetensors", "-", stdin=rows.encode())
+    header, *numbers = out.split()
+    expected_header, *expected = block("predict output").split()
+    assert header == expected_header
+    np.testing.assert_allclose(np.array(numbers, float), np.array(expected, float), rtol=0.03)
+    _, _, err = plainnet("predict", "flats.safetensors", "-", stdin=rows.replace("centre", "south").encode())
+    assert err == block("predict error")

@@ -1,11 +1,13 @@
 """``plainnet train``, ``predict`` and ``info``: from a CSV file to a model file and to predictions, and every error."""
 
+import contextlib
 import csv
 import io
 import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,7 @@ import numpy as np
 import pytest
 
 import plainnet as pn
-from plainnet import cli
+from plainnet import atomic, cli
 from plainnet.table import Column, Table
 
 pytest.importorskip("pandas", reason="CSV files are read with pandas")
@@ -298,6 +300,17 @@ def test_info_shows_options_and_the_state_of_training(plainnet):
     assert "Damage     2 parameters are not finite\n" in plainnet("info", "m")[1]
 
 
+def test_names_cannot_control_the_terminal(plainnet):
+    rows = [[k, f"a\n{k % 2}\x1b[2J", f"\u202e{k % 2}"] for k in range(40)]
+    write("data.csv", ["x\x1b]0;title\x07", "two\nlines", "\u00e4"], rows)
+    status, out, err = plainnet("train", "data.csv", "--target", "\u00e4", "-o", "m", "--epochs", "1")
+    assert status == 0, err
+    out += plainnet("info", "m")[1]
+    assert all(character.isprintable() or character == "\n" for character in out)
+    assert "x\\x1b]0;title\\x07" in out
+    assert "two lines" in out
+
+
 # ---- Errors ----------------------------------------------------------------------------------------------------------
 
 
@@ -307,7 +320,7 @@ BAD_TABLES = [
     ("a,a,y\n1,2,3\n", "line 1: 2 columns have the name 'a'"),
     ("a,y,y\n1,2,3\n", "line 1: 2 columns have the name 'y'"),
     ("a,b\n1,2\n3,4\n", "line 1: there is no column 'y'; there are 'a', 'b'"),
-    ("a;y\n1;2\n3;4\n", "line 1: there is no column 'y'; there is 'a;y'"),
+    ("a;y\n1;2\n3;4\n", "line 1: there is no column 'y'; there is 'a;y'; cells must be separated by"),
     (",y\n1,2\n3,4\n", "line 1: column 1 has no name"),
     ("y\n1\n2\n", "there is no column besides the target"),
     ("a,y\n1,2\n", "it has a single row"),
@@ -375,6 +388,7 @@ def test_task_that_does_not_fit_the_target_is_refused(plainnet):
         (["-o", "none/m"], "argument -o: none: No such file or directory"),
         (["-o", "data.csv/m"], "argument -o: data.csv: Not a directory"),
         (["-o", "."], "argument -o: .: Is a directory"),
+        (["-o", "-"], "argument -o: a model goes to a file, and not to standard output"),
         (["-o", "./data.csv"], "argument -o: ./data.csv is the file that is read, and is never overwritten"),
     ],
 )  # fmt: skip
@@ -522,6 +536,23 @@ def test_predict_does_not_write_through_a_link_to_what_it_reads(plainnet):
     assert plainnet("predict", "m", "data.csv", "-o", "link.csv")[0] == 2
 
 
+def test_output_is_checked_as_it_is_written(tmp_path):
+    """What check_replaceable refuses is what write_atomically refuses, with the same error."""
+    (tmp_path / "file").write_text("x")
+    os.symlink(tmp_path / "none" / "file", tmp_path / "broken")
+    os.symlink(tmp_path / "file", tmp_path / "link")
+    names = ["new", "file", "link", "broken", "none/new", "file/new", ".", "new/", os.devnull]
+    for path in (os.path.join(tmp_path, name) for name in names):
+        kinds = []
+        for act in atomic.check_replaceable, lambda path: atomic.write_atomically(path, b"y"):
+            try:
+                act(path)
+                kinds.append(None)
+            except OSError as error:
+                kinds.append((type(error), error.errno))
+        assert kinds[0] == kinds[1], path
+
+
 # ---- As a program ----------------------------------------------------------------------------------------------------
 
 
@@ -530,6 +561,35 @@ def start(arguments, directory, **options):
         [sys.executable, "-m", "plainnet", *arguments], cwd=directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, **options,
     )  # fmt: skip
+
+
+def test_progress_is_a_bar_on_a_terminal(tmp_path):
+    pty = pytest.importorskip("pty", reason="terminals of this kind are those of POSIX")
+    pytest.importorskip("tqdm", reason="tqdm draws the bar")
+    flowers(tmp_path / "data.csv")
+    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    command = [sys.executable, "-m", "plainnet", "train", "data.csv", "--target", "kind", "-o", "m", "--epochs", "30"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=slave) as process:
+        os.close(slave)
+        shown = b""
+        with contextlib.suppress(OSError):  # the other side is closed
+            while part := os.read(master, 4096):
+                shown += part
+        out = process.stdout.read()
+    os.close(master)
+    assert process.returncode == 0
+    assert b"epoch 30/30: 100%" in shown
+    assert b"\r" not in out
+
+
+def test_closed_standard_error_is_no_error(tmp_path):
+    flowers(tmp_path / "data.csv")
+    command = f"{sys.executable} -m plainnet train data.csv --target kind -o m --epochs 2 2>&-"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, stdout=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == 0
+    assert "epoch 2/2" not in done.stdout
 
 
 @pytest.mark.usefixtures("sigint_raises")  # or the program would inherit that it is ignored

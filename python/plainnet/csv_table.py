@@ -77,6 +77,7 @@ class CsvTable:
             raise TableError(f"{self.name}, line {self.header_line}: {len(places)} columns have the name {name!r}")
         raise TableError(
             f"{self.name}, line {self.header_line}: there is no column {name!r}; there {_are(self.columns)}"
+            f"{'' if len(self.columns) > 1 else '; cells must be separated by commas'}"
         )
 
     def error(self, row: int, column: str, problem: str) -> TableError:

@@ -68,7 +68,7 @@ def hidden_activations() -> list[str]:
 
 
 def check_output(command: argparse.ArgumentParser, path: str, inputs: Sequence[str]) -> None:
-    """Exits with an error of usage where a file cannot be written to `path`, or is one of `inputs`."""
+    """Exits with an error of usage where no file can be written to `path`, or where it is one of `inputs`."""
     try:
         check_replaceable(path)
     except OSError as error:

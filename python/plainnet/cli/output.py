@@ -40,18 +40,27 @@ def complain(text: str, command: str = "") -> None:
 
 def say_facts(facts: Sequence[tuple[str, str]]) -> None:
     """Facts on standard output, a line or more each, with their names on the left."""
+    indent = " " * _NAME_WIDTH
+    wrapper = textwrap.TextWrapper(_WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
     for name, text in facts:
-        say(textwrap.fill(text, _WIDTH, initial_indent=f"{name:{_NAME_WIDTH}}", subsequent_indent=" " * _NAME_WIDTH,
-                          break_long_words=False, break_on_hyphens=False))  # fmt: skip
+        wrapper.initial_indent = f"{name:{_NAME_WIDTH}}"
+        say(wrapper.fill(_printable(text)))
 
 
 def say_rows(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
     """A table on standard output: `right` tells which columns are aligned to the right, as numbers are."""
+    rows = [[_printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         cells = [f"{cell:>{width}}" if is_right else f"{cell:{width}}" for cell, width, is_right in
                  zip(row, widths, right)]  # fmt: skip
         say("  ".join(cells).rstrip())
+
+
+def _printable(text: str) -> str:
+    """Text from a file in a line, with escapes for what would do something to a terminal."""
+    line = " ".join(text.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 class ProgressLine:

@@ -96,7 +96,7 @@ def _say_confusion(categories: Sequence[str], y: Array, predicted: Array) -> Non
     names = [name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 3]}..." for name in categories]
     counts = np.zeros((len(names), len(names)), int)
     np.add.at(counts, (y, predicted), 1)
-    say("\nPredicted to the right, actual below:\n")
+    say("\nA row for each class, a column for each prediction:\n")
     say_rows(
         [["", *names], *([name, *map(str, row)] for name, row in zip(names, counts.tolist()))],
         [False, *([True] * len(names))],

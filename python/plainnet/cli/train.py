@@ -15,7 +15,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..callbacks import EarlyStopping
-from ..csv_table import CsvTable, TableError, pandas, read_csv
+from ..csv_table import STANDARD, CsvTable, TableError, pandas, read_csv
 from ..encoding import MAX_CATEGORIES, MAX_INTEGER_CLASSES, encode_inputs, encode_target, input_columns, target_column
 from ..history import History
 from ..layers import Dense
@@ -84,6 +84,8 @@ def add_to(commands: Any) -> None:
 
 
 def _run(command: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    if options.output == STANDARD:
+        command.error("argument -o: a model goes to a file, and not to standard output")
     check_output(command, options.output, [options.data])
     dtype = np.dtype(options.dtype)
     rate = options.learning_rate
@@ -250,7 +252,8 @@ def _train(options: argparse.Namespace, data: _Data) -> tuple[Network, History]:
     history = network.fit(
         x[data.train], y[data.train], options.epochs, batch_size=options.batch_size,
         validation=(x[data.aside], y[data.aside]) if has_aside else None,
-        callbacks=[EarlyStopping(options.patience)] if has_aside and options.patience > 0 else [], progress=True,
+        callbacks=[EarlyStopping(options.patience)] if has_aside and options.patience > 0 else [],
+        progress=sys.stderr is not None,
     )  # fmt: skip
     try:
         if target.categories is None:

@@ -243,6 +243,14 @@ def test_model_is_written_over_an_older_one_and_nothing_else_is(plainnet, tmp_pa
     assert sorted(os.listdir()) == ["data.csv", "m"]
 
 
+def test_path_of_the_model_is_not_broken(plainnet, tmp_path):
+    flowers("data.csv")
+    folder = tmp_path / f"my  {'models ' * 12}"
+    folder.mkdir()
+    _, out, _ = plainnet("train", "data.csv", "--target", "kind", "-o", f"{folder}/m", "--epochs", "1")
+    assert f"Model      {folder}/m\n" in out
+
+
 @pytest.mark.parametrize(
     ("name", "target", "least"), [("iris", "target", 0.9), ("wine", "target", 0.9), ("diabetes", "target", 0.3)]
 )

@@ -47,6 +47,11 @@ def say_facts(facts: Sequence[tuple[str, str]]) -> None:
         say(wrapper.fill(_printable(text)))
 
 
+def say_path(name: str, path: str) -> None:
+    """Where something is, on standard output, in one line."""
+    say(f"{name:{_NAME_WIDTH}}{path}")
+
+
 def say_rows(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
     """A table on standard output: `right` tells which columns are aligned to the right, as numbers are."""
     rows = [[_printable(cell) for cell in row] for row in rows]

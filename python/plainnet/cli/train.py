@@ -26,7 +26,7 @@ from ..table import Column, Table
 from ..validation import split
 from . import results
 from .options import check_output, fraction, hidden_activations, integer, positive, widths
-from .output import CommandError, say, say_facts
+from .output import CommandError, say, say_facts, say_path
 
 _DESCRIPTION = """\
 Trains a network with a table in a CSV file, and writes it to a model file.
@@ -104,7 +104,7 @@ def _run(command: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     except OSError as error:
         raise CommandError(f"cannot write {options.output}: {error.strerror or error}") from None
     say("")
-    say_facts([("Model", os.path.abspath(options.output))])
+    say_path("Model", os.path.abspath(options.output))
     return 0
 
 

@@ -233,7 +233,7 @@ def _kept(data: bytes, records: list[list[str]], lines: Array) -> Array:
         return ~is_empty
     if len(records) == 1:
         last = np.flatnonzero(~is_empty).max(initial=-1)
-        return np.arange(len(is_empty)) <= last
+        return np.asarray(np.arange(len(is_empty)) <= last)
     text = _BREAK.split(data.decode())  # to tell a blank line from one that has commas alone
     return np.array([not empty or bool(text[line - 1].strip()) for empty, line in zip(is_empty, lines[1:])], bool)
 

@@ -273,7 +273,7 @@ def _network(options: argparse.Namespace, data: _Data) -> Network:
     kind = next(kind for name, kind in OPTIMIZERS.items() if name.lower() == options.optimizer)
     optimizer = kind() if options.learning_rate is None else kind(options.learning_rate)
     try:
-        layers = [Dense(*pair, activation) for *pair, activation in zip(sizes, sizes[1:], activations)]
+        layers = [Dense(*layer) for layer in zip(sizes, sizes[1:], activations)]
         network = Network(layers, _loss(target), seed=options.seed, dtype=options.dtype, optimizer=optimizer)
     except ValueError as error:
         raise CommandError(str(error)) from None

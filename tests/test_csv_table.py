@@ -1,8 +1,12 @@
 """CSV files: their cells, the lines that errors name, and columns written as CSV."""
 
+import csv
 import io
+import re
 import sys
 
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 
@@ -61,6 +65,30 @@ def test_csv_of_one_column_has_no_blank_lines_but_at_the_end(table):
 
 def test_csv_short_rows_have_empty_cells_at_the_end(table):
     assert contents(table("a,b,c\n1,2\n3\n")) == (("a", "b", "c"), [["1", "2", ""], ["3", "", ""]], [2, 3])
+
+
+@hypothesis.given(
+    st.integers(2, 4).flatmap(lambda n: st.lists(
+        st.lists(st.text('ab ,"\t\r\n\u00e9', max_size=5), min_size=n, max_size=n), min_size=2, max_size=6
+    )),
+    st.sampled_from(["\n", "\r\n"]), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+)  # fmt: skip
+def test_csv_of_any_cells_is_read_with_the_lines_of_its_rows(rows, newline, quoting):
+    """Written by the standard library; the header has a name, so that its line is not blank."""
+    rows[0] = ["name", *rows[0][1:]]
+    if quoting == csv.QUOTE_MINIMAL:  # which leaves a carriage return as it is, so that it would end the line
+        rows = [[cell.replace("\r", "") for cell in row] for row in rows]
+    text = io.StringIO(newline="")
+    writer, lines = csv.writer(text, lineterminator=newline, quoting=quoting), []
+    for row in rows:
+        lines.append(1 + len(re.findall(r"\r\n|\r|\n", text.getvalue())))
+        writer.writerow(row)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.getvalue().encode())))
+        read = read_csv("-")
+    assert read.columns == tuple(cell.strip() for cell in rows[0])
+    assert [list(row) for row in zip(*read.cells)] == [[cell.strip() for cell in row] for row in rows[1:]]
+    assert read.lines.tolist() == lines[1:]
 
 
 def test_csv_of_many_rows_keeps_its_lines(table):

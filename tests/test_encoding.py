@@ -46,6 +46,7 @@ def test_columns_are_text_or_left_out_if_that_is_said():
 def test_columns_need_names_that_differ():
     with pytest.raises(TableError, match=r"^data.csv, line 1: column 1 has no name .*index=False"):
         input_columns(table(**{"": "1 2", "y": "1 2"}), "y", [], [])
+    assert input_columns(table(**{"": "1 2", "a": "3 4", "y": "1 2"}), "y", [], [""]) == [Column("a")]
     twice = CsvTable("data.csv", ("a", "a", "y"), [["1"], ["2"], ["3"]], np.array([2]), 1)
     with pytest.raises(TableError, match=r"^data.csv, line 1: 2 columns have the name 'a'$"):
         input_columns(twice, "y", [], [])

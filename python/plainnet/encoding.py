@@ -57,10 +57,10 @@ def input_columns(table: CsvTable, target: str, text: Collection[str], ignored: 
         table.column(name)
     columns = []
     for k, name in enumerate(table.columns):
-        if not name:
+        if not name and name not in ignored:
             raise TableError(
                 f"{table.name}, line {table.header_line}: column {k + 1} has no name (pandas writes such a one unless "
-                "it is told to_csv(index=False))"
+                "it is told to_csv(index=False)); train leaves it out with --ignore ''"
             )
         if name != target and name not in ignored:
             cells = table.column(name)

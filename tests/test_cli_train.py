@@ -266,6 +266,60 @@ def test_bundled_tables_of_scikit_learn_are_learned(plainnet, name, target, leas
     assert len(rows_of(out)[1]) == len(frame)
 
 
+# ---- The picture -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("make", "target"), [(flowers, "kind"), (houses, "price")])
+@pytest.mark.parametrize(("name", "begins"), [("loss.png", b"\x89PNG"), ("loss.PDF", b"%PDF"), ("loss", b"\x89PNG")])
+def test_plot_writes_a_picture(plainnet, tmp_path, make, target, name, begins):
+    pytest.importorskip("matplotlib", reason="it draws the picture")
+    make("data.csv")
+    arguments = ["--target", target, "-o", "m", "--epochs", "3", "--plot", name]
+    for validation in "0.2", "0":
+        status, out, err = plainnet("train", "data.csv", *arguments, "--validation", validation)
+        assert status == 0, err
+        assert f"Picture    {os.path.realpath(name)}\n" in out
+        content = (tmp_path / name).read_bytes()
+        assert content.startswith(begins)
+        assert len(content) > 10_000
+        assert sorted(os.listdir()) == ["data.csv", name, "m"]
+
+
+def test_plot_takes_any_names_of_classes(plainnet):
+    pytest.importorskip("matplotlib", reason="it draws the picture")
+    write("data.csv", ["x", "y"], [[k, ["$\\x$", "\u6771", "a$b", "c\\$d", "_{^"][k % 5]] for k in range(50)])
+    arguments = ["--epochs", "3", "--plot", "a picture.png"]
+    status, out, err = plainnet("train", "data.csv", "--target", "y", "-o", "m", *arguments)
+    assert status == 0, err
+    assert f"Picture    {os.path.realpath('a picture.png')}\n" in out
+    assert err.count("\n") == 1  # of progress
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("loss.xyz", "loss.xyz: unknown kind of picture; allowed endings are "), ("none/a.png", "none: No such file"),
+        ("data.csv", "data.csv is the file that is read"), ("m", "m is where the model goes"),
+        ("./m", "./m is where the model goes"), (".", ".: Is a directory"),
+    ],
+)  # fmt: skip
+def test_plot_that_cannot_be_written_is_refused_before_training(plainnet, path, message):
+    pytest.importorskip("matplotlib", reason="it draws the picture")
+    flowers("data.csv")
+    status, out, err = plainnet("train", "data.csv", "--target", "kind", "-o", "m", "--plot", path)
+    assert (status, out) == (2, "")
+    assert f"argument --plot: {message}" in err
+    assert os.listdir() == ["data.csv"]
+
+
+def test_plot_without_matplotlib_is_said_before_training(plainnet, monkeypatch):
+    flowers("data.csv")
+    monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
+    status, out, err = plainnet("train", "data.csv", "--target", "kind", "-o", "m", "--plot", "a.png")
+    assert (status, out) == (1, "")
+    assert err == "plainnet train: a picture needs matplotlib; get it with: pip install 'plainnet[cli]'\n"
+
+
 # ---- info ------------------------------------------------------------------------------------------------------------
 
 

@@ -67,12 +67,12 @@ def hidden_activations() -> list[str]:
     return [name for name in ACTIVATIONS if name != "softmax"]
 
 
-def check_output(command: argparse.ArgumentParser, path: str, inputs: Sequence[str]) -> None:
+def check_output(command: argparse.ArgumentParser, path: str, inputs: Sequence[str], argument: str = "-o") -> None:
     """Exits with an error of usage where no file can be written to `path`, or where it is one of `inputs`."""
     try:
         check_replaceable(path)
     except OSError as error:
-        command.error(f"argument -o: {error.filename}: {error.strerror}")
+        command.error(f"argument {argument}: {error.filename}: {error.strerror}")
     for other in inputs:
         if other != STANDARD and os.path.exists(other) and os.path.exists(path) and os.path.samefile(other, path):
-            command.error(f"argument -o: {path} is the file that is read, and is never overwritten")
+            command.error(f"argument {argument}: {path} is the file that is read, and is never overwritten")

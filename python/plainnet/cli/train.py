@@ -7,13 +7,14 @@ import functools
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..arrays import Array
+from ..atomic import write_atomically
 from ..callbacks import EarlyStopping
 from ..csv_table import STANDARD, CsvTable, TableError, pandas, read_csv
 from ..encoding import MAX_CATEGORIES, MAX_INTEGER_CLASSES, encode_inputs, encode_target, input_columns, target_column
@@ -27,6 +28,7 @@ from ..validation import split
 from . import results
 from .options import check_output, fraction, hidden_activations, integer, positive, widths
 from .output import CommandError, say, say_facts, say_path
+from .picture import check_picture, draw
 
 _DESCRIPTION = """\
 Trains a network with a table in a CSV file, and writes it to a model file.
@@ -61,6 +63,7 @@ def add_to(commands: Any) -> None:
     add("data", metavar="DATA.csv", help="the table; - is standard input")
     add("--target", required=True, metavar="COLUMN", help="what is to be predicted from the other columns")
     add("-o", "--output", required=True, metavar="MODEL", help="the file to write, such as model.safetensors")
+    add("--plot", metavar="FILE.png", help="draw losses, and predictions against the truth")
     add("--task", choices=["classification", "regression"], help="instead of what the target suggests")
     add("--text", action="append", default=[], metavar="COLUMN", help="is text even if it holds numbers (repeatable)")
     add("--ignore", action="append", default=[], metavar="COLUMN", help="is left out (repeatable)")
@@ -87,6 +90,8 @@ def _run(command: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if options.output == STANDARD:
         command.error("argument -o: a model goes to a file, and not to standard output")
     check_output(command, options.output, [options.data])
+    if options.plot is not None:
+        check_picture(command, options.plot, [options.output, options.data])
     dtype = np.dtype(options.dtype)
     rate = options.learning_rate
     if rate is not None and not is_usable(rate, dtype):
@@ -99,13 +104,24 @@ def _run(command: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     network, history = _train(options, data)
     say_facts(results.stops(history, options.epochs))
     results.say_metrics(network, data.table.target, *data.judged())
-    try:
-        network.save(options.output)
-    except OSError as error:
-        raise CommandError(f"cannot write {options.output}: {error.strerror or error}") from None
+    files = [("Model", options.output)]
+    _write(options.output, lambda: network.save(options.output))
+    if options.plot is not None:
+        picture = draw(options.plot, history, network, data.table.target, data.judged()[:2])
+        _write(options.plot, lambda: write_atomically(options.plot, picture))
+        files.append(("Picture", options.plot))
     say("")
-    say_path("Model", os.path.abspath(options.output))
+    for name, path in files:
+        say_path(name, os.path.abspath(path))
     return 0
+
+
+def _write(path: str, write: Callable[[], None]) -> None:
+    """Calls `write`; an error says that `path` cannot be written."""
+    try:
+        write()
+    except OSError as error:
+        raise CommandError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 def _check_packages() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..files import load
 from ..model_file import description_of
-from ..network import Network, load
+from ..network import Network
 from ..table import Column, Table
 from .output import CommandError, say, say_facts, say_rows
 from .results import shape

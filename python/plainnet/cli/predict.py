@@ -10,7 +10,8 @@ from typing import Any
 from ..atomic import write_atomically
 from ..csv_table import STANDARD, as_csv, read_csv
 from ..encoding import decode_predictions, encode_inputs
-from ..network import Network, load
+from ..files import load
+from ..network import Network
 from .options import check_output
 from .output import CommandError
 

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,11 @@ from ..arguments import as_count
 from ..arrays import Array
 from ..backend import DivergedError
 from ..checks import AGREEMENT, CrossCheck, relative_difference
-from ..initializers import Seed
 from ..layers import Dense
 from ..network import Network
+
+if TYPE_CHECKING:
+    from ..initializers import Seed
 
 #: The names of the backends in tables.
 BACKEND_TITLES = {"c": "C", "numpy": "NumPy"}

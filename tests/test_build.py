@@ -101,7 +101,7 @@ def module_build(tree, *arguments, path=""):
     return subprocess.run(
         [sys.executable, "-S", "-m", "build", *arguments],
         cwd=tree,
-        env={**os.environ, "PYTHONPATH": str(path)},
+        env={**os.environ, "PYTHONPATH": str(path), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         timeout=60,

@@ -207,7 +207,7 @@ static void wait_for(pid_t child, const char *what)
         fail(what);
 }
 
-static atomic_int forking;
+static atomic_int forking, computing;
 
 static void *compute_meanwhile(void *nothing)
 {
@@ -215,16 +215,23 @@ static void *compute_meanwhile(void *nothing)
     while (atomic_load(&forking)) {
         atomic_size_t counted = 0;
         pn_parallel_for(50, count, &counted, scratch, 1e6);
+        atomic_store(&computing, 1);
     }
     return nothing;
 }
 
-/* Another thread may own the pool when the process forks. In the child, it is free. */
+/*
+ * Another thread may own the pool when the process forks. In the child, it is free. All threads are there before the
+ * first fork: one that starts holds a lock of AddressSanitizer's allocator, which would stay locked in the child.
+ */
 static void check_forking_while_computing(void)
 {
     pthread_t user;
+    meet_with(3);
     atomic_store(&forking, 1);
     pthread_create(&user, NULL, compute_meanwhile, NULL);
+    while (!atomic_load(&computing))
+        usleep(A_WHILE);
     for (int i = 0; i < 10; i++) {
         usleep(A_WHILE);
         pid_t child = fork();

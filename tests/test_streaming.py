@@ -11,6 +11,7 @@ import plainnet as pn
 from plainnet import native, reference
 from plainnet.streaming import Rows, StreamedModel
 
+import toolchain
 from interruption import fit_interrupted
 
 rng = np.random.default_rng(2)
@@ -218,6 +219,7 @@ MEMORY = """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit of memory is one of Linux")
+@pytest.mark.skipif(bool(toolchain.SANITIZERS), reason="AddressSanitizer keeps memory that is freed")
 def test_file_of_three_times_the_memory_is_trained_with(tmp_path):
     """Shuffled, from a memmap of another dtype; the limit is a third of it above what the program has anyway."""
     path = tmp_path / "x.bin"

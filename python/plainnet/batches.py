@@ -11,11 +11,11 @@ import numpy as np
 
 from . import streaming
 from .arrays import as_sample_weight, check_training_data
-from .backend import DivergedError, Progress
+from .backend import DivergedError
 from .conversion import REFUSALS, shown
 from .history import Values
 from .optimizers import rates_of_steps
-from .streaming import Part
+from .streaming import Part, begun_part
 from .training import SLICE_SECONDS, Data, Run, explained
 
 if TYPE_CHECKING:
@@ -131,8 +131,8 @@ class BatchRun(Run):
     """
     A call of fit with Batches.
 
-    Its steps are those of mini-batches that a :class:`plainnet.streaming.StreamedModel` hands to the backend. An epoch
-    that is interrupted cannot be taken up: nobody knows where the iterable was.
+    It hands them to the backend as parts, like a :class:`plainnet.streaming.StreamedModel`. An epoch that is
+    interrupted cannot be taken up: nobody knows where the iterable was.
     """
 
     def __init__(self, batches: Batches, *arguments: Any) -> None:
@@ -177,11 +177,8 @@ class BatchRun(Run):
             self._update_state()
         self.interrupt.end()
 
-    def _update_state(self) -> None:
-        if self.progress.steps > 0:
-            self.state.steps = self.training.first_step + self.progress.steps
-            self.state.epochs_trained = self.training.first_epoch + self.progress.epoch
-            self.state.begun = None
+    def _interrupted(self) -> None:
+        """No epoch can be taken up."""
 
     def _train(self, group: Group) -> None:
         """Makes the steps of a group."""
@@ -192,14 +189,8 @@ class BatchRun(Run):
             rates_of_steps(self.learning_rate, step, rates, self.model.parameters.dtype)
         rates *= self._factor
         self._rate = float(rates[-1])
-        how = replace(
-            self.training, epochs=1, batch_size=group.size, shuffle=False, learning_rates=rates,
-            first_epoch=self.training.first_epoch + progress.epoch,
-            first_step=self.training.first_step + progress.steps,
-        )  # fmt: skip
         x, y, weight = group.closed()
-        start, now = replace(progress, journal=None), Progress(0, 0, progress.loss_sum, 0)
-        part = Part(start, x, y, () if weight is None else (weight,), how, now)
+        part = begun_part(self.training, progress, group.size, rates, x, y, () if weight is None else (weight,))
         progress.journal = part
         try:
             part.train(self.model, n_steps)
@@ -228,10 +219,8 @@ class BatchRun(Run):
         """Notes what has become of the part at hand; twice does no harm."""
         part = self.progress.journal
         if isinstance(part, Part):
-            part.bring_up_to_date(self.model)
-            progress, now = self.progress, part.progress
-            progress.row, progress.loss_sum = part.start.row + now.row, now.loss_sum
-            progress.steps = part.start.steps + now.steps
+            progress, now = self.progress, part.outcome(self.model)
+            progress.row, progress.loss_sum, progress.steps = now.row, now.loss_sum, now.steps
             progress.journal = ()
 
     def _rates_of_epochs(self, epochs: int) -> Values | float:

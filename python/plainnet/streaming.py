@@ -30,7 +30,6 @@ def bytes_of_part(parameters: Array) -> int:
     return max(PART_BYTES, PARAMETERS_A_PART * parameters.nbytes)
 
 
-
 class Rows:
     """
     The rows of an array, converted when they are asked for.
@@ -122,10 +121,31 @@ class Part:
         """Makes steps of it."""
         model.train(self.x, self.y, self.training, self.progress, np.empty(1), max_steps, *self.weights)
 
-    def bring_up_to_date(self, model: Backend) -> None:
-        """Makes the progress that of the steps that have been made, if an exception has come in between."""
-        if self.progress.journal is not None:
+    def outcome(self, model: Backend) -> Progress:
+        """Where the run stands after the steps that have been made, even if an exception has come in between."""
+        now = self.progress
+        if now.journal is not None:
             self.train(model, 0)
+        return replace(
+            self.start, row=self.start.row + now.row, loss_sum=now.loss_sum, steps=self.start.steps + now.steps
+        )
+
+
+def begun_part(
+    training: Training,
+    progress: Progress,
+    size: int,
+    rates: Array | None,
+    x: Array,
+    y: Array,
+    weights: tuple[Array, ...],
+) -> Part:
+    """The part that follows `progress` in a run with `training`: mini-batches of `size` rows, at these rates."""
+    how = replace(
+        training, epochs=1, batch_size=size, shuffle=False, first_epoch=training.first_epoch + progress.epoch,
+        first_step=training.first_step + progress.steps, learning_rates=rates,
+    )  # fmt: skip
+    return Part(replace(progress, journal=None), x, y, weights, how, Progress(0, 0, progress.loss_sum, 0))
 
 
 class StreamedModel:
@@ -206,18 +226,13 @@ class StreamedModel:
         if training.shuffle:
             rows = self._order_of_rows(training, progress.epoch, n_rows)[rows]
         rates = training.learning_rates
-        how = replace(
-            training, epochs=1, batch_size=size, shuffle=False, first_epoch=training.first_epoch + progress.epoch,
-            first_step=training.first_step + progress.steps,
-            learning_rates=None if rates is None else rates[progress.steps :][:n_steps],
-        )  # fmt: skip
         part_x = x.read(rows, 1)
         part_x[-1] = part_x[0]
         part_weights = tuple(with_another(weight[rows]) for weight in weights)
         for weight in part_weights:
             weight[-1] = 1  # not all may be 0
-        start = replace(progress, journal=None)
-        return Part(start, part_x, with_another(y[rows]), part_weights, how, Progress(0, 0, progress.loss_sum, 0))
+        step_rates = None if rates is None else rates[progress.steps :][:n_steps]
+        return begun_part(training, progress, size, step_rates, part_x, with_another(y[rows]), part_weights)
 
     def _settle(
         self, x: Rows, y: Array, weights: tuple[Array, ...], progress: Progress, losses: Array
@@ -226,15 +241,12 @@ class StreamedModel:
         part: Part | tuple[()] = progress.journal
         if isinstance(part, tuple):
             return
-        part.bring_up_to_date(self._model)
-        now = part.progress
-        epoch, row, loss_sum = part.start.epoch, part.start.row + now.row, now.loss_sum
-        if row == len(x):
+        now = part.outcome(self._model)
+        if now.row == len(x):
             total = _total(weights[0] if weights else None, len(x))
-            losses[epoch] = loss_sum / self.loss.denominator(total, n_out(y))
-            epoch, row, loss_sum = epoch + 1, 0, 0.0
-        progress.epoch, progress.row, progress.loss_sum = epoch, row, loss_sum
-        progress.steps = part.start.steps + now.steps
+            losses[now.epoch] = now.loss_sum / self.loss.denominator(total, n_out(y))
+            now.epoch, now.row, now.loss_sum = now.epoch + 1, 0, 0.0
+        progress.epoch, progress.row, progress.loss_sum, progress.steps = now.epoch, now.row, now.loss_sum, now.steps
         progress.journal = ()
 
     def _order_of_rows(self, training: Training, epoch: int, n_rows: int) -> Array:

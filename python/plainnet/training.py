@@ -176,9 +176,12 @@ class Run:
         if progress.steps > 0:
             state.steps = self.training.first_step + progress.steps
             state.epochs_trained = self.training.first_epoch + progress.epoch
-            state.begun = None
-            if progress.row > 0:
-                state.begun = Interrupted(*self._fingerprint(), progress.row, progress.loss_sum)
+            state.begun = self._interrupted()
+
+    def _interrupted(self) -> Interrupted | None:
+        """The epoch that is not finished, if there is one."""
+        progress = self.progress
+        return Interrupted(*self._fingerprint(), progress.row, progress.loss_sum) if progress.row > 0 else None
 
     def _steps_to_epoch_end(self) -> int:
         return -(-(len(self.x) - self.progress.row) // self.training.batch_size)

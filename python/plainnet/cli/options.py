@@ -29,12 +29,16 @@ class integer:
         return value
 
 
-def positive(text: str) -> float:
-    """An argparse type: a finite number above 0."""
+def _number(text: str) -> float:
     try:
-        value = float(text)
+        return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+def positive(text: str) -> float:
+    """An argparse type: a finite number above 0."""
+    value = _number(text)
     if not (math.isfinite(value) and value > 0):
         raise argparse.ArgumentTypeError(f"must be finite and above 0, not {text}")
     return value
@@ -42,10 +46,7 @@ def positive(text: str) -> float:
 
 def fraction(text: str) -> float:
     """An argparse type: a part of a whole, which may be 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    value = _number(text)
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 0 and below 1, not {text}")
     return value

@@ -53,6 +53,23 @@ static size_t FN(gradient_bytes)(size_t n_rows, const pn_network *network, const
            FN(tape_bytes)(FN(block_rows)(n_rows), network, kernels, e, 0);
 }
 
+/*
+ * Checks the arrays of a call that computes a loss, the last of the outputs its workspace, and its data. Then the rows
+ * have their denominator.
+ */
+static pn_status FN(check_loss_call)(const FN(model) *model, FN(rows) *rows, const pn_array *outputs, size_t n_outputs)
+{
+    const FN(extent) *e = &model->e;
+    const pn_array inputs[] = {PN_ARRAY(model->parameters, e->n_parameters), PN_ARRAY(rows->x, rows->n * e->n_in),
+                               PN_ARRAY(rows->y, rows->n * e->n_targets),
+                               PN_ARRAY(rows->weight, rows->weight == NULL ? 0 : rows->n)};
+    PN_TRY(pn_check_arrays(inputs, 4, outputs, n_outputs));
+    PN_REQUIRE(outputs[n_outputs - 1].bytes >= FN(gradient_bytes)(rows->n, model->network, model->kernels, e),
+               PN_WORKSPACE_TOO_SMALL);
+    rows->denominator = FN(denominator)(model->network, rows);
+    return FN(check_data)(rows, model);
+}
+
 pn_status FN(pn_gradient_workspace)(size_t n_rows, const pn_network *network, size_t *n_bytes)
 {
     const pn_isa_kernels *isa;
@@ -73,17 +90,11 @@ pn_status FN(pn_loss_and_gradient)(size_t n_rows, const pn_network *network, con
     PN_TRY(pn_ready(&isa));
     PN_EXACT_MODE;
     PN_TRY(FN(measure)(n_rows, network, &e));
-    const pn_array inputs[] = {PN_ARRAY(parameters, e.n_parameters), PN_ARRAY(x, n_rows * e.n_in),
-                               PN_ARRAY(y, n_rows * e.n_targets),
-                               PN_ARRAY(sample_weight, sample_weight == NULL ? 0 : n_rows)};
     const pn_array outputs[] = {PN_ARRAY(loss, 1), PN_ARRAY(gradient, e.n_parameters), {workspace, workspace_bytes, 1}};
-    PN_TRY(pn_check_arrays(inputs, 4, outputs, 3));
-    PN_REQUIRE(workspace_bytes >= FN(gradient_bytes)(n_rows, network, &isa->MEMBER, &e), PN_WORKSPACE_TOO_SMALL);
     const FN(model) model = {.network = network, .kernels = &isa->MEMBER, .e = e,
                              .parameters = (real *)parameters}; /* which are only read */
     FN(rows) rows = {.n = n_rows, .x = x, .y = y, .weight = sample_weight};
-    rows.denominator = FN(denominator)(network, &rows);
-    PN_TRY(FN(check_data)(&rows, &model));
+    PN_TRY(FN(check_loss_call)(&model, &rows, outputs, 3));
 
     char *space = pn_align_workspace(workspace);
     FN(sums) sums = FN(plan_sums)(n_rows, e.n_parameters);

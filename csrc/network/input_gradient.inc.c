@@ -8,16 +8,11 @@ pn_status FN(pn_input_gradient)(size_t n_rows, const pn_network *network, const 
     PN_TRY(pn_ready(&isa));
     PN_EXACT_MODE;
     PN_TRY(FN(measure)(n_rows, network, &e));
-    const pn_array inputs[] = {PN_ARRAY(parameters, e.n_parameters), PN_ARRAY(x, n_rows * e.n_in),
-                               PN_ARRAY(y, n_rows * e.n_targets)};
     const pn_array outputs[] = {PN_ARRAY(grad_x, n_rows * e.n_in), {workspace, workspace_bytes, 1}};
-    PN_TRY(pn_check_arrays(inputs, 3, outputs, 2));
-    PN_REQUIRE(workspace_bytes >= FN(gradient_bytes)(n_rows, network, &isa->MEMBER, &e), PN_WORKSPACE_TOO_SMALL);
     const FN(model) model = {.network = network, .kernels = &isa->MEMBER, .e = e,
                              .parameters = (real *)parameters}; /* which are only read */
     FN(rows) rows = {.n = n_rows, .x = x, .y = y};
-    rows.denominator = FN(denominator)(network, &rows);
-    PN_TRY(FN(check_data)(&rows, &model));
+    PN_TRY(FN(check_loss_call)(&model, &rows, outputs, 2));
     for (size_t row = 0, m; row < n_rows; row += m) {
         m = FN(block_rows)(n_rows - row);
         FN(tape) tape = FN(make_tape)(pn_align_workspace(workspace), m, &e, 0);

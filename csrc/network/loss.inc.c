@@ -39,18 +39,12 @@ pn_status FN(pn_loss)(size_t n_rows, const pn_network *network, const real *para
     PN_TRY(pn_ready(&isa));
     PN_EXACT_MODE;
     PN_TRY(FN(measure)(n_rows, network, &e));
-    const pn_array inputs[] = {PN_ARRAY(parameters, e.n_parameters), PN_ARRAY(x, n_rows * e.n_in),
-                               PN_ARRAY(y, n_rows * e.n_targets),
-                               PN_ARRAY(sample_weight, sample_weight == NULL ? 0 : n_rows)};
     const pn_array outputs[] = {PN_ARRAY(loss, 1), PN_ARRAY(out, out == NULL ? 0 : n_rows * e.n_out),
                                 {workspace, workspace_bytes, 1}};
-    PN_TRY(pn_check_arrays(inputs, 4, outputs, 3));
-    PN_REQUIRE(workspace_bytes >= FN(gradient_bytes)(n_rows, network, &isa->MEMBER, &e), PN_WORKSPACE_TOO_SMALL);
     const FN(model) model = {.network = network, .kernels = &isa->MEMBER, .e = e,
                              .parameters = (real *)parameters}; /* which are only read */
     FN(rows) rows = {.n = n_rows, .x = x, .y = y, .weight = sample_weight};
-    rows.denominator = FN(denominator)(network, &rows);
-    PN_TRY(FN(check_data)(&rows, &model));
+    PN_TRY(FN(check_loss_call)(&model, &rows, outputs, 3));
     size_t tape_bytes = FN(tape_bytes)(FN(block_rows)(n_rows), network, model.kernels, &e, 0);
     double sum = FN(sum_losses)(&model, &rows, out, tape_bytes, pn_align_workspace(workspace));
     if (e.has_penalty)

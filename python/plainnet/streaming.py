@@ -52,6 +52,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self._array) if self._chosen is None else len(self._chosen)
 
+    @property
+    def row_bytes(self) -> int:
+        """What a row takes when it is converted."""
+        return self._dtype.itemsize * int(self._array.shape[1])
+
     def __getitem__(self, rows: slice | Array) -> Array:
         """The rows as a native array of their own; numbers that are too large for the dtype become infinite."""
         return self.read(rows, 0)
@@ -87,8 +92,9 @@ class Rows:
                 row, column = np.argwhere(~finite)[0]
                 row = self._number(part.start + row)
                 value = self._array[row, column]
-                error = overflow if np.isfinite(value) else lambda *arguments: not_finite(*arguments[:3])
-                raise error("x", value, (row, column), self._dtype)
+                if np.isfinite(value):
+                    raise overflow("x", value, (row, column), self._dtype)
+                raise not_finite("x", value, (row, column))
 
     def _number(self, row: int) -> int:
         """The number of a row in the array."""
@@ -218,10 +224,8 @@ class StreamedModel:
         """The mini-batches that come next, at most `max_steps` of them."""
         n_rows, size = len(x), training.batch_size
         left = n_rows - progress.row
-        if left < size:
-            size = left
-        row_bytes = (self.parameters.itemsize * x[:1].size) or 1
-        n_steps = min(max_steps, max(1, bytes_of_part(self.parameters) // (row_bytes * size)), left // size)
+        size = min(size, left)
+        n_steps = min(max_steps, max(1, bytes_of_part(self.parameters) // (x.row_bytes * size)), left // size)
         rows: Any = slice(progress.row, progress.row + n_steps * size)
         if training.shuffle:
             rows = self._order_of_rows(training, progress.epoch, n_rows)[rows]

@@ -27,7 +27,8 @@ const char *pn_status_message(pn_status status)
     case PN_UNKNOWN_ISA: return "no such instruction set here (names: baseline, avx2, avx512, neon)";
     case PN_BAD_THREADS: return "the number of threads is out of range";
     case PN_INEXACT_BUILD: return "the library was compiled with options that break its arithmetic, such as -ffast-math";
-    case PN_BAD_LOSS_PARAMETER: return "the parameter of the loss is outside of what that loss allows";
+    case PN_BAD_LOSS_PARAMETER: 
+        return "the parameter of the loss is outside of what that loss allows, or loss_limit is below 0 or not finite";
     case PN_NEGATIVE_TARGET: return "the Poisson loss needs targets of at least 0";
     case PN_SOFTMAX_NOT_LAST: return "softmax is for the last layer only";
     case PN_SOFTMAX_NEEDS_CROSS_ENTROPY: return "softmax as the last layer's activation needs cross entropy as the loss";
@@ -39,6 +40,7 @@ const char *pn_status_message(pn_status status)
     case PN_BAD_OPTIMIZER: return "an option of the optimizer is out of range";
     case PN_BAD_LAYER_OPTION: return "an option of a layer is out of range";
     case PN_DROPOUT_ON_LAST_LAYER: return "dropout is for hidden layers: on the last layer it would drop outputs";
+    case PN_BAD_ORDER: return "pn_training.order holds a number that is not below n_rows";
     }
     return "unknown status";
 }

@@ -62,7 +62,8 @@ typedef enum pn_status {
     PN_BAD_THREADS,          /* number of threads not within 1...PN_MAX_THREADS; also from PLAINNET_NUM_THREADS */
     PN_INEXACT_BUILD,        /* the library was compiled with options such as -ffast-math: it finds no NaN, loses
                                 subnormal numbers, or adds in another order */
-    PN_BAD_LOSS_PARAMETER,   /* pn_network.loss_parameter is outside of what the loss allows, in the network's type */
+    PN_BAD_LOSS_PARAMETER,   /* pn_network.loss_parameter is outside of what the loss allows, or loss_limit below 0 or
+                                not finite, in the network's type */
     PN_NEGATIVE_TARGET,      /* the Poisson loss with a target below 0 */
     PN_SOFTMAX_NOT_LAST,     /* softmax on a hidden layer */
     PN_SOFTMAX_NEEDS_CROSS_ENTROPY, /* softmax on the last layer, with another loss */
@@ -73,7 +74,8 @@ typedef enum pn_status {
     PN_UNKNOWN_OPTIMIZER,
     PN_BAD_OPTIMIZER,        /* an option of the optimizer is out of range; see pn_optimizer */
     PN_BAD_LAYER_OPTION,     /* an option of a layer is out of range; see pn_layer_options */
-    PN_DROPOUT_ON_LAST_LAYER /* dropout is for hidden layers */
+    PN_DROPOUT_ON_LAST_LAYER, /* dropout is for hidden layers */
+    PN_BAD_ORDER             /* pn_training.order holds a number that is not below n_rows */
 } pn_status;
 
 /* A sentence for a status; never NULL, static. */
@@ -197,6 +199,10 @@ typedef struct pn_network {
     const pn_layer *layers;    /* layers[n_layers]; each n_in is the n_out of the one before */
     pn_loss loss;
     double loss_parameter;     /* of a loss that has one, as stated there; not used by the others */
+    double loss_limit;         /* > 0: the loss of an output or, with cross entropy, of a row, counts as this where it is
+                                  larger, which its gradient does not know; 0: no limit */
+    int divide_penalty;        /* 1: what l1 and l2 of the layers add to the loss and to its gradient is divided by the
+                                  number of its rows, or by the sum of their weights */
 } pn_network;
 
 /* How many parameters the network has: the sum of n_in * n_out (+ n_out with bias). */
@@ -264,6 +270,8 @@ typedef struct pn_optimizer {
     int nesterov;              /* PN_SGD: 1 needs momentum > 0 */
     int centered;              /* PN_RMSPROP */
     int amsgrad;               /* PN_ADAM, PN_ADAMW */
+    int eps_hat;               /* PN_ADAM, PN_ADAMW: 1: eps is the epsilon hat of the end of section 2 of Kingma and Ba
+                                  (2015): eps / sqrt(1 - beta2^t) stands in its place in the equation */
     double alpha;              /* PN_RMSPROP: 0 <= alpha < 1 */
     double beta1, beta2;       /* PN_ADAM, PN_ADAMW: likewise */
     double eps;                /* all but PN_SGD and PN_RPROP: > 0 in the network's type */
@@ -291,6 +299,9 @@ typedef struct pn_training {
                                   the one for which pn_progress.steps is i. A call reads those of the steps that it may
                                   make, and of all steps of the run before these */
     uint64_t first_step;       /* steps that the optimizer has made before this run */
+    const size_t *order;       /* NULL, or order[n_rows]: each epoch visits the rows in this order, whatever `shuffle` says.
+                                  Each of 0...n_rows-1 is there once, or results are those of the rows that are. */
+    int is_checked;            /* 1: a run before has checked x, y and the weights, which are the same; this one does not */
 } pn_training;
 
 /* *n_elements = the size of the optimizer's state for this network; 0 for some. */
@@ -327,7 +338,7 @@ typedef struct pn_progress {
  *   progress        in and out.
  *   workspace       pn_train_workspace_f64 bytes, any alignment; kept untouched between the calls of one run.
  *
- * x, y and the weights are checked (finite; targets) when the run begins. If the loss, a parameter or the state becomes
+ * x, y and the weights are checked (finite; targets) when the run begins, unless is_checked says that they are. If the loss, a parameter or the state becomes
  * NaN or infinite, the result is PN_DIVERGED: parameters, state and progress are those of the last step at which all of
  * them were finite, from before its update.
  */

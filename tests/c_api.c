@@ -271,6 +271,13 @@ static void FN(check_bad_networks)(void)
         network->loss_parameter = huber[i];
         FN(refused_by_all)(PN_BAD_LOSS_PARAMETER, 7);
     }
+    const double limits[] = {-1, NAN, INFINITY, sizeof(REAL) == 4 ? 1e60 : -INFINITY};
+    for (int i = 0; i < 4; i++) {
+        network->loss_parameter = 1;
+        network->loss_limit = limits[i];
+        FN(refused_by_all)(PN_BAD_LOSS_PARAMETER, 7);
+    }
+    network->loss_limit = 0;
     const double quantile[] = {0, 1, -0.5, NAN, sizeof(REAL) == 4 ? 1 - 1e-12 : 2, INFINITY};
     for (int i = 0; i < 6; i++) {
         network->loss = PN_QUANTILE;
@@ -582,6 +589,43 @@ static void FN(check_rates)(void)
     FN(describe)();
 }
 
+/* An order of the rows that the caller gives: the bits of rows that lie in it, in every epoch; and what is refused. */
+static void FN(check_order)(void)
+{
+    FN(world) *w = &FN(w);
+    const pn_network *n = &FN(network);
+    pn_training *t = &FN(training);
+    size_t order[] = {6, 2, 0, 5, 1, 4, 3};
+    REAL x[7 * 3], y[7 * 2], parameters[FN(PARAMETERS)];
+    double losses[4];
+    FN(describe)();
+    t->batch_size = 3;
+    t->shuffle = 0;
+    for (size_t i = 0; i < 7; i++) {
+        memcpy(x + i * 3, w->x + order[i] * 3, 3 * sizeof(REAL));
+        memcpy(y + i * 2, w->y + order[i] * 2, 2 * sizeof(REAL));
+    }
+    CHECK(TRAIN(7, n, t, w->parameters, x, y, w->losses, &w->progress) == PN_OK);
+    memcpy(parameters, w->parameters, sizeof parameters);
+    memcpy(losses, w->losses, sizeof losses);
+    FN(reset)();
+    t->order = order;
+    for (t->shuffle = 0; t->shuffle < 2; t->shuffle++) {
+        FN(reset)();
+        CHECK(TRAIN(7, n, t, w->parameters, w->x, w->y, w->losses, &w->progress) == PN_OK);
+        CHECK(memcmp(parameters, w->parameters, sizeof parameters) == 0);
+        CHECK(memcmp(losses, w->losses, t->epochs * sizeof *losses) == 0);
+    }
+    FN(reset)();
+    order[4] = 7;
+    REFUSES(PN_BAD_ORDER, TRAIN(7, n, t, w->parameters, w->x, w->y, w->losses, &w->progress));
+    order[4] = SIZE_MAX;
+    REFUSES(PN_BAD_ORDER, TRAIN(7, n, t, w->parameters, w->x, w->y, w->losses, &w->progress));
+    t->order = (const size_t *)(const void *)((const char *)order + 1);
+    REFUSES(PN_MISALIGNED, TRAIN(7, n, t, w->parameters, w->x, w->y, w->losses, &w->progress));
+    FN(describe)();
+}
+
 static void FN(check_optimizers)(void)
 {
     FN(check_layer_options)();
@@ -589,6 +633,7 @@ static void FN(check_optimizers)(void)
     FN(check_state_sizes)();
     FN(check_state)();
     FN(check_rates)();
+    FN(check_order)();
 }
 
 #undef TRAIN_WITH

@@ -99,7 +99,7 @@ static pn_optimizer draw_optimizer(void)
     pn_optimizer o = {
         .kind = (pn_optimizer_kind)(random_bits() % PN_N_OPTIMIZERS), .momentum = random_bits() % 2 ? 0.75 : 0,
         .weight_decay = random_bits() % 2 ? 0.01 : 0, .centered = (int)(random_bits() % 2),
-        .amsgrad = (int)(random_bits() % 2), .alpha = 0.9, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8,
+        .amsgrad = (int)(random_bits() % 2), .eps_hat = (int)(random_bits() % 2), .alpha = 0.9, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8,
         .learning_rate_decay = 0.1, .initial_accumulator_value = 0.125, .eta_minus = 0.5, .eta_plus = 1.25,
         .step_min = 1e-6, .step_max = 0.5, .clip_value = random_bits() % 2 ? 1e-3 : 0,
         .clip_norm = random_bits() % 2 ? 1e-2 : 0,

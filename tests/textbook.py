@@ -92,6 +92,7 @@ OPTIMIZERS = {
     "adam": pn.Adam(amsgrad=True, weight_decay=0.1),
     "adamw": pn.AdamW(1e-2, weight_decay=0.2),
     "rprop": pn.Rprop(),
+    "eps_hat": pn.Adam(eps=1e-3, eps_hat=True),
     "clipped": pn.Adam(clip_value=0.02, clip_norm=0.05),
 }
 

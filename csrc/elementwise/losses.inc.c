@@ -212,6 +212,13 @@ static void FN(weigh_elements)(size_t n, size_t n_out, const real **row, size_t 
     }
 }
 
+/* Losses above the limit become the limit; NaN stays. */
+static void FN(limit_losses)(size_t n, real limit, real *loss)
+{
+    for (size_t i = 0; i < n; i++)
+        loss[i] = loss[i] > limit ? limit : loss[i];
+}
+
 /* loss *= weight; where that is 0, so are loss and grad_z, even if they were not finite. */
 static void FN(apply_weights)(size_t n, const real *weight, real *loss, real *grad_z)
 {
@@ -240,6 +247,8 @@ static double FN(elementwise_loss)(const pn_network *network, size_t m, const re
         if (weight != NULL)
             FN(weigh_elements)(count, last->n_out, &row, &column, denominator, weights, scale);
         FN(losses)(network->loss, parameter, count, last->activation, z + start, y + start, scale, loss, grad_z + start);
+        if (network->loss_limit > 0)
+            FN(limit_losses)(count, (real)network->loss_limit, loss);
         if (weight != NULL)
             FN(apply_weights)(count, weights, loss, grad_z + start);
         FN(add_losses)(count, loss, sums);

@@ -220,6 +220,8 @@ static double FN(cross_entropy)(const pn_network *network, size_t m, const real 
             FN(vec) log = FN(log_vector)(FN(load_up_to)(left, e + i));
             FN(store)(loss + i, FN(vec_fma)(FN(load_up_to)(left, t + i), log, FN(load_up_to)(left, td + i)));
         }
+        if (network->loss_limit > 0)
+            FN(limit_losses)(count, (real)network->loss_limit, loss);
         for (size_t i = 0; i < count; i++) {
             const real w = weight == NULL ? 1 : weight[start + i];
             real *grad = grad_z + (start + i) * n;

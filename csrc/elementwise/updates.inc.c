@@ -49,6 +49,8 @@ static FN(update_constants) FN(prepare_update)(const pn_optimizer *optimizer, do
         FN(set_averages)(&constants, o->beta1, o->beta2);
         constants.rate = (real)(rate / (1 - FN(power)(o->beta1, step + 1)));
         constants.root_scale = (real)(1 / sqrt(1 - FN(power)(o->beta2, step + 1)));
+        if (o->eps_hat)
+            constants.eps = (real)(o->eps / sqrt(1 - FN(power)(o->beta2, step + 1)));
         break;
     default: break;
     }

@@ -11,8 +11,8 @@ static int FN(tiny_fits)(size_t m, const pn_network *network, const pn_training 
     int full_batch = training->batch_size == 0 || training->batch_size >= m;
     int descends = pn_is_plain(optimizer) && optimizer->weight_decay == 0 && training->learning_rates == NULL;
     size_t widest = network->layers[0].n_in, neurons = widest;
-    if (!full_batch || !descends || training->shuffle || m > PN_LANES || network->n_layers > (size_t)FN(TINY_LAYERS) ||
-        !FN(has_known_activations)(network, 1))
+    if (!full_batch || !descends || training->shuffle || training->order != NULL || network->loss_limit > 0 ||
+        m > PN_LANES || network->n_layers > (size_t)FN(TINY_LAYERS) || !FN(has_known_activations)(network, 1))
         return 0;
     for (size_t l = 0; l < network->n_layers; l++) {
         size_t n = network->layers[l].n_out;

@@ -11,6 +11,7 @@ typedef struct FN(rows) {
     const real *x, *y, *weight;    /* weight: NULL if all are 1 */
     const size_t *order;
     double denominator;            /* what their losses are divided by */
+    double penalty_scale;          /* what the layers' penalty is multiplied by before it is added */
     const FN(step_number) *step;   /* of which they are the mini-batch; NULL: nothing is dropped */
 } FN(rows);
 
@@ -151,15 +152,14 @@ static void FN(activate_last)(size_t m, const FN(model) *model, const real *z, r
         model->kernels->activate(m * model->e.n_out, f, z, a);
 }
 
-/* What the losses of rows are divided by; their n, weight and order are set. */
-static double FN(denominator)(const pn_network *network, const FN(rows) *rows)
+/* Sets the denominator and the penalty's scale of rows whose n, weight and order are set. */
+static void FN(set_denominator)(const pn_network *network, FN(rows) *rows)
 {
-    double sum = 0;
-    if (rows->weight == NULL)
-        return pn_loss_denominator(network, (double)rows->n);
-    for (size_t i = 0; i < rows->n; i++)
+    double sum = rows->weight == NULL ? (double)rows->n : 0;
+    for (size_t i = 0; rows->weight != NULL && i < rows->n; i++)
         sum += (double)rows->weight[rows->order == NULL ? i : rows->order[i]];
-    return pn_loss_denominator(network, sum);
+    rows->denominator = pn_loss_denominator(network, sum);
+    rows->penalty_scale = !network->divide_penalty ? 1 : sum > 0 ? 1 / sum : 0;
 }
 
 static void FN(gather)(size_t m, size_t n, const size_t *order, const real *rows, real *out)

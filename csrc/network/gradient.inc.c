@@ -66,7 +66,7 @@ static pn_status FN(check_loss_call)(const FN(model) *model, FN(rows) *rows, con
     PN_TRY(pn_check_arrays(inputs, 4, outputs, n_outputs));
     PN_REQUIRE(outputs[n_outputs - 1].bytes >= FN(gradient_bytes)(rows->n, model->network, model->kernels, e),
                PN_WORKSPACE_TOO_SMALL);
-    rows->denominator = FN(denominator)(model->network, rows);
+    FN(set_denominator)(model->network, rows);
     return FN(check_data)(rows, model);
 }
 
@@ -110,8 +110,8 @@ pn_status FN(pn_loss_and_gradient)(size_t n_rows, const pn_network *network, con
         memcpy(gradient, sums.total, e.n_parameters * sizeof(real));
     }
     if (e.has_penalty) {
-        sum += FN(penalty)(&model) * rows.denominator;
-        FN(add_penalty)(&model, gradient);
+        sum += FN(penalty)(&model, &rows);
+        FN(add_penalty)(&model, rows.penalty_scale, gradient);
     }
     *loss = sum / rows.denominator;
     return PN_OK;

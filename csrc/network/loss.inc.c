@@ -48,7 +48,7 @@ pn_status FN(pn_loss)(size_t n_rows, const pn_network *network, const real *para
     size_t tape_bytes = FN(tape_bytes)(FN(block_rows)(n_rows), network, model.kernels, &e, 0);
     double sum = FN(sum_losses)(&model, &rows, out, tape_bytes, pn_align_workspace(workspace));
     if (e.has_penalty)
-        sum += FN(penalty)(&model) * rows.denominator;
+        sum += FN(penalty)(&model, &rows);
     *loss = sum / rows.denominator;
     return PN_OK;
 }

@@ -1,7 +1,7 @@
 /* What the layers' l1 and l2 add to the loss and to its gradient. */
 
 /* The sum over layers of l1 sum |weight| + l2/2 sum weight^2. Its bits do not depend on how weights are stored. */
-static double FN(penalty)(const FN(model) *model)
+static double FN(sum_penalty)(const FN(model) *model)
 {
     const real *weight = model->parameters;
     double penalty = 0;
@@ -19,15 +19,22 @@ static double FN(penalty)(const FN(model) *model)
     return penalty;
 }
 
-/* gradient += that of the penalty; it is stored as the parameters are. */
-static void FN(add_penalty)(const FN(model) *model, real *gradient)
+/* The penalty's share of the sum of the losses of these rows, which is yet to be divided. */
+static double FN(penalty)(const FN(model) *model, const FN(rows) *rows)
+{
+    return FN(sum_penalty)(model) * rows->penalty_scale * rows->denominator;
+}
+
+/* gradient += scale times that of the sum; it is stored as the parameters are. */
+static void FN(add_penalty)(const FN(model) *model, double scale, real *gradient)
 {
     const real *weight = model->parameters;
     for (size_t l = 0; l < model->network->n_layers; l++) {
         const pn_layer_options *options = pn_options_of(&model->network->layers[l]);
         const FN(storage) storage = FN(storage_of)(model, l);
         if (options->l1 > 0 || options->l2 > 0)
-            model->kernels->add_penalty(storage.n_weight, (real)options->l1, (real)options->l2, weight, gradient);
+            model->kernels->add_penalty(storage.n_weight, (real)(scale * options->l1), (real)(scale * options->l2),
+                                        weight, gradient);
         weight += storage.size;
         gradient += storage.size;
     }

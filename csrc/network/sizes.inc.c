@@ -63,6 +63,7 @@ static pn_status FN(measure)(size_t n_rows, const pn_network *network, FN(extent
     PN_REQUIRE(!loss->has_parameter || (parameter > (real)loss->above && parameter < (real)loss->below) ||
                    (loss->or_0 && parameter == 0),
                PN_BAD_LOSS_PARAMETER);
+    PN_REQUIRE(FN(is_option)(network->loss_limit), PN_BAD_LOSS_PARAMETER);
     PN_REQUIRE(n_rows > 0, PN_NO_ROWS);
     found.n_in = network->layers[0].n_in;
     found.n_out = network->layers[network->n_layers - 1].n_out;

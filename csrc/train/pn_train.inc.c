@@ -32,13 +32,14 @@ pn_status FN(pn_train)(size_t n_rows, const pn_network *network, const pn_traini
     PN_TRY(FN(check_training)(n_rows, network, training, e));
     run.batch_size = FN(batch_size)(n_rows, training);
     const pn_array inputs[] = {PN_ARRAY(x, n_rows * e->n_in), PN_ARRAY(y, n_rows * e->n_targets),
-                               PN_ARRAY(sample_weight, sample_weight == NULL ? 0 : n_rows)};
+                               PN_ARRAY(sample_weight, sample_weight == NULL ? 0 : n_rows),
+                               PN_ARRAY(training->order, training->order == NULL ? 0 : n_rows)};
     const pn_array outputs[] = {PN_ARRAY(parameters, e->n_parameters), {workspace, workspace_bytes, 1},
                                 {progress, sizeof *progress, _Alignof(pn_progress)},
                                 PN_ARRAY(losses, losses == NULL ? 0 : training->epochs),
                                 PN_ARRAY(state, pn_n_slots(&training->optimizer) * e->n_parameters)};
-    PN_TRY(pn_check_arrays(inputs, 3, outputs, 5));
-    run.rows.denominator = FN(denominator)(network, &run.rows);
+    PN_TRY(pn_check_arrays(inputs, 4, outputs, 5));
+    FN(set_denominator)(network, &run.rows);
     PN_TRY(FN(check_workspace)(&run, workspace, workspace_bytes, &isa));
     if (progress->epoch >= training->epochs)
         return PN_OK;

@@ -30,7 +30,8 @@ typedef struct FN(run) {
     FN(model) model;               /* its parameters are the caller's or, packed for the time of a call, in the workspace */
     FN(slots) slots;               /* stored as these parameters are, the caller's or in the workspace likewise */
     real *gradient;                /* of a batch, stored alike, if there must be an array for it and no sums are made */
-    size_t *order;                 /* of the rows in the epoch at hand, if they are shuffled */
+    size_t *shuffled;              /* room for the order of an epoch, if there is to be a random one */
+    const size_t *order;           /* of the rows in the epoch at hand: this or the caller's; NULL: theirs */
     FN(sums) sums;
     char *tape_memory;
     size_t steps_per_snapshot;
@@ -44,9 +45,12 @@ static size_t FN(batch_size)(size_t n_rows, const pn_training *training)
     return training->batch_size == 0 || training->batch_size > n_rows ? n_rows : training->batch_size;
 }
 
+/* Whether the rows of an epoch are visited in an order that is not theirs. */
+static int FN(has_order)(const pn_training *training) { return training->order != NULL || training->shuffle; }
+
 static size_t FN(order_elements)(size_t n_rows, const pn_training *training)
 {
-    return training->shuffle ? (n_rows * sizeof(size_t) + sizeof(real) - 1) / sizeof(real) : 0;
+    return training->order == NULL && training->shuffle ? (n_rows * sizeof(size_t) + sizeof(real) - 1) / sizeof(real) : 0;
 }
 
 /* The model's packed_rows in a call of so many steps. */
@@ -87,7 +91,7 @@ static size_t FN(train_bytes)(size_t n_rows, const pn_network *network, const pn
            FN(arena_bytes)(FN(order_elements)(n_rows, training)) +
            (model.packed_rows > 0 ? FN(arena_bytes)((1 + n_slots) * n_stored) : 0) +
            (FN(needs_gradient)(training, e, &sums) ? FN(arena_bytes)(n_stored) : 0) + FN(sums_bytes)(&sums) +
-           FN(tape_bytes)(FN(block_rows)(batch_size), network, kernels, e, training->shuffle);
+           FN(tape_bytes)(FN(block_rows)(batch_size), network, kernels, e, FN(has_order)(training));
 }
 
 static pn_status FN(check_training)(size_t n_rows, const pn_network *network, const pn_training *training,
@@ -112,6 +116,13 @@ pn_status FN(pn_train_workspace)(size_t n_rows, const pn_network *network, const
     return PN_OK;
 }
 
+static pn_status FN(check_order)(size_t n_rows, const size_t *order)
+{
+    for (size_t i = 0; order != NULL && i < n_rows; i++)
+        PN_REQUIRE(order[i] < n_rows, PN_BAD_ORDER);
+    return PN_OK;
+}
+
 /*
  * Checks the workspace, the progress and, if the run begins, the data. *isa and the model's kernels are then those that
  * the run began with.
@@ -127,7 +138,10 @@ static pn_status FN(check_workspace)(FN(run) *run, void *workspace, size_t works
     size_t bytes = FN(train_bytes)(n_rows, run->model.network, run->training, run->model.kernels, &run->model.e);
     PN_REQUIRE(workspace_bytes >= bytes, PN_WORKSPACE_TOO_SMALL);
     PN_REQUIRE(run->now.progress->row < n_rows, PN_BAD_PROGRESS);
-    return run->now.progress->steps > 0 ? PN_OK : FN(check_data)(&run->rows, &run->model);
+    if (run->now.progress->steps > 0)
+        return PN_OK;
+    PN_TRY(FN(check_order)(n_rows, run->training->order));
+    return run->training->is_checked ? PN_OK : FN(check_data)(&run->rows, &run->model);
 }
 
 /* The steps that a call makes: up to max_steps, or 0: all that are left. */
@@ -182,7 +196,9 @@ static void FN(begin_call)(FN(run) *run, size_t max_steps)
     const size_t n_parameters = model->e.n_parameters, n_slots = pn_n_slots(&training->optimizer);
     real *snapshot = FN(arena_alloc)(&space, (1 + n_slots) * n_parameters);
     run->snapshot = (FN(run_state)){&run->header->snapshot, snapshot, snapshot + n_parameters};
-    run->order = (size_t *)(void *)FN(arena_alloc)(&space, FN(order_elements)(n_rows, training));
+    run->shuffled = training->order == NULL && training->shuffle ? (size_t *)(void *)space : NULL;
+    run->order = training->order != NULL ? training->order : run->shuffled;
+    FN(arena_alloc)(&space, FN(order_elements)(n_rows, training));
 
     model->packed_rows = FN(training_packed_rows)(FN(steps_of_call)(run, max_steps), run->batch_size, model->network,
                                                   model->kernels);
@@ -202,7 +218,7 @@ static void FN(begin_call)(FN(run) *run, size_t max_steps)
     run->tape_memory = space;
     if (run->sums.n_blocks > 0)
         run->sums.tape_bytes = FN(tape_bytes)(PN_BLOCK_ROWS, model->network, model->kernels, &model->e,
-                                              training->shuffle);
+                                              run->order != NULL);
     if (model->packed_rows > 0) /* what lies between packed panels takes part in elementwise passes, and is to stay 0 */
         memset(sums, 0, (size_t)(space - sums));
 }

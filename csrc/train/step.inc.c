@@ -2,9 +2,9 @@
 
 static void FN(make_order)(const FN(run) *run)
 {
-    if (run->training->shuffle)
+    if (run->shuffled != NULL)
         pn_shuffle(run->training->seed, run->training->first_epoch + run->now.progress->epoch, run->rows.n,
-                   run->order);
+                   run->shuffled);
 }
 
 /* The rows of the next mini-batch. */
@@ -13,7 +13,7 @@ static FN(rows) FN(next_batch)(const FN(run) *run)
     size_t row = run->now.progress->row, left = run->rows.n - row;
     FN(rows) batch = run->rows;
     batch.n = left < run->batch_size ? left : run->batch_size;
-    if (run->training->shuffle) {
+    if (run->order != NULL) {
         if (row == 0)
             FN(make_order)(run);
         batch.order = run->order + row;
@@ -22,7 +22,7 @@ static FN(rows) FN(next_batch)(const FN(run) *run)
         batch.y += row * run->model.e.n_targets;
         batch.weight = batch.weight == NULL ? NULL : batch.weight + row;
     }
-    batch.denominator = FN(denominator)(run->model.network, &batch);
+    FN(set_denominator)(run->model.network, &batch);
     return batch;
 }
 
@@ -43,8 +43,9 @@ static void FN(count_step)(const FN(run) *run, size_t m, double sum)
 }
 
 /* From the last layer's grad_z on `tape` or, for more rows than a block, from the sums: the update of the parameters. */
-static void FN(update_step)(const FN(run) *run, size_t m, FN(tape) tape)
+static void FN(update_step)(const FN(run) *run, const FN(rows) *batch, FN(tape) tape)
 {
+    const size_t m = batch->n;
     const FN(model) *model = &run->model;
     const pn_training *training = run->training;
     const size_t steps = run->now.progress->steps;
@@ -61,7 +62,7 @@ static void FN(update_step)(const FN(run) *run, size_t m, FN(tape) tape)
     }
     if (is_block)
         FN(backward)(m, model, tape, 1, 0, gradient, NULL);
-    FN(update_parameters)(model, training, steps, &run->slots, gradient, run->tape_memory);
+    FN(update_parameters)(model, training, steps, batch->penalty_scale, &run->slots, gradient, run->tape_memory);
 }
 
 /*
@@ -77,16 +78,16 @@ static int FN(step)(const FN(run) *run)
     FN(rows) batch = FN(next_batch)(run);
     batch.step = model->e.hidden_dropout > 0 ? &number : NULL;
     int is_block = batch.n <= PN_BLOCK_ROWS;
-    FN(tape) tape = FN(make_tape)(run->tape_memory, FN(block_rows)(batch.n), &model->e, run->training->shuffle);
+    FN(tape) tape = FN(make_tape)(run->tape_memory, FN(block_rows)(batch.n), &model->e, run->order != NULL);
     double sum = is_block ? FN(loss)(model, &batch, 0, batch.n, &tape)
                           : FN(sum_blocks)(model, &batch, &run->sums, run->tape_memory);
     if (model->e.has_penalty)
-        sum += FN(penalty)(model) * batch.denominator;
+        sum += FN(penalty)(model, &batch);
     if (!isfinite(run->now.progress->loss_sum + sum))
         return 0;
     if (FN(steps_to_snapshot)(run) == 0 && !FN(take_snapshot)(run))
         return 0;
-    FN(update_step)(run, batch.n, tape);
+    FN(update_step)(run, &batch, tape);
     FN(count_step)(run, batch.n, sum);
     return 1;
 }

@@ -133,13 +133,13 @@ static void FN(limit_norms)(const FN(model) *model)
  * All parameters are one group, unless layers have rates of their own.
  */
 static void FN(update_parameters)(const FN(model) *model, const pn_training *training, size_t steps,
-                                  const FN(slots) *slots, real *gradient, void *scratch)
+                                  double penalty_scale, const FN(slots) *slots, real *gradient, void *scratch)
 {
     const pn_optimizer *optimizer = &training->optimizer;
     FN(shared_update) shared = {.model = model, .training = training, .slots = slots, .steps = steps,
                                 .gradient = gradient, .gradient_scale = 1};
     if (model->e.has_penalty)
-        FN(add_penalty)(model, gradient);
+        FN(add_penalty)(model, penalty_scale, gradient);
     if (optimizer->clip_value > 0)
         model->kernels->clip(slots->n_elements, (real)optimizer->clip_value, gradient);
     if (optimizer->clip_norm > 0) {

@@ -33,6 +33,10 @@ class Training:
         Steps that the optimizer has made before the run.
     state : ndarray (n_slots, n_parameters), optional
         The arrays that the optimizer keeps from step to step, which the run updates; None if there are none.
+    order : ndarray of uintp (n_samples,), optional
+        In which each epoch visits the rows, whatever `shuffle` says.
+    is_checked : bool
+        Whether a run before has checked the same data.
     """
 
     epochs: int
@@ -45,6 +49,8 @@ class Training:
     learning_rates: Array | None = None
     first_step: int = 0
     state: Array | None = None
+    order: Array | None = None
+    is_checked: bool = False
 
     def rate(self, step: int) -> float:
         """The learning rate of a step of the run."""

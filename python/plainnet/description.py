@@ -29,10 +29,14 @@ FORMAT_VERSION = 1
 _LOSSES: dict[str, type] = {kind._name: kind for kind in PARAMETRIC}
 
 _NETWORK = ("format_version", "dtype", "layers", "loss")
+_OBJECTIVE = ("loss_limit", "divide_penalty")
 _LAYER = ("n_in", "n_out", "activation", "bias")
 _LAYER_OPTIONS = tuple(field.name for field in dataclasses.fields(LayerOptions))
 _TRAINING = ("optimizer", "steps", "epochs_trained", "seed", "begun")
 _RUN = ("epochs", "logs", "pending", "stops", "callbacks")
+
+#: Options of optimizers that files of earlier versions do not have.
+_LATER_OPTIONS = ("eps_hat",)
 
 #: How many schedules may be around one: well within the depth of a text that is read.
 _MAX_NESTED = 16
@@ -57,6 +61,7 @@ def describe(state: dict[str, Any], training: bool) -> dict[str, Any]:
         "dtype": state["dtype"],
         "layers": [{**dict(zip(_LAYER, layer)), **layer[len(_LAYER)]} for layer in state["layers"]],
         "loss": _describe_loss(state["loss"]),
+        **{name: state[name] for name in _OBJECTIVE if state[name]},
     }
     table = state["attributes"].get("table")
     if isinstance(table, Table):
@@ -140,7 +145,7 @@ def restore(description: dict[str, Any]) -> dict[str, Any]:
         If an entry is missing, unknown or wrong; but numbers and names that ``Network.__setstate__`` checks may be
         wrong.
     """
-    _check_entries("the description", description, _NETWORK, ("table", "training", "checksum"))
+    _check_entries("the description", description, _NETWORK, (*_OBJECTIVE, "table", "training", "checksum"))
     layers = description["layers"]
     if not isinstance(layers, list) or not layers:
         raise ModelFormatError(f"layers must be a list that is not empty, not {shown(layers)}")
@@ -148,6 +153,8 @@ def restore(description: dict[str, Any]) -> dict[str, Any]:
         "dtype": _checked("dtype", lambda: _restore_dtype(description["dtype"])),
         "layers": [_restore_layer(f"layers[{k}]", layer) for k, layer in enumerate(layers)],
         "loss": _restore_loss(description["loss"]),
+        "loss_limit": description.get("loss_limit"),
+        "divide_penalty": description.get("divide_penalty", False),
     }
     state["attributes"] = _restore_attributes(description, state["layers"])
     if "training" not in description:
@@ -227,7 +234,9 @@ def _restore_optimizer(value: Any) -> Optimizer:
         raise ModelFormatError(f"unknown optimizer {shown(name)}; allowed are {', '.join(OPTIMIZERS)}")
     kind = OPTIMIZERS[name]
     names = [field.name for field in dataclasses.fields(kind)]
-    options = {**_check_entries(f"optimizer {name}", value, ("name", *names))}
+    later = [name for name in names if name in _LATER_OPTIONS]
+    required = [name for name in names if name not in later]
+    options = {**_check_entries(f"optimizer {name}", value, ("name", *required), later)}
     del options["name"]
     options["learning_rate"] = _restore_rate(options["learning_rate"])
     return _checked(f"optimizer {name}", lambda: kind(**options))  # type: ignore[no-any-return]

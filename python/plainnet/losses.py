@@ -35,6 +35,10 @@ class Loss:
         shape (n_samples,).
     parameter : float
         The number that the loss depends on, if there is one; else 0.
+    limit : float
+        What the loss of an output or, with cross entropy, of a row, counts as at most; 0: no limit.
+    divides_penalty : bool
+        Whether what the layers' ``l1`` and ``l2`` add is divided by the number of rows.
     """
 
     name: str
@@ -44,10 +48,18 @@ class Loss:
     last_activation: str | None = None
     is_distribution: bool = False
     parameter: float = 0.0
+    limit: float = 0.0
+    divides_penalty: bool = False
 
     def denominator(self, rows: float, n_out: int) -> float:
         """What the sum over rows, whose number or sum of weights is `rows`, and `n_out` outputs is divided by."""
         return (rows if self.mean_over_rows else 1) * (n_out if self.mean_over_outputs else 1)
+
+    def penalty_scale(self, rows: float) -> float:
+        """What the layers' penalty is multiplied by in the loss of rows whose number or sum of weights is `rows`."""
+        if not self.divides_penalty:
+            return 1.0
+        return 1 / rows if rows > 0 else 0.0
 
 
 def _mean(name: str, targets: tuple[float, float] | None = None, parameter: float = 0.0) -> Loss:
@@ -182,6 +194,9 @@ LossLike: TypeAlias = str | CrossEntropy | Huber | Quantile
 PARAMETRIC = (CrossEntropy, Huber, Quantile)
 
 
-def described(loss: LossLike, dtype: np.dtype[Any]) -> Loss:
+def described(
+    loss: LossLike, dtype: np.dtype[Any], limit: float | None = None, divides_penalty: bool = False
+) -> Loss:
     """What is known of the `loss` of a network of `dtype`; its parameter is checked as a number of that dtype."""
-    return LOSSES[loss] if isinstance(loss, str) else loss._described(dtype)
+    known = LOSSES[loss] if isinstance(loss, str) else loss._described(dtype)
+    return dataclasses.replace(known, limit=limit or 0.0, divides_penalty=divides_penalty)

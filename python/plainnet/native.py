@@ -32,6 +32,7 @@ from .arrays import (
 from .backend import DivergedError, Layer, Progress, Training
 from .conversion import shown
 from .losses import Loss
+from .optimizers import Optimizer
 
 #: Their numbers in plainnet.h, by name.
 ACTIVATIONS: dict[str, int] = {name: getattr(lib, f"PN_{name.upper()}") for name in activations.ACTIVATIONS}
@@ -40,7 +41,7 @@ OPTIMIZERS: dict[str, int] = {name: getattr(lib, f"PN_{name.upper()}") for name 
 
 _SUFFIX = {np.dtype(np.float64): "f64", np.dtype(np.float32): "f32"}
 # Types given by name would be looked up at every call.
-_DOUBLES, _BYTES = ffi.typeof("double[]"), ffi.typeof("char[]")
+_DOUBLES, _BYTES, _SIZES = ffi.typeof("double[]"), ffi.typeof("char[]"), ffi.typeof("size_t[]")
 _DOUBLE, _SIZE = ffi.typeof("double *"), ffi.typeof("size_t *")
 _TRAINING, _PROGRESS, _ADDRESS = ffi.typeof("pn_training *"), ffi.typeof("pn_progress *"), ffi.typeof("uintptr_t")
 _ARRAY = {np.dtype(np.float64): _DOUBLES, np.dtype(np.float32): ffi.typeof("float[]")}
@@ -118,7 +119,7 @@ def set_num_threads(n: int) -> None:
 def shuffled(seed: int, epoch: int, n_rows: int) -> Array:
     """The order in which an epoch visits the rows, as :func:`plainnet.reference.shuffled` has it."""
     order = np.empty(n_rows, np.uintp)
-    _check(lib.pn_order(seed, epoch, n_rows, ffi.from_buffer("size_t[]", order, require_writable=True)))
+    _check(lib.pn_order(seed, epoch, n_rows, _from_buffer(_SIZES, order, True)))
     return order
 
 
@@ -147,16 +148,17 @@ class Model:
                 for layer, options in zip(layers, self._c_options, strict=True)
             ],
         )
-        network = len(layers), self._c_layers, LOSSES[loss.name], loss.parameter
+        network = len(layers), self._c_layers, LOSSES[loss.name], loss.parameter, loss.limit, loss.divides_penalty
         self._network = ffi.new("pn_network *", network)
         self._label_network = self._network  # the same for targets that are labels
         if loss.is_distribution:
-            self._label_network = ffi.new("pn_network *", (*network[:2], lib.PN_CROSS_ENTROPY_LABELS, loss.parameter))
+            self._label_network = ffi.new("pn_network *", (*network[:2], lib.PN_CROSS_ENTROPY_LABELS, *network[3:]))
         suffix = _SUFFIX[parameters.dtype]
         for name in ("forward", "forward_workspace", "loss_and_gradient", "gradient_workspace", "loss",
                      "input_gradient", "jacobian", "jacobian_workspace", "train", "train_workspace"):  # fmt: skip
             setattr(self, f"_{name}", getattr(lib, f"pn_{name}_{suffix}"))
         self._workspace: tuple[Any, int] = _NULL, 0  # of training
+        self._optimizer: tuple[Optimizer | None, Any] = None, _NULL  # the last one, and its pn_optimizer
         # Of forward. A list's pop and append are atomic, so threads never share a workspace.
         self._spare_workspaces: list[tuple[Any, int]] = []
 
@@ -267,16 +269,16 @@ class Model:
         sample_weight: Array | None = None,
     ) -> None:
         """Continues from `progress` for at most `max_steps` steps."""
-        c_training, slots = _c_training(training), training.state
-        state = _NULL if slots is None else _from_buffer(self._array, slots, True)
-        if training.learning_rates is not None:
-            c_training.learning_rates = _from_buffer(_DOUBLES, training.learning_rates)
         c_progress = progress.journal
         if c_progress is None:
             start = progress.epoch, progress.row, progress.loss_sum, progress.steps
             c_progress = progress.journal = _new(_PROGRESS, start)
         status = lib.PN_OK
         if max_steps > 0:
+            c_training, slots = self._c_training(training), training.state
+            state = _NULL if slots is None else _from_buffer(self._array, slots, True)
+            if training.learning_rates is not None:
+                c_training.learning_rates = _from_buffer(_DOUBLES, training.learning_rates)
             arguments = (
                 len(x), self._network_for(y), c_training, self._parameters, state, _from_buffer(self._array, x),
                 _from_buffer(self._array, y), _pointer(sample_weight), max_steps, _from_buffer(_DOUBLES, losses, True),
@@ -297,6 +299,22 @@ class Model:
             check_training_data(x, y, self.loss)
             _check(status)
 
+    def _c_training(self, training: Training) -> Any:
+        """The ``pn_training``, but for its learning rates. The caller keeps the order of rows that it points to."""
+        c_training = _new(
+            _TRAINING,
+            (training.epochs, training.batch_size, training.learning_rate, training.shuffle, training.seed,
+             training.first_epoch),
+        )  # fmt: skip
+        c_training.first_step, c_training.is_checked = training.first_step, training.is_checked
+        if training.order is not None:
+            c_training.order = _from_buffer(_SIZES, training.order)
+        if not training.optimizer.is_plain:
+            if self._optimizer[0] is not training.optimizer:
+                self._optimizer = training.optimizer, _c_optimizer(training.optimizer)
+            c_training.optimizer = self._optimizer[1][0]
+        return c_training
+
     def _make_workspace(self, n_rows: int, c_training: Any) -> None:
         """Provides the workspace of a run; later runs use it as well, unless they need a larger one."""
         n_bytes = _bytes_needed(self._train_workspace, n_rows, self._network, c_training)
@@ -305,24 +323,14 @@ class Model:
             self._workspace = _allocate(n_bytes)
 
 
+def _c_optimizer(optimizer: Optimizer) -> Any:
+    return ffi.new("pn_optimizer *", {"kind": OPTIMIZERS[type(optimizer).__name__], **optimizer.numbers()})
+
+
 def _c_options(layer: Layer) -> Any:
     """The ``pn_layer_options``, NULL if there are none."""
     chosen = dict(layer.options.chosen())
     return ffi.new("pn_layer_options *", {"weight_rate": 1.0, "bias_rate": 1.0} | chosen) if chosen else _NULL
-
-
-def _c_training(training: Training) -> Any:
-    """The ``pn_training``, but for its learning rates."""
-    optimizer = training.optimizer
-    c_training = _new(
-        _TRAINING,
-        (training.epochs, training.batch_size, training.learning_rate, training.shuffle, training.seed,
-         training.first_epoch),
-    )  # fmt: skip
-    c_training.first_step = training.first_step
-    if not optimizer.is_plain:
-        c_training.optimizer = {"kind": OPTIMIZERS[type(optimizer).__name__], **optimizer.numbers()}
-    return c_training
 
 
 def _allocate(n_bytes: int) -> tuple[Any, int]:

@@ -35,7 +35,8 @@ from .history import History
 from .initializers import as_generator, initialize
 from .layers import Dense, allocate_parameters, as_parameters, bind, check_chain, check_options
 from .losses import Loss, LossLike, described
-from .optimizers import SGD, LearningRate, Optimizer, as_optimizer
+from .optimizers import SGD, LearningRate, Optimizer, as_optimizer, as_usable_limit
+from .ordering import OrderOfEpoch
 from .training import Data, Run, Step, TrainingState
 
 if TYPE_CHECKING:
@@ -85,6 +86,12 @@ class Network:
     backend : {"c", "numpy"}
     optimizer : SGD, RMSprop, Adagrad, Adam, AdamW or Rprop
         How a step follows from the gradient; by default ``SGD(0.1)``.
+    loss_limit : float, optional
+        What the loss of an output or, with cross entropy, of a row, counts as at most; gradients do not know of it.
+        Where probabilities are clipped to [eps, 1 - eps] before the logarithm, as in scikit-learn, it is -ln(eps).
+    divide_penalty : bool
+        Whether what the layers' ``l1`` and ``l2`` add to the loss is divided by the number of its rows (or the sum of
+        their weights), as ``alpha`` of scikit-learn's networks is.
 
     Attributes
     ----------
@@ -93,6 +100,8 @@ class Network:
         ``.bias`` are views.
     layers : tuple of Dense
     loss : str, CrossEntropy, Huber or Quantile
+    loss_limit : float or None
+    divide_penalty : bool
     backend : str
     optimizer : Optimizer
         Can be assigned. What it keeps from step to step, and its number of steps, belong to the network: calls go on
@@ -131,6 +140,9 @@ class Network:
         dtype: npt.DTypeLike = "float64",
         backend: str = "c",
         optimizer: Optimizer = SGD(0.1),
+        *,
+        loss_limit: float | None = None,
+        divide_penalty: bool = False,
     ) -> None:
         try:
             layers = list(layers)
@@ -139,23 +151,39 @@ class Network:
         check_chain(layers)
         of_dtype = as_dtype(dtype)
         check_options(layers, of_dtype)
-        self._build(layers, as_loss(loss, layers[-1].activation, of_dtype), _as_backend(backend), of_dtype)
+        objective = (
+            as_loss(loss, layers[-1].activation, of_dtype),
+            as_usable_limit("loss_limit", loss_limit, of_dtype),
+            as_switch("divide_penalty", divide_penalty),
+        )
+        self._build(layers, objective, _as_backend(backend), of_dtype)
         self.optimizer = optimizer
         rng = as_generator(seed)
         initialize(self.layers, self._parameters, init, rng)
         self._shuffle_seed = int(rng.integers(2**64, dtype=np.uint64))
 
-    def _build(self, layers: Sequence[Dense], loss: LossLike, backend: str, dtype: np.dtype[Any]) -> None:
-        """Sets all attributes but the seed, with parameters of any values; the arguments are checked already."""
+    def _build(
+        self,
+        layers: Sequence[Dense],
+        objective: tuple[LossLike, float | None, bool],
+        backend: str,
+        dtype: np.dtype[Any],
+    ) -> None:
+        """
+        Sets all attributes but the seed, with parameters of any values; the arguments are checked already.
+
+        `objective` is the loss, its limit, and whether it divides the penalty.
+        """
         self._dtype = dtype
         self._parameters = allocate_parameters(layers, dtype)
         self._layers = bind(layers, self._parameters)
-        self._loss = loss
+        self._objective = objective
         self._backend = backend
         views = (view for layer in self.layers for view in (layer.weight, layer.bias) if view is not None)
         self._state = TrainingState((self._parameters, *views))
         self._n_in, self._n_out = self.layers[0].n_in, self.layers[-1].n_out
-        self._model = BACKENDS[backend](self.layers, described(loss, dtype), self._parameters)
+        loss, limit, divides = objective
+        self._model = BACKENDS[backend](self.layers, described(loss, dtype, limit, divides), self._parameters)
         self._small = self._model.small_calls(self._state)
         self._history: History | None = None
         self._run: Any = None  # a Monitor while fit has one, or an Unfinished if an exception has ended the last call
@@ -217,7 +245,15 @@ class Network:
 
     @property
     def loss(self) -> LossLike:
-        return self._loss
+        return self._objective[0]
+
+    @property
+    def loss_limit(self) -> float | None:
+        return self._objective[1]
+
+    @property
+    def divide_penalty(self) -> bool:
+        return self._objective[2]
 
     @property
     def backend(self) -> str:
@@ -307,7 +343,8 @@ class Network:
                 (layer.n_in, layer.n_out, layer.activation, layer.has_bias, dict(layer.options.chosen()))
                 for layer in self.layers
             ],
-            "loss": self.loss, "dtype": self._dtype.name, "backend": self.backend,
+            "loss": self.loss, "loss_limit": self.loss_limit, "divide_penalty": self.divide_penalty,
+            "dtype": self._dtype.name, "backend": self.backend,
             "parameters": self._parameters.copy(), "shuffle_seed": self._shuffle_seed,
             "epochs_trained": self.epochs_trained, "begun": self._state.begun and tuple(self._state.begun),
             "optimizer": optimizer, "optimizer_steps": self._state.steps,
@@ -330,7 +367,8 @@ class Network:
 
         new = as_state(state, BACKENDS, _OWN)
         twin = object.__new__(Network)
-        twin._build(new.layers, new.loss, new.backend, new.dtype)
+        objective = new.loss, new.loss_limit, new.divide_penalty
+        twin._build(new.layers, objective, new.backend, new.dtype)
         twin._parameters[:] = new.parameters
         twin._shuffle_seed = new.shuffle_seed
         twin._state.epochs_trained, twin._state.begun = new.epochs_trained, new.begun
@@ -536,7 +574,7 @@ class Network:
         epochs: int = 1,
         learning_rate: LearningRate | None = None,
         batch_size: int | None = None,
-        shuffle: bool = True,
+        shuffle: bool | OrderOfEpoch = True,
         sample_weight: npt.ArrayLike | None = None,
         validation: float | Sequence[npt.ArrayLike] | None = None,
         metrics: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] = NONE,
@@ -575,9 +613,11 @@ class Network:
             from 0 on, and returns the rate of that step; see :mod:`plainnet.schedules`.
         batch_size : int, optional
             Rows in a step; by default, and if there are fewer rows, all.
-        shuffle : bool
+        shuffle : bool or callable
             Whether each epoch draws its mini-batches in a new order (which follows from the network's seed and the
-            epoch's number). The full batch has no order and is never shuffled.
+            epoch's number). The full batch has no order and is never shuffled. Or a function that has the number of an
+            epoch, ``epochs_trained`` when it begins, and returns its order: an array (n_samples,) of the rows' numbers,
+            each of them once.
         sample_weight : array_like (n_samples,), optional
             Weights of the rows, finite, at least 0 and not all 0; by default 1. A mean over rows becomes
             ``sum(weight * loss) / sum(weight)``, over the rows of a step and over those of an epoch.
@@ -646,7 +686,8 @@ class Network:
             data, aside = set_aside(self, validation, data)
         n_rows = len(data.x)
         batch_size = n_rows if batch_size is None else min(as_count("batch_size", batch_size, 1), n_rows)
-        shuffle = as_switch("shuffle", shuffle) and batch_size < n_rows
+        order_of_epoch = shuffle if callable(shuffle) else None
+        shuffle = order_of_epoch is not None or (as_switch("shuffle", shuffle) and batch_size < n_rows)
         how = Training(
             epochs if resumed is None else epochs - resumed.epochs, batch_size, _number(rate), shuffle,
             self._shuffle_seed, optimizer=optimizer, state=optimizer_state,
@@ -662,7 +703,7 @@ class Network:
             from .streaming import StreamedModel
 
             model = StreamedModel(model)
-        run = Run(model, self._state, data.x, data.y, data.weight, how, rate, monitor)
+        run = Run(model, self._state, data.x, data.y, data.weight, how, rate, monitor, order_of_epoch)
         return self._carry_out(run, resumed is not None)
 
     def _fit_batches(
@@ -787,8 +828,8 @@ class Network:
 
 #: The attributes of a network itself; all others have been set by users.
 _OWN = {
-    "_dtype", "_parameters", "_loss", "_backend", "_layers", "_shuffle_seed", "_state", "_n_in", "_n_out", "_model",
-    "_small", "_optimizer", "_history", "_run",
+    "_dtype", "_parameters", "_objective", "_backend", "_layers", "_shuffle_seed", "_state", "_n_in", "_n_out",
+    "_model", "_small", "_optimizer", "_history", "_run",
 }  # fmt: skip
 
 

@@ -96,8 +96,9 @@ def _as_step_sizes(name: str, value: Any) -> tuple[float, float]:
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "learning_rate": as_rate, "weight_decay": as_not_negative, "clip_norm": as_limit, "clip_value": as_limit,
     "momentum": as_not_negative, "nesterov": as_switch, "centered": as_switch, "amsgrad": as_switch,
-    "alpha": as_fraction, "betas": _as_betas, "eps": as_positive, "learning_rate_decay": as_not_negative,
-    "initial_accumulator_value": as_not_negative, "etas": _as_etas, "step_sizes": _as_step_sizes,
+    "eps_hat": as_switch, "alpha": as_fraction, "betas": _as_betas, "eps": as_positive,
+    "learning_rate_decay": as_not_negative, "initial_accumulator_value": as_not_negative, "etas": _as_etas,
+    "step_sizes": _as_step_sizes,
 }  # fmt: skip
 
 #: Options that are pairs, and the names of their parts in ``pn_optimizer``.
@@ -237,13 +238,15 @@ class Adam(Optimizer):
     As ``torch.optim.Adam``: moving averages of the gradient, divided by the root of one of its square.
 
     `betas` is what the two averages keep of themselves in a step; both are corrected for beginning at 0. If `amsgrad`,
-    the largest average so far stands under the root.
+    the largest average so far stands under the root. If `eps_hat`, `eps` is added to the root of the average before
+    that is corrected: it is the epsilon with a hat in section 2 of Kingma and Ba (2015), as in scikit-learn and Keras.
     """
 
     learning_rate: LearningRate = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     amsgrad: bool = False
+    eps_hat: bool = False
 
     @property
     def n_slots(self) -> int:
@@ -306,6 +309,14 @@ def is_usable(number: float, dtype: np.dtype[Any]) -> bool:
     """Whether `number` is finite and above 0 as one of `dtype`."""
     with np.errstate(over="ignore", under="ignore"):
         return bool(0 < dtype.type(number) < np.inf)
+
+
+def as_usable_limit(name: str, value: Any, dtype: np.dtype[Any]) -> float | None:
+    """`value` as a limit in a network of `dtype`: None or a number that is finite and above 0 there."""
+    limit = as_limit(name, value)
+    if limit is not None and not is_usable(limit, dtype):
+        raise ValueError(f"{name} must be finite and above 0 in {dtype.name}, not {shown(value)}")
+    return limit
 
 
 def rates_of_steps(schedule: Callable[[int], Any], first: int, rates: Array, dtype: np.dtype[Any]) -> None:

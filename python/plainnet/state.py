@@ -12,10 +12,10 @@ import numpy as np
 
 from .arguments import MAX_PARAMETERS, as_dtype, as_loss
 from .arrays import Array, check_name
-from .conversion import REFUSALS
+from .conversion import REFUSALS, as_switch
 from .layers import Dense, check_chain, check_options
 from .losses import LossLike
-from .optimizers import SGD, Optimizer, as_optimizer
+from .optimizers import SGD, Optimizer, as_optimizer, as_usable_limit
 from .training import Interrupted
 from .unfinished import Unfinished, as_unfinished
 
@@ -29,6 +29,8 @@ class State:
     ----------
     layers : list of Dense
     loss : str, CrossEntropy, Huber or Quantile
+    loss_limit : float, optional
+    divide_penalty : bool
     backend : str
     dtype : numpy.dtype
     parameters : ndarray (n_parameters,)
@@ -47,6 +49,8 @@ class State:
 
     layers: list[Dense]
     loss: LossLike
+    loss_limit: float | None
+    divide_penalty: bool
     dtype: np.dtype[Any]
     backend: str
     parameters: Array
@@ -82,7 +86,7 @@ def as_state(value: Any, backends: Iterable[str], own: Container[str]) -> State:
     names = {field.name for field in fields(State)}
     if not any(name.startswith("optimizer") for name in value):  # of a version that had no optimizers
         value = {**value, "optimizer": SGD(0.1), "optimizer_steps": 0, "optimizer_state": None}
-    value = {"run": None, **value}  # versions before 0.2 had none
+    value = {"run": None, "loss_limit": None, "divide_penalty": False, **value}  # versions before 0.2 had none
     if value.keys() != names:
         missing, unknown = names - value.keys(), value.keys() - names
         raise ValueError(
@@ -104,6 +108,8 @@ def as_state(value: Any, backends: Iterable[str], own: Container[str]) -> State:
     return State(
         layers,
         entry("loss", lambda value: as_loss(value, layers[-1].activation, dtype)),
+        entry("loss_limit", lambda value: as_usable_limit("loss_limit", value, dtype)),
+        entry("divide_penalty", lambda value: as_switch("divide_penalty", value)),
         dtype,
         entry("backend", lambda value: _as_backend(value, backends)),
         entry("parameters", lambda value: _as_stored(value, n_parameters, dtype)),

@@ -148,8 +148,9 @@ def begun_part(
 ) -> Part:
     """The part that follows `progress` in a run with `training`: mini-batches of `size` rows, at these rates."""
     how = replace(
-        training, epochs=1, batch_size=size, shuffle=False, first_epoch=training.first_epoch + progress.epoch,
-        first_step=training.first_step + progress.steps, learning_rates=rates,
+        training, epochs=1, batch_size=size, shuffle=False, order=None, is_checked=False,
+        first_epoch=training.first_epoch + progress.epoch, first_step=training.first_step + progress.steps,
+        learning_rates=rates,
     )  # fmt: skip
     return Part(replace(progress, journal=None), x, y, weights, how, Progress(0, 0, progress.loss_sum, 0))
 
@@ -176,19 +177,24 @@ class StreamedModel:
         self, x: Rows, y: Array, sample_weight: Array | None = None, out: Array | None = None
     ) -> float:
         """The loss of `x`, `y`, from those of parts; their sum may round otherwise than that of all rows at once."""
-        parts, total = x.parts(), 0.0
-        for rows in parts:
+        total = shares = 0.0  # of the losses, and of the penalty in them
+        for rows in x.parts():
             weight = None if sample_weight is None else sample_weight[rows]
             part_out = None if out is None else out[rows]
             if weight is not None and not weight.any():
                 if part_out is not None:
                     self._model.forward(x[rows], part_out)
                 continue
-            loss = self._model.total_loss(x[rows], y[rows], weight, part_out)
-            total += loss * self.loss.denominator(_total(weight, rows.stop - rows.start), n_out(y))
-        if not self.loss.mean_over_rows:  # each part has the whole penalty
-            total -= (len(parts) - 1) * penalty(self.parameters, parts_of(self._model.layers))
-        return total / self.loss.denominator(_total(sample_weight, len(x)), n_out(y))
+            loss, n_rows = self._model.total_loss(x[rows], y[rows], weight, part_out), _total(weight, len(y[rows]))
+            denominator = self.loss.denominator(n_rows, n_out(y))
+            total += loss * denominator
+            shares += self.loss.penalty_scale(n_rows) * denominator
+        all_rows = _total(sample_weight, len(x))
+        denominator = self.loss.denominator(all_rows, n_out(y))
+        if self.loss.divides_penalty or not self.loss.mean_over_rows:  # parts have more of it than all rows at once
+            surplus = shares - self.loss.penalty_scale(all_rows) * denominator
+            total -= surplus * penalty(self.parameters, parts_of(self._model.layers))
+        return total / denominator
 
     def train(
         self,
@@ -203,8 +209,9 @@ class StreamedModel:
         """See :meth:`plainnet.backend.Backend.train`."""
         weights = () if sample_weight is None else (sample_weight,)
         if progress.journal is None:
-            x.check()
-            check_targets(y, self.loss)
+            if not training.is_checked:
+                x.check()
+                check_targets(y, self.loss)
             progress.journal = ()
         self._settle(x, y, weights, progress, losses)
         while max_steps > 0 and progress.epoch < training.epochs:
@@ -227,7 +234,9 @@ class StreamedModel:
         size = min(size, left)
         n_steps = min(max_steps, max(1, bytes_of_part(self.parameters) // (x.row_bytes * size)), left // size)
         rows: Any = slice(progress.row, progress.row + n_steps * size)
-        if training.shuffle:
+        if training.order is not None:
+            rows = training.order[rows]
+        elif training.shuffle:
             rows = self._order_of_rows(training, progress.epoch, n_rows)[rows]
         rates = training.learning_rates
         part_x = x.read(rows, 1)

@@ -22,6 +22,7 @@ from .history import History, Values
 from .interrupt import DeferredInterrupt
 from .native import shuffled
 from .optimizers import LearningRate, Optimizer, rates_of_steps
+from .ordering import OrderedModel, OrderOfEpoch
 
 if TYPE_CHECKING:
     from .monitor import Monitor
@@ -95,6 +96,8 @@ class Run:
         That of `training`, or a function of the number of the step.
     monitor : Monitor, optional
         Which watches the run.
+    order_of_epoch : callable, optional
+        The order of the rows of each epoch, by its number; `training` is shuffled then.
     """
 
     def __init__(
@@ -107,8 +110,9 @@ class Run:
         training: Training,
         learning_rate: LearningRate,
         monitor: Monitor | None = None,
+        order_of_epoch: OrderOfEpoch | None = None,
     ) -> None:
-        self.model = model
+        self.model: Any = model if order_of_epoch is None else OrderedModel(model, order_of_epoch)
         self.state = state
         self.monitor = monitor
         weights = () if sample_weight is None else (sample_weight,)
@@ -259,17 +263,21 @@ class Run:
         """What must be the same to finish an epoch that was begun: the data, their order, parameters and state."""
         slots = () if self.training.state is None else (self.training.state,)
         x = self.x if isinstance(self.x, np.ndarray) else np.array([self.x.digest()], np.uint64)
-        number = checksum(x, self.y, self.model.parameters, *self.weights, *slots)
+        order = (self._order(),) if isinstance(self.model, OrderedModel) else ()
+        number = checksum(x, self.y, self.model.parameters, *self.weights, *slots, *order)
         return len(self.x), self.training.batch_size, self.training.shuffle, number
+
+    def _order(self) -> Array:
+        """In which the epoch at hand visits the rows."""
+        training, n_rows, epoch = self.training, len(self.x), self.training.first_epoch + self.progress.epoch
+        if isinstance(self.model, OrderedModel):
+            return self.model.order(epoch, n_rows)
+        return shuffled(training.seed, epoch, n_rows) if training.shuffle else np.arange(n_rows)
 
     def _explained(self, error: DivergedError) -> DivergedError:
         if self.progress.steps > 0:
             return error
-        training, n_rows = self.training, len(self.x)
-        order = np.arange(n_rows)
-        if training.shuffle:
-            order = shuffled(training.seed, training.first_epoch, n_rows)
-        rows = order[self.progress.row :][: training.batch_size]
+        rows = self._order()[self.progress.row :][: self.training.batch_size]
         return explained(error, self.model, self.x[rows], self.y[rows], *(weight[rows] for weight in self.weights))
 
 

@@ -65,7 +65,7 @@ class Model:
                 loss_sum += self._loss_sum(z, a[-1], y[rows], weights[rows])
                 if out is not None:
                     out[rows] = a[-1]
-            loss_sum += penalty(self.parameters, self._parts) * denominator
+            loss_sum += self._penalty(len(x), sample_weight)
         return loss_sum / denominator
 
     @names_fewer_rows
@@ -81,7 +81,8 @@ class Model:
     ) -> None:
         """Continues from `progress` for at most `max_steps` steps."""
         if progress.journal is None:
-            check_training_data(x, y, self.loss)
+            if not training.is_checked:
+                check_training_data(x, y, self.loss)
             finite = np.isfinite(self.parameters).all() and np.isfinite(training.slots(self.parameters)).all()
             if training.epochs > 0 and not finite:
                 raise DivergedError(progress.epoch)
@@ -95,7 +96,9 @@ class Model:
                 break
             rows: Any = slice(progress.row, min(progress.row + training.batch_size, len(x)))
             n_rows = rows.stop - rows.start
-            if training.shuffle:
+            if training.order is not None:
+                rows = training.order[rows]
+            elif training.shuffle:
                 rows = self._order_of_rows(training, progress.epoch, len(x))[rows]
 
             weight = None if sample_weight is None else sample_weight[rows]
@@ -154,8 +157,9 @@ class Model:
                 )
                 total.add(gradient)
             gradient[:] = total.value()
-            add_penalty_gradient(self.parameters, self._parts, gradient)
-            loss_sum += penalty(self.parameters, self._parts) * denominator
+            scale = self.loss.penalty_scale(_total(len(x), weight))
+            add_penalty_gradient(self.parameters, self._parts, scale, gradient)
+            loss_sum += self._penalty(len(x), weight)
         return loss_sum
 
     def _forward_block(
@@ -216,7 +220,10 @@ class Model:
 
     def _loss_sum(self, z: Array, a: Array, y: Array, weight: Array) -> float:
         """The sum of the losses of a block; a row of weight 0 adds 0, even if its loss is not finite."""
-        terms = weight * LOSSES[self.loss.name].value(z, a, y, self.loss.parameter)
+        values = LOSSES[self.loss.name].value(z, a, y, self.loss.parameter)
+        if self.loss.limit > 0:
+            values = np.minimum(values, self.loss.limit)
+        terms = weight * values
         return float(np.sum(np.where(weight > 0, terms, 0), dtype=np.float64))
 
     def _last_grad_z(self, a: list[Array], kept: list[Array], y: Array, scale: Array) -> Array:
@@ -256,8 +263,12 @@ class Model:
         return grad_x
 
     def _denominator(self, n_rows: int, weight: Array | None) -> float:
-        total = n_rows if weight is None else float(weight.sum(dtype=np.float64))
-        return self.loss.denominator(total, self.layers[-1].weight.shape[1])
+        return self.loss.denominator(_total(n_rows, weight), self.layers[-1].weight.shape[1])
+
+    def _penalty(self, n_rows: int, weight: Array | None) -> float:
+        """What the layers' penalty adds to the sum of the losses of so many rows, before its division."""
+        scale = self.loss.penalty_scale(_total(n_rows, weight))
+        return penalty(self.parameters, self._parts) * scale * self._denominator(n_rows, weight)
 
     def _order_of_rows(self, training: Training, epoch: int, n_rows: int) -> Array:
         """The order of an epoch, which is kept until it ends."""
@@ -274,6 +285,11 @@ class Model:
         self._write(progress, training.slots(self.parameters))
         ends_epoch = progress.row + training.batch_size >= n_rows
         return DivergedError(progress.epoch + ends_epoch)
+
+
+def _total(n_rows: int, weight: Array | None) -> float:
+    """The sum of the weights of so many rows."""
+    return n_rows if weight is None else float(weight.sum(dtype=np.float64))
 
 
 def _column(sample_weight: Array | None, x: Array) -> Array:

@@ -94,7 +94,8 @@ def _adam_step(o: Adam, rate: float, t: int, g: Array, p: Array, slots: Array) -
         w = slots[2]
         w[:] = np.maximum(w, v)
         square = w
-    root = np.sqrt(square) / float(np.sqrt(1 - power(beta2, t))) + o.eps
+    correction = float(np.sqrt(1 - power(beta2, t)))
+    root = np.sqrt(square) / correction + (o.eps / correction if o.eps_hat else o.eps)
     return p - rate / (1 - power(beta1, t)) * (m / root)
 
 

@@ -50,10 +50,10 @@ def penalty(parameters: Array, parts: Sequence[Part]) -> float:
     return total
 
 
-def add_penalty_gradient(parameters: Array, parts: Sequence[Part], gradient: Array) -> None:
-    """Adds its gradient, ``l1 sign(weight) + l2 weight``, to `gradient`."""
+def add_penalty_gradient(parameters: Array, parts: Sequence[Part], scale: float, gradient: Array) -> None:
+    """Adds its gradient, ``l1 sign(weight) + l2 weight``, times `scale` to `gradient`."""
     for part in parts:
-        weight, l1, l2 = parameters[part.weight], part.options.l1, part.options.l2
+        weight, l1, l2 = parameters[part.weight], scale * part.options.l1, scale * part.options.l2
         if l1 > 0 or l2 > 0:
             gradient[part.weight] += l2 * weight + l1 * np.sign(weight)
 

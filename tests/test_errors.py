@@ -398,7 +398,7 @@ ARGUMENTS = {
     },
     "Network": {
         "layers": set(), "loss": set(), "init": set(), "seed": {"None", "2**80", "digits", "empty"}, "dtype": set(),
-        "backend": set(), "optimizer": set(),
+        "backend": set(), "optimizer": set(), "loss_limit": {"None", "large", "2**80"}, "divide_penalty": {"True"},
     },
     "fit": {
         "x": set(), "y": set(), "epochs": {"0-d"}, "learning_rate": {"None", "large", "2**80"},

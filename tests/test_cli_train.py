@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -300,7 +301,8 @@ def test_plot_takes_any_names_of_classes(plainnet):
     [
         ("loss.xyz", "loss.xyz: unknown kind of picture; allowed endings are "), ("none/a.png", "none: No such file"),
         ("data.csv", "data.csv is the file that is read"), ("m", "m is where the model goes"),
-        ("./m", "./m is where the model goes"), (".", ".: Is a directory"),
+        ("./m", "./m is where the model goes"), (".", ".: Is a directory"), ("", "it is empty, and must be the name"),
+        ("-", "a picture goes to a file, and not to standard output"),
     ],
 )  # fmt: skip
 def test_plot_that_cannot_be_written_is_refused_before_training(plainnet, path, message):
@@ -399,6 +401,13 @@ BAD_TABLES = [
     ("a,y\n1e308,1\n-1e308,2\n1.7e308,3\n-1.7e308,3.5\n", "column 'a': the numbers are too large"),
     ("a,y\n17e17,1\n1700000000000000512,2\n1700000000000001024,3.5\n17e17,4\n", "differ too little for float64"),
     ("a,y\n1,1e308\n2,-1e308\n3,1.7e308\n4,-1.7e308\n", "column 'y': the numbers are too large"),
+    ("a,y\n1e-320,1\n2e-320,2\n5e-320,3.5\n4e-320,4\n", "data.csv, column 'a': the numbers differ by too little"),
+    ("a,y\n1e-170,1\n2e-170,2\n5e-170,3.5\n4e-170,4\n", "data.csv, column 'a': the numbers differ by too little"),
+    ("a,y\n1,1e-320\n2,2e-320\n3,5e-320\n4,4e-320\n", "data.csv, column 'y': the numbers differ by too little"),
+    ("a,y\n1,17e17\n2,1700000000000000512\n3,17e17\n4,1700000000000001024\n", "'y': the numbers differ too little"),
+    ('a,y\n"1,5",1\n"2,5",2\n"3,25",3\n', "line 2, column 'a': '1,5' is not a number, which has a decimal point"),
+    ('a,y\n1,"1,5"\n2,"1,5"\n3,"1,25"\n', "line 2, column 'y': '1,5' is not a number, which has a decimal point"),
+    ("a;y\n1,5;2\n3;4\n", "line 2: it has 2 cells, but the header has 1; cells must be separated by commas, and a"),
     ("a,y\n1,u\n2,v\n3,w\n", "--validation 0 trains with all rows"),
     ("a,y\n1,2,3\n", "line 2: it has 3 cells, but the header has 2"),
     ("a,y\n1,\u00e9\n".encode("latin-1"), "line 2: the byte 0xe9 is not UTF-8"),
@@ -414,6 +423,36 @@ def test_train_says_what_is_wrong_with_a_table(plainnet, tmp_path, content, mess
     assert message in err
     assert err.count("\n") == 1
     assert os.listdir() == ["data.csv"]
+
+
+def test_commas_in_text_are_fine_where_that_is_said(plainnet):
+    rows = [[f"{k % 3},{k % 2}", k, ("1,5", "2,5")[k % 2]] for k in range(30)]
+    write("data.csv", ["a", "b", "y"], rows)
+    status, _, err = plainnet("train", "data.csv", "--target", "y", "-o", "m", "--epochs", "1")
+    assert (status, os.listdir()) == (1, ["data.csv"])
+    assert "column 'a': '0,0' is not a number, which has a decimal point and no comma; --text 'a' takes" in err
+    status, _, err = plainnet("train", "data.csv", "--target", "y", "-o", "m", "--epochs", "1", "--text", "a")
+    assert "column 'y': '1,5' is not a number, which has a decimal point and no comma; --task classification" in err
+    status, _, err = plainnet("train", "data.csv", "--target", "y", "-o", "m", "--epochs", "1", "--text", "a",
+                              "--task", "classification")  # fmt: skip
+    assert status == 0, err
+    assert pn.load("m").table.target.categories == ("1,5", "2,5")
+
+
+@pytest.mark.parametrize(("factor", "words"), [(1e-35, "differ by too little"), (1e35, "are too large")])
+@pytest.mark.parametrize("name", ["a", "y"])
+def test_numbers_are_refused_whose_scale_no_weight_of_float32_takes_up(plainnet, name, factor, words):
+    columns = {"a": np.arange(1.0, 31), "y": np.arange(1.0, 31) ** 2}
+    columns[name] *= factor
+    write("data.csv", list(columns), zip(*columns.values()))
+    status, _, err = plainnet("train", "data.csv", "--target", "y", "-o", "m", "--dtype", "float32", "--epochs", "1")
+    assert status == 1
+    assert re.search(rf"data.csv, column '{name}': the numbers {words} for float32; (multiply|divide) all by", err)
+    assert os.listdir() == ["data.csv"]
+    status, _, err = plainnet("train", "data.csv", "--target", "y", "-o", "m", "--epochs", "300")
+    assert status == 0, err
+    predicted = np.array(rows_of(plainnet("predict", "m", "data.csv")[1])[1], float)[:, 0]
+    assert np.corrcoef(predicted, columns["y"])[0, 1] > 0.9
 
 
 def test_float32_is_refused_where_it_does_not_tell_numbers_apart(plainnet):
@@ -450,6 +489,8 @@ def test_task_that_does_not_fit_the_target_is_refused(plainnet):
         (["-o", "none/m"], "argument -o: none: No such file or directory"),
         (["-o", "data.csv/m"], "argument -o: data.csv: Not a directory"),
         (["-o", "."], "argument -o: .: Is a directory"),
+        (["--seed", str(2**64)], "--seed: must be within 0...18446744073709551615, not 18446744073709551616"),
+        (["-o", ""], "argument -o: it is empty, and must be the name of a file"),
         (["-o", "-"], "argument -o: a model goes to a file, and not to standard output"),
         (["-o", "./data.csv"], "argument -o: ./data.csv is the file that is read, and is never overwritten"),
     ],
@@ -480,8 +521,48 @@ def test_divergence_is_said_and_leaves_no_file(plainnet):
     status, _, err = plainnet("train", "data.csv", "--target", "price", "-o", "m", "--optimizer", "sgd",
                               "--learning-rate", "1e9")  # fmt: skip
     assert status == 1
-    assert "plainnet train: training diverged" in err.splitlines()[-1]
+    assert err.splitlines()[-1] == (
+        "plainnet train: training diverged in epoch 1, as numbers became infinite, and no file is written; try a "
+        "smaller --learning-rate"
+    )
     assert os.listdir() == ["data.csv"]
+
+
+def test_model_is_there_whatever_becomes_of_the_output(tmp_path):
+    """The results of the run are said after the model is written: a full disk takes them, and not the model."""
+    flowers(tmp_path / "data.csv")
+    program = textwrap.dedent("""
+        import sys
+        from plainnet import cli
+        from plainnet.cli import train
+
+        def fail(facts):
+            sys.stdout.flush()
+            raise OSError(28, "No space left on device")
+
+        run = train._train
+        def trained(*arguments):
+            result = run(*arguments)
+            train.say_facts = fail
+            return result
+
+        train._train = trained
+        sys.exit(cli.main(["train", "data.csv", "--target", "kind", "-o", "m", "--epochs", "1"]))
+    """)
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == "plainnet train: cannot write the output: No space left on device"
+    assert pn.load(tmp_path / "m").table.target.name == "kind"
+
+
+@pytest.mark.parametrize("rows", [120, 10**30])
+def test_batch_of_more_rows_than_there_are_has_them_all(plainnet, rows):
+    flowers("data.csv")
+    arguments = ["data.csv", "--target", "kind", "-o", "m", "--epochs", "1", "--batch-size", str(rows)]
+    status, out, err = plainnet("train", *arguments)
+    assert status == 0, err
+    assert "108 rows a step" in " ".join(out.split())
 
 
 def test_full_disk_is_said_and_leaves_the_old_file(plainnet, monkeypatch, tmp_path):
@@ -563,6 +644,13 @@ def test_bad_model_file_is_said_in_a_line(plainnet, tmp_path, command):
         assert (status, out) == (1, "")
         assert err.startswith(f"plainnet {command}: {message}")
         assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [("predict", "-", "data.csv"), ("info", "-")])
+def test_model_from_standard_input_is_refused(plainnet, arguments):
+    status, out, err = plainnet(*arguments)
+    assert (status, out) == (2, "")
+    assert "argument MODEL: a model comes from a file, and not from standard input" in err
 
 
 def test_predict_needs_a_model_that_knows_its_columns(plainnet):

@@ -49,6 +49,8 @@ def check_replaceable(path: str) -> None:
 
     A disk may be full nevertheless, or permissions change.
     """
+    if not path:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     target = os.path.realpath(path) if os.path.islink(path) else path
     folder = os.path.dirname(target) or os.curdir
     if not stat.S_ISDIR(os.stat(folder).st_mode):

@@ -199,9 +199,10 @@ def _records(frames: Any, data: bytes, name: str, first: int) -> list[list[str]]
         reason = str(error).strip()
         if (match := _TOO_LONG.search(reason)) is not None:
             expected, record, found = map(int, match.groups())
+            separated = "cells must be separated by commas, and " if expected == 1 else ""
             raise TableError(
-                f"{name}, line {line_of(record - 1)}: it has {found} cells, but the header has {expected}; a text "
-                "that holds a comma must stand in quotation marks"
+                f"{name}, line {line_of(record - 1)}: it has {found} cells, but the header has {expected}; {separated}"
+                "a text that holds a comma must stand in quotation marks"
             ) from None
         if (match := _OPEN_QUOTE.search(reason)) is not None:
             line = line_of(int(match.group(1)))

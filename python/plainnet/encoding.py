@@ -65,6 +65,8 @@ def input_columns(table: CsvTable, target: str, text: Collection[str], ignored: 
         if name != target and name not in ignored:
             cells = table.column(name)
             is_text = name in text or not is_numeric(cells)
+            if is_text and name not in text:
+                _refuse_commas(table, name, cells, f"--text {name!r} takes the column as text")
             columns.append(Column(name, _categories(table, name, cells) if is_text else None))
     return columns
 
@@ -84,6 +86,8 @@ def target_column(table: CsvTable, name: str, task: str | None) -> tuple[Column,
         return Column(name), "as --task says"
     names = _class_names(table, name, cells)
     if not is_numeric(cells):
+        if task is None:
+            _refuse_commas(table, name, cells, "--task classification takes the column as names of classes")
         return Column(name, _categories(table, name, names)), "as --task says" if task else f"as {name!r} is text"
     classes = tuple(sorted(set(names), key=lambda text: (float(text), text)))
     if task == "classification":
@@ -93,6 +97,15 @@ def target_column(table: CsvTable, name: str, task: str | None) -> tuple[Column,
     if whole and len(classes) <= min(MAX_INTEGER_CLASSES, len(cells) // 2):
         return Column(name, classes), f"as {name!r} holds whole numbers, of which {len(classes)} are different"
     return Column(name), f"as {name!r} holds {len(classes)} different numbers"
+
+
+def _refuse_commas(table: CsvTable, name: str, cells: Sequence[str], remedy: str) -> None:
+    """Checks that the cells of a column that is no column of numbers would not be one if it were not for commas."""
+    if is_numeric([cell.replace(",", "") for cell in cells]):
+        row = next(k for k, cell in enumerate(cells) if "," in cell)
+        raise table.error(
+            row, name, f"{shown(cells[row])} is not a number, which has a decimal point and no comma; {remedy}"
+        )
 
 
 def _class_names(table: CsvTable, name: str, cells: Sequence[str]) -> Sequence[str]:

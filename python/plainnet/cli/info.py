@@ -12,6 +12,7 @@ from ..files import load
 from ..model_file import description_of
 from ..network import Network
 from ..table import Column, Table
+from .options import model_file
 from .output import CommandError, say, say_facts, say_rows
 from .results import shape
 
@@ -30,7 +31,7 @@ def add_to(commands: Any) -> None:
         "info", help="show what is in a model file",
         description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    command.add_argument("model", metavar="MODEL", help="a file from plainnet train or net.save")
+    command.add_argument("model", type=model_file, metavar="MODEL", help="a file from plainnet train or net.save")
     command.set_defaults(run=_run)
 
 

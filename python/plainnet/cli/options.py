@@ -68,8 +68,17 @@ def hidden_activations() -> list[str]:
     return [name for name in ACTIVATIONS if name != "softmax"]
 
 
+def model_file(text: str) -> str:
+    """An argparse type: the name of a model file to read."""
+    if text == STANDARD:
+        raise argparse.ArgumentTypeError("a model comes from a file, and not from standard input")
+    return text
+
+
 def check_output(command: argparse.ArgumentParser, path: str, inputs: Sequence[str], argument: str = "-o") -> None:
     """Exits with an error of usage where no file can be written to `path`, or where it is one of `inputs`."""
+    if not path:
+        command.error(f"argument {argument}: it is empty, and must be the name of a file")
     try:
         check_replaceable(path)
     except OSError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..arrays import Array
+from ..csv_table import STANDARD
 from ..history import History
 from ..network import Network
 from ..table import Column
@@ -33,6 +34,8 @@ def check_picture(command: argparse.ArgumentParser, path: str, others: list[str]
         from matplotlib.backends.backend_agg import FigureCanvasAgg
     except ImportError:
         raise CommandError("a picture needs matplotlib; get it with: pip install 'plainnet[cli]'") from None
+    if path == STANDARD:
+        command.error("argument --plot: a picture goes to a file, and not to standard output")
     check_output(command, path, others, "--plot")
     if os.path.realpath(path) in map(os.path.realpath, others):
         command.error(f"argument --plot: {path} is where the model goes")

@@ -12,7 +12,7 @@ from ..csv_table import STANDARD, as_csv, read_csv
 from ..encoding import decode_predictions, encode_inputs
 from ..files import load
 from ..network import Network
-from .options import check_output
+from .options import check_output, model_file
 from .output import CommandError
 
 _DESCRIPTION = """\
@@ -34,7 +34,7 @@ def add_to(commands: Any) -> None:
         "predict", help="predict the target for the rows of a CSV file",
         description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    command.add_argument("model", metavar="MODEL", help="the file that plainnet train has written")
+    command.add_argument("model", type=model_file, metavar="MODEL", help="the file that plainnet train has written")
     command.add_argument("data", metavar="DATA.csv", help="the table; - is standard input")
     command.add_argument("-o", "--output", default=STANDARD, metavar="OUT.csv",
                          help="the file to write (default -, standard output)")  # fmt: skip

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..atomic import write_atomically
+from ..backend import DivergedError
 from ..callbacks import EarlyStopping
 from ..csv_table import STANDARD, CsvTable, TableError, pandas, read_csv
 from ..encoding import MAX_CATEGORIES, MAX_INTEGER_CLASSES, encode_inputs, encode_target, input_columns, target_column
@@ -52,6 +53,9 @@ cannot be written; 2 for bad options; 130 after Ctrl-C, which writes no file."""
 #: A mean may be so many times the deviation before rounding takes a thousandth of the latter.
 _RESOLUTION = 1e-3
 
+#: Deviations above it, or below its reciprocal, are refused: their squares, or weights, would be 0 or infinite.
+_LIMITS = {"float64": 1e150, "float32": 1e30}
+
 
 def add_to(commands: Any) -> None:
     """Adds the command to argparse's `commands`; ``options.run(options)`` runs it."""
@@ -80,7 +84,7 @@ def add_to(commands: Any) -> None:
     names = [name.lower() for name in OPTIMIZERS]
     add("--optimizer", choices=names, default="adam", help="default adam")
     add("--learning-rate", type=positive, metavar="RATE", help="default: the optimizer's own, 0.001 for adam")
-    add("--seed", type=integer(0), default=0, metavar="N",
+    add("--seed", type=integer(0, 2**64 - 1), default=0, metavar="N",
         help="of the weights, the rows set aside and the order of rows (default 0)")  # fmt: skip
     add("--dtype", choices=["float64", "float32"], default="float64", help="default float64")
     command.set_defaults(run=functools.partial(_run, command))
@@ -102,10 +106,10 @@ def _run(command: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     _check_packages()
     data = _prepare(options, read_csv(options.data), dtype)
     network, history = _train(options, data)
+    _write(options.output, lambda: network.save(options.output))  # whatever becomes of what is said of it
     say_facts(results.stops(history, options.epochs))
     results.say_metrics(network, data.table.target, *data.judged())
     files = [("Model", options.output)]
-    _write(options.output, lambda: network.save(options.output))
     if options.plot is not None:
         picture = draw(options.plot, history, network, data.table.target, data.judged()[:2])
         _write(options.plot, lambda: write_atomically(options.plot, picture))
@@ -153,6 +157,8 @@ class _Data:
     mean, scale : ndarray (n_in,)
     is_constant : ndarray (n_in,)
         The inputs that are the same in all rows to train with.
+    target_scaling : (float, float)
+        The mean and the scale of the target; 0 and 1 for classes.
     """
 
     table: Table
@@ -163,6 +169,7 @@ class _Data:
     mean: Array
     scale: Array
     is_constant: Array
+    target_scaling: tuple[float, float]
 
     def judged(self) -> tuple[Array, Array, bool]:
         """Inputs and targets by which to judge the network, and whether they are validation data."""
@@ -186,7 +193,8 @@ def _prepare(options: argparse.Namespace, csv: CsvTable, dtype: np.dtype[Any]) -
     say_facts(results.summary(csv, columns, constant, target, why))
     train, aside = _divide(options, target, y)
     mean, scale, is_constant = _scaling(csv, columns, x[train], dtype)
-    return _Data(Table(tuple(columns), target), x, y, train, aside, mean, scale, is_constant)
+    target_scaling = (0.0, 1.0) if target.categories is not None else _target_scaling(csv, target, y[train], dtype)
+    return _Data(Table(tuple(columns), target), x, y, train, aside, mean, scale, is_constant, target_scaling)
 
 
 def _without_constants(csv: CsvTable, columns: Sequence[Column], x: Array) -> tuple[list[Column], Array, list[str]]:
@@ -231,15 +239,28 @@ def _scaling(csv: CsvTable, columns: Sequence[Column], x: Array, dtype: np.dtype
         if column.categories is not None:
             mean[start : start + column.width], scale[start : start + column.width] = 0, 1
         else:
-            _check_resolution(csv, column.name, mean[start], scale[start], dtype)
+            _check_resolution(f"{csv.name}, column {column.name!r}", mean[start], scale[start], dtype)
         start += column.width
     return mean, scale, is_constant
 
 
-def _check_resolution(csv: CsvTable, name: str, mean: float, scale: float, dtype: np.dtype[Any]) -> None:
-    where = f"{csv.name}, column {name!r}"
-    if not (np.isfinite(mean) and np.isfinite(scale)):
-        raise TableError(f"{where}: the numbers are too large: their mean or deviation is infinite")
+def _target_scaling(csv: CsvTable, target: Column, y: Array, dtype: np.dtype[Any]) -> tuple[float, float]:
+    """The mean and the scale of the target's numbers in the rows to train with."""
+    if (y == y[0]).all():
+        return float(y[0]), 1.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, scale = float(y.mean()), float(y.std())
+    _check_resolution(f"{csv.name}, column {target.name!r}", mean, scale, dtype)
+    return mean, scale
+
+
+def _check_resolution(where: str, mean: float, scale: float, dtype: np.dtype[Any]) -> None:
+    """Checks that a network of `dtype` can take up the mean and the deviation of the numbers that stand `where`."""
+    limit = _LIMITS[dtype.name]
+    if not (np.isfinite(mean) and scale <= limit):
+        raise TableError(f"{where}: the numbers are too large for {dtype}; divide all by a number")
+    if scale < 1 / limit:
+        raise TableError(f"{where}: the numbers differ by too little for {dtype}; multiply all by a number")
     if abs(mean) * np.finfo(dtype).eps > _RESOLUTION * scale:
         remedy = "subtract a number from all" if dtype == np.float64 else "use --dtype float64"
         raise TableError(
@@ -254,23 +275,23 @@ def _check_resolution(csv: CsvTable, name: str, mean: float, scale: float, dtype
 def _train(options: argparse.Namespace, data: _Data) -> tuple[Network, History]:
     """The network, which takes and returns numbers as they are in the table."""
     target = data.table.target
-    y_mean, y_scale = 0.0, 1.0
-    y = data.y
-    if target.categories is None:
-        with np.errstate(over="ignore", invalid="ignore"):
-            y_mean, y_scale = float(y[data.train].mean()), float(y[data.train].std()) or 1.0
-        if not (np.isfinite(y_mean) and np.isfinite(y_scale)):
-            raise CommandError(f"column {target.name!r}: the numbers are too large: their deviation is infinite")
-        y = (y - y_mean) / y_scale
+    y_mean, y_scale = data.target_scaling
+    y = data.y if target.categories is not None else (data.y - y_mean) / y_scale
     network = _network(options, data)
     x = (data.x - data.mean) / data.scale
     has_aside = len(data.aside) > 0
-    history = network.fit(
-        x[data.train], y[data.train], options.epochs, batch_size=options.batch_size,
-        validation=(x[data.aside], y[data.aside]) if has_aside else None,
-        callbacks=[EarlyStopping(options.patience)] if has_aside and options.patience > 0 else [],
-        progress=sys.stderr is not None,
-    )  # fmt: skip
+    try:
+        history = network.fit(
+            x[data.train], y[data.train], options.epochs, batch_size=_batch_size(options, data),
+            validation=(x[data.aside], y[data.aside]) if has_aside else None,
+            callbacks=[EarlyStopping(options.patience)] if has_aside and options.patience > 0 else [],
+            progress=sys.stderr is not None,
+        )  # fmt: skip
+    except DivergedError as error:
+        raise CommandError(
+            f"training diverged in epoch {error.epoch + 1}, as numbers became infinite, and no file is written; try a "
+            "smaller --learning-rate"
+        ) from None
     try:
         if target.categories is None:
             network = network.fold(data.mean, data.scale, y_mean, y_scale)
@@ -294,5 +315,12 @@ def _network(options: argparse.Namespace, data: _Data) -> Network:
     except ValueError as error:
         raise CommandError(str(error)) from None
     network.layers[0].weight[data.is_constant] = 0  # of what the rows tell nothing, the network knows nothing
-    say_facts(results.plan(network, options.optimizer, options.batch_size, len(data.train), len(data.aside)))
+    rows = _batch_size(options, data)
+    say_facts(results.plan(network, options.optimizer, rows, len(data.train), len(data.aside)))
     return network
+
+
+def _batch_size(options: argparse.Namespace, data: _Data) -> int:
+    """Rows in a step: as many as there are, if more are wanted."""
+    rows: int = options.batch_size
+    return min(rows, len(data.train))

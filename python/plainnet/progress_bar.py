@@ -6,8 +6,10 @@ The bar is tqdm's, which is optional (the extra `progress`).
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 #: Without a terminal, at most one line in so many seconds.
@@ -16,6 +18,25 @@ SECONDS_A_LINE = 5.0
 
 def _is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    """Around what writes: training goes on where that cannot be done, as on a full disk or into a closed pipe."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # a signal handler's TimeoutError
+            raise
+
+
+def _short(number: float) -> str:
+    """A number of three digits, as tqdm writes it: 12.3k."""
+    for unit in ("", "k", "M"):
+        if number < 999.5:
+            return f"{number:.3g}{unit}"
+        number /= 1000
+    return f"{number:.3g}G"
 
 
 class ProgressBar:
@@ -49,7 +70,8 @@ class ProgressBar:
                 raise ImportError(
                     "progress=True needs tqdm to draw a bar; get it with: pip install 'plainnet[progress]'"
                 ) from None
-            self._bar = tqdm(total=n_rows and epochs * n_rows, unit=" rows", unit_scale=True, dynamic_ncols=True)
+            with _writing():
+                self._bar = tqdm(total=n_rows and epochs * n_rows, unit=" rows", unit_scale=True, dynamic_ncols=True)
 
     def update(self, epoch: int, row: int, logs: dict[str, float]) -> None:
         """Shows that `epoch` epochs and `row` rows of the next one are done, with the logs of the last epoch."""
@@ -59,10 +81,11 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.set_description_str(at, refresh=False)
             self._bar.set_postfix_str(", ".join(numbers), refresh=False)
-            self._bar.update(done - self._bar.n)
+            with _writing():
+                self._bar.update(done - self._bar.n)
             return
         rate = done / max(now - self._started, 1e-9)
-        numbers.append(f"{rate:.3g} rows/s")
+        numbers.append(f"{_short(rate)} rows/s")
         if self._n_rows is not None:
             numbers.append(f"{(self._epochs * self._n_rows - done) / rate:.0f} s left")
         self._line = f"{at}: {', '.join(numbers)}"
@@ -81,12 +104,14 @@ class ProgressBar:
 
     def _write(self) -> None:
         if self._line:
-            print(self._line, file=sys.stderr, flush=True)
+            with _writing():
+                print(self._line, file=sys.stderr, flush=True)
         self._line = ""
 
     def close(self) -> None:
         """Ends the bar, which stays on the screen, or writes the last line."""
         if self._bar is not None:
-            self._bar.close()
+            with _writing():
+                self._bar.close()
         else:
             self._write()

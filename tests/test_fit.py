@@ -1,11 +1,14 @@
 """What fit does around the steps: validation, metrics, callbacks, the record."""
 
+import io
+import re
 import sys
 
 import numpy as np
 import pytest
 
 import plainnet as pn
+from plainnet import progress_bar
 from plainnet.validation import split
 
 import textbook
@@ -222,6 +225,25 @@ def test_bad_metrics_are_refused(backend, metrics, error, words):
         net.fit(X, Y, metrics=metrics)
 
 
+def test_metric_cannot_write_to_what_it_is_shown(backend):
+    """The targets are those that the network is trained with, and the next metric has the same predictions."""
+
+    def spoils_targets(y, prediction):
+        y[:] = 0
+        return 0.0
+
+    def spoils_predictions(y, prediction):
+        prediction -= y
+        return 0.0
+
+    targets = Y.copy()
+    for metric in spoils_targets, spoils_predictions:
+        with pytest.raises(ValueError, match="read-only"):
+            regressor(backend).fit(X, targets, metrics=[metric])
+    assert np.array_equal(targets, Y)
+    assert targets.flags.writeable
+
+
 def test_metric_may_not_have_the_name_of_a_loss(backend):
     def loss(y, prediction):
         return 0.0
@@ -377,6 +399,7 @@ def test_early_stopping_begins_anew_with_each_run(backend):
         ({"min_delta": -1}, ValueError, "min_delta must be finite and at least 0"),
         ({"mode": "up"}, ValueError, 'mode must be "min" or "max"'),
         ({"monitor": 3}, TypeError, "monitor must be a name"),
+        ({"restore_best": "no"}, TypeError, "restore_best must be True or False, not 'no'"),
     ],
 )
 def test_early_stopping_refuses_bad_options(options, error, words):
@@ -384,9 +407,34 @@ def test_early_stopping_refuses_bad_options(options, error, words):
         pn.EarlyStopping(**options)
 
 
-def test_monitor_that_is_not_computed_is_named(backend):
-    with pytest.raises(ValueError, match=r"'validation_loss', which fit does not compute.*'loss'"):
-        regressor(backend).fit(X, Y, callbacks=[pn.EarlyStopping(monitor="validation_loss")])
+@pytest.mark.parametrize("kind", [pn.EarlyStopping, pn.ReduceOnPlateau])
+def test_monitor_that_is_not_computed_is_named_before_training(backend, kind):
+    net = regressor(backend)
+    before = net.parameters.copy()
+    for monitor, options in ("validation_loss", {}), ("r2", {"validation": 0.2}):
+        with pytest.raises(ValueError, match=rf"'{monitor}', which fit does not compute.*'loss'"):
+            net.fit(X, Y, callbacks=[kind(monitor=monitor)], **options)
+    assert np.array_equal(net.parameters, before)
+    assert net.epochs_trained == 0
+    net.fit(X, Y, callbacks=[kind(monitor="r2")], metrics="r2")
+
+
+@pytest.mark.parametrize(
+    ("path", "error"), [("none/a", FileNotFoundError), (".", IsADirectoryError), ("", FileNotFoundError)]
+)
+def test_checkpoint_that_cannot_be_written_is_refused_before_training(backend, monkeypatch, tmp_path, path, error):
+    monkeypatch.chdir(tmp_path)
+    net = regressor(backend)
+    with pytest.raises(error):
+        net.fit(X, Y, epochs=3, callbacks=[pn.Checkpoint(path, every=3)])
+    assert net.epochs_trained == 0
+
+    class Folders:
+        def epoch_end(self, network, logs):
+            (tmp_path / str(logs["epoch"])).mkdir()
+
+    net.fit(X, Y, epochs=2, callbacks=[pn.Checkpoint("{epoch}/net"), Folders()])
+    assert [pn.load(tmp_path / str(k) / "net").epochs_trained for k in (1, 2)] == [1, 2]
 
 
 # ---- Learning rates --------------------------------------------------------------------------------------------------
@@ -460,7 +508,7 @@ def test_progress_writes_plain_lines_where_there_is_no_terminal(backend, capsys)
     assert out == ""
     assert err.startswith("epoch 3/3: loss ")
     assert "validation_loss" in err
-    assert "rows/s" in err
+    assert re.search(r" [\d.]+[kMG]? rows/s, 0 s left\n$", err)
     assert np.array_equal(net.parameters, twin.parameters)
 
 
@@ -481,6 +529,41 @@ def test_progress_names_the_extra_that_a_bar_needs(backend, monkeypatch):
     with pytest.raises(ImportError, match=r"pip install 'plainnet\[progress\]'"):
         net.fit(X, Y, progress=True)
     assert np.array_equal(net.parameters, before)
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_progress_that_cannot_be_written_does_not_end_the_run(backend, monkeypatch, is_terminal):
+    """Standard error may be a pipe whose reader has gone, or a file on a disk that is full."""
+    if is_terminal:
+        pytest.importorskip("tqdm", reason="a bar needs tqdm")
+    monkeypatch.setattr("plainnet.progress_bar._is_terminal", lambda: is_terminal)
+    monkeypatch.setattr("plainnet.progress_bar.SECONDS_A_LINE", 0.0)
+
+    class Broken(io.StringIO):
+        error = BrokenPipeError(32, "Broken pipe")
+        failed = 0
+
+        def write(self, text):
+            Broken.failed += 1
+            raise self.error
+
+    net, twin = regressor(backend), regressor(backend)
+    monkeypatch.setattr(sys, "stderr", Broken())
+    net.fit(X, Y, epochs=3, batch_size=16, progress=True, validation=0.2)
+    assert Broken.failed > 0
+    twin.fit(X, Y, epochs=3, batch_size=16, validation=0.2)
+    assert np.array_equal(net.parameters, twin.parameters)
+    Broken.error = TimeoutError("from a signal handler")
+    with pytest.raises(TimeoutError, match="from a signal handler"):
+        net.fit(X, Y, epochs=3, batch_size=16, progress=True)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0.0, "0"), (7.125, "7.12"), (999.4, "999"), (999.6, "1k"), (12_345.0, "12.3k"), (6e6, "6M"), (2.5e9, "2.5G")],
+)
+def test_rates_are_short(number, text):
+    assert progress_bar._short(number) == text
 
 
 def test_progress_must_be_a_switch(backend):

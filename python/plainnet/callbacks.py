@@ -20,11 +20,13 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from .arguments import as_count
 from .arrays import Array
-from .conversion import shown
+from .atomic import check_replaceable
+from .conversion import as_switch, shown
 from .optimizers import as_not_negative, as_positive
 from .unfinished import CallbackState, Logs
 
@@ -68,8 +70,8 @@ class Watcher:
         self.monitor = monitor
         self.mode = mode
 
-    def name(self, logs: Logs) -> str:
-        """The name of the number that is watched."""
+    def name(self, logs: Collection[str]) -> str:
+        """The name of the number that is watched; `logs` has those of all numbers."""
         name = self.monitor or ("validation_loss" if "validation_loss" in logs else "loss")
         if name not in logs:
             raise ValueError(f"monitor is {name!r}, which fit does not compute; in this run there are {sorted(logs)}")
@@ -86,9 +88,14 @@ class Watcher:
 
 
 class _Stateful:
-    """A callback with state in some of its attributes."""
+    """A callback that watches a number, with state in some of its attributes."""
 
     _STATE: tuple[str, ...]
+    _watcher: Watcher
+
+    def check_names(self, names: Collection[str]) -> None:
+        """Checks, before the first epoch, that the number is one of those in the logs, which have these names."""
+        self._watcher.name(names)
 
     def state_dict(self) -> CallbackState:
         """What it keeps from epoch to epoch."""
@@ -141,7 +148,7 @@ class EarlyStopping(_Stateful):
     ) -> None:
         self.patience = as_count("patience", patience, 1)
         self.min_delta = as_not_negative("min_delta", min_delta)
-        self.restore_best = restore_best
+        self.restore_best = as_switch("restore_best", restore_best)
         self._watcher = Watcher(monitor, mode)
         self._forget()
 
@@ -279,11 +286,19 @@ class Checkpoint:
         self.path = os.fsdecode(path)
         self.every = as_count("every", every, 1)
 
+    def fit_begin(self, network: Network) -> None:
+        """Checks that a file can be written where the first one goes, rather than after an epoch."""
+        if "{epoch}" not in os.path.dirname(self.path):  # or the folders may be made meanwhile
+            check_replaceable(self._path_of(self.every))
+
+    def _path_of(self, epoch: int) -> str:
+        return self.path.replace("{epoch}", str(epoch))
+
     def epoch_end(self, network: Network, logs: Logs) -> None:
         """Saves if it is time."""
         epoch = int(logs["epoch"])
         if epoch % self.every == 0:
-            network.save(self.path.replace("{epoch}", str(epoch)), training=True)
+            network.save(self._path_of(epoch), training=True)
 
     def __repr__(self) -> str:
         return f"Checkpoint({self.path!r}, every={self.every})"

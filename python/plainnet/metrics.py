@@ -109,11 +109,18 @@ def _metrics_of(loss: Loss) -> dict[str, Callable[[Array, Array, Array | None], 
     return {"mean_absolute_error": mean_absolute_error, "r2": r2}
 
 
+def _read_only(array: Array) -> Array:
+    """A view that cannot be written to: what is shown to users' functions is what the network is trained with."""
+    view: Array = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def _value_of(name: str, function: Function, y: Array, prediction: Array, weight: Array | None) -> float:
     """What a user's function returns for the rows that count."""
     if weight is not None:
         y, prediction = y[weight > 0], prediction[weight > 0]
-    value = function(y.astype(np.int64) if y.ndim == 1 else y, prediction)
+    value = function(_read_only(y.astype(np.int64) if y.ndim == 1 else y), _read_only(prediction))
     if not isinstance(value, numbers.Real) and not (isinstance(value, np.ndarray) and value.ndim == 0):
         raise TypeError(f"metrics: {name!r} must return a number, not {shown(value)}")
     return float(value)

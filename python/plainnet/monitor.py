@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .arrays import LARGE_BYTES, Array, allocate, as_sample_weight, check_targets
-from .callbacks import Checkpoint, as_callbacks
+from .callbacks import Checkpoint, EarlyStopping, ReduceOnPlateau, as_callbacks
 from .conversion import as_switch
 from .history import History, Values
 from .losses import Loss
@@ -76,6 +76,7 @@ class Monitor:
         self._run = dataclasses.replace(before, logs=[])
         self._stopped: list[str] = []
         self._check_resumed()
+        self._check_names()
         self._out: Array | None = None
         if metrics and data is not None:
             shape = len(data.x), network.layers[-1].n_out
@@ -95,6 +96,14 @@ class Monitor:
     def rate_factor(self) -> float:
         """What the learning rates of the epochs ahead are multiplied by."""
         return float(np.prod([getattr(callback, "rate_factor", 1.0) for callback in self._callbacks]))
+
+    def _check_names(self) -> None:
+        """Checks that the numbers that callbacks watch are computed."""
+        names = ["epoch", "loss", *["validation_loss"] * self._is_validation, "learning_rate"]
+        names += [metric.name for metric in self._metrics]
+        for callback in self._callbacks:
+            if isinstance(callback, EarlyStopping | ReduceOnPlateau):
+                callback.check_names(names)
 
     def _check_resumed(self) -> None:
         """Checks that the run that is resumed had the same callbacks and metrics."""

@@ -147,6 +147,8 @@ def main():
     parser.add_argument("--compare", action="store_true", help="train with scikit-learn and PyTorch as well")
     parser.add_argument("--plot", type=Path, help="a picture of the losses and of mistakes, such as mistakes.png")
     arguments = parser.parse_args()
+    if not arguments.folder.is_dir():
+        parser.error(f"{arguments.folder} is no folder: it must hold the four files of Fashion-MNIST")
     x, y = images_and_labels(arguments.folder, "train")
     test_x, test_y = images_and_labels(arguments.folder, "t10k")
 

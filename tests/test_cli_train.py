@@ -286,6 +286,25 @@ def test_plot_writes_a_picture(plainnet, tmp_path, make, target, name, begins):
         assert sorted(os.listdir()) == ["data.csv", name, "m"]
 
 
+@pytest.mark.parametrize(("validation", "title"), [("0.2", "Rows set aside\n"), ("0", "Rows that the network was")])
+def test_plot_says_which_rows_are_predicted(plainnet, monkeypatch, validation, title):
+    figure = pytest.importorskip("matplotlib.figure", reason="it draws the picture")
+    titles, save = [], figure.Figure.savefig
+
+    def note(drawn, *where, **how):
+        titles.append(drawn.axes[1].get_title())
+        save(drawn, *where, **how)
+
+    monkeypatch.setattr(figure.Figure, "savefig", note)
+    flowers("data.csv")
+    arguments = ["--target", "kind", "-o", "m", "--epochs", "1", "--plot", "a.png", "--validation", validation]
+    status, _, err = plainnet("train", "data.csv", *arguments)
+    assert status == 0, err
+    (shown,) = titles
+    assert shown.startswith(title)
+    assert " rows wrong\n" in shown
+
+
 def test_plot_takes_any_names_of_classes(plainnet):
     pytest.importorskip("matplotlib", reason="it draws the picture")
     write("data.csv", ["x", "y"], [[k, ["$\\x$", "\u6771", "a$b", "c\\$d", "_{^"][k % 5]] for k in range(50)])

@@ -32,3 +32,9 @@ def test_example_learns_what_it_is_shown(tmp_path):
     )  # fmt: skip
     assert "seed 0: 100.00% of the test images are right" in result.stdout
     assert "mean 100.00%" in result.stdout
+
+
+def test_example_says_that_there_is_no_folder(tmp_path):
+    result = subprocess.run([sys.executable, EXAMPLE, tmp_path / "none"], capture_output=True, text=True, timeout=600)
+    assert result.returncode == 2
+    assert result.stderr.endswith("none is no folder: it must hold the four files of Fashion-MNIST\n")

@@ -293,6 +293,30 @@ def test_predictions_of_one_sigmoid_are_of_two_classes():
     assert "80.0% right, 1 of 5 rows wrong" in ax.get_title()
 
 
+@pytest.mark.parametrize(("inches", "step"), [(12, 1), (3, 2), (1.2, 4)])
+def test_predictions_of_many_classes_name_those_that_there_is_space_for(inches, step):
+    x, labels = classes(40)
+    ax = pyplot.figure(figsize=(inches, inches)).add_axes([0, 0, 1, 1])
+    draw(pn.plot.predictions(classifier(40), x, labels, ax))
+    for axis in ax.xaxis, ax.yaxis:
+        names = [label.get_text() for label in axis.get_ticklabels()]
+        assert names == [str(k) for k in axis.get_ticklocs()]
+        assert np.diff(axis.get_ticklocs()).max() * 72 * inches / 40 >= 8
+        assert names[1] == str(step)
+
+
+@pytest.mark.parametrize(
+    ("n_wrong", "n", "share"),
+    [(0, 3, "100.0%"), (3, 3, "0.0%"), (1, 3, "66.7%"), (11, 100_000, "99.99%"), (99_999, 100_000, "0.001%")],
+)
+def test_score_is_all_or_none_only_if_it_is(n_wrong, n, share):
+    net = pn.Network([pn.Dense(1, 1, "sigmoid")], loss="log_loss", seed=0)
+    net.layers[0].weight, net.layers[0].bias = [[1.0]], [0.0]
+    targets = np.arange(n) >= n_wrong
+    ax = pn.plot.predictions(net, np.ones((n, 1)), targets)
+    assert ax.get_title().startswith(f"{share} right, {n_wrong} of {n} rows wrong")
+
+
 def test_predictions_take_a_class_without_rows_and_probabilities():
     x, labels = classes(2)
     net = classifier(3)

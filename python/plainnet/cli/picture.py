@@ -49,8 +49,12 @@ def _format(path: str) -> str:
     return Path(path).suffix[1:].lower() or _DEFAULT_FORMAT
 
 
-def draw(path: str, history: History, network: Network, target: Column, judged: tuple[Array, Array]) -> bytes:
-    """The picture in the format of its name: losses on the left; predictions for the rows judged by on the right."""
+def draw(path: str, history: History, network: Network, target: Column, judged: tuple[Array, Array, bool]) -> bytes:
+    """
+    The picture in the format of its name: losses on the left; predictions for the rows judged by on the right.
+
+    `judged` has their inputs and targets, and whether they are validation data.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -64,6 +68,8 @@ def draw(path: str, history: History, network: Network, target: Column, judged: 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of letters that the font lacks: they become boxes
         plot.history(history, left)
-        plot.predictions(network, *judged, right, names)
+        plot.predictions(network, *judged[:2], right, names)
+        which = "Rows set aside" if judged[2] else "Rows that the network was trained with"
+        right.set_title(f"{which}\n{right.get_title()}", fontsize=10)
         figure.savefig(content, format=_format(path))
     return content.getvalue()

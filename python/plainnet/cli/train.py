@@ -111,7 +111,7 @@ def _run(command: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     results.say_metrics(network, data.table.target, *data.judged())
     files = [("Model", options.output)]
     if options.plot is not None:
-        picture = draw(options.plot, history, network, data.table.target, data.judged()[:2])
+        picture = draw(options.plot, history, network, data.table.target, data.judged())
         _write(options.plot, lambda: write_atomically(options.plot, picture))
         files.append(("Picture", options.plot))
     say("")

@@ -24,6 +24,9 @@ _MARKERS = ("o", "s", "^", "D", "v")
 #: With more classes, their numbers do not fit into the cells.
 _MAX_NUMBERED = 30
 
+#: Points from the name of a class to the next one: with less space, only every second or third has one.
+_LEAST_TICK = 8.0
+
 
 def decision_boundary(
     net: Network, x: npt.ArrayLike, y: npt.ArrayLike, ax: Axes | None = None, classes: Sequence[str] | None = None
@@ -204,7 +207,11 @@ def _class_names(net: Network, classes: Sequence[str] | None) -> list[str]:
 
 
 def _score(n_wrong: int, n: int, what: str) -> str:
-    return f"{1 - n_wrong / n:.1%} right, {n_wrong} of {n} {what} wrong"
+    """How many are right, with as many digits as it takes to tell that from all, and from none."""
+    percent, digits = 100 * (n - n_wrong) / n, 1
+    while 0 < n_wrong < n and float(f"{percent:.{digits}f}") in (0, 100):
+        digits += 1
+    return f"{percent:.{digits}f}% right, {n_wrong} of {n} {what} wrong"
 
 
 def _column_names(x: object) -> list[str]:
@@ -255,10 +262,11 @@ def _show_confusion(ax: Axes, truth: Array, predicted: Array, names: list[str]) 
                 color="white" if shares[i, j] > 0.55 else GREY if count == 0 else BLACK,
             )  # fmt: skip
     is_long = n_classes > 3 and max(map(len, names)) > 3
-    small = float(np.clip(0.8 * width, 3, 10))
-    ax.set_xticks(range(n_classes), names, rotation=45 if is_long else 0, ha="right" if is_long else "center")
-    ax.set_yticks(range(n_classes), names)
-    ax.tick_params(labelsize=small)
+    step = max(1, int(np.ceil(_LEAST_TICK / width)))
+    ticks, shown_names = range(0, n_classes, step), names[::step]
+    ax.set_xticks(ticks, shown_names, rotation=45 if is_long else 0, ha="right" if is_long else "center")
+    ax.set_yticks(ticks, shown_names)
+    ax.tick_params(labelsize=float(np.clip(0.8 * width * step, 5, 10)))
     ax.set(xlabel="predicted class", ylabel="true class")
     score = _score(int(counts.sum() - np.trace(counts)), int(counts.sum()), "rows")
     counted = "counts; " if n_classes <= _MAX_NUMBERED else ""

@@ -340,6 +340,19 @@ def test_bad_classes_are_refused(backend, dtype, y, words):
     assert np.array_equal(net.parameters, before)
 
 
+@pytest.mark.parametrize("names", [["b", "a", "c", "a"], np.array(["b", "a", "c", "a"], object)])
+def test_names_of_classes_are_refused_with_the_way_to_labels(backend, names):
+    net = classifier(backend, "float64")
+    for call in (net.fit, lambda x, y: net.fit(x, [0, 1, 2, 0], validation=(x, y))):
+        with pytest.raises(TypeError, match=r"y has dtype .*; names become labels with classes, y = np.unique\(y"):
+            call(np.ones((4, 5)), names)
+    classes, labels = np.unique(names, return_inverse=True)
+    net.fit(np.ones((4, 5)), labels)
+    assert list(classes) == ["a", "b", "c"]
+    with pytest.raises(TypeError, match=r"in nested lists$"):
+        pn.Network([pn.Dense(5, 1)], seed=0, backend=backend).fit(np.ones((4, 5)), ["1", "2", "3", "4"])
+
+
 def test_probabilities_may_be_rounded(backend):
     """To within 1e-6 or, in float32, 1e-3: thirds in single precision, or rounded to four digits."""
     y = np.full((2, 3), np.float32(1 / 3))

@@ -785,7 +785,11 @@ class Network:
 
     def _targets(self, y: npt.ArrayLike) -> Array:
         """`y` as (n_samples, n_out) or, if they are labels, as (n_samples,)."""
-        numbers = as_numbers("y", y)
+        try:
+            numbers = as_numbers("y", y)
+        except TypeError as error:
+            hint = "; names become labels with classes, y = np.unique(y, return_inverse=True)"
+            raise TypeError(f"{error}{hint if self._model.loss.is_distribution else ''}") from None
         if numbers.ndim == 1 and self._model.loss.is_distribution:
             return as_labels("y", numbers, self._n_out, self._dtype)
         return self._rows("y", numbers.reshape(-1, 1) if numbers.ndim == self._n_out == 1 else numbers, self._n_out)

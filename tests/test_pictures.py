@@ -112,7 +112,7 @@ def test_history_draws_the_metrics_that_are_chosen():
         history.plot(metrics=["r2", "r3"])
     with pytest.raises(TypeError, match="metrics must be names, not 3"):
         history.plot(metrics=3)
-    with pytest.raises(ValueError, match="unknown entry of metrics 'r2'; allowed are 'none, as fit had no metrics'"):
+    with pytest.raises(ValueError, match="metrics must be None, not 'r2': fit computed none"):
         run(1).plot(metrics="r2")
 
 

@@ -46,10 +46,11 @@ def r2(y: Array, prediction: Array, weight: Array | None) -> float:
     """
     targets = y.astype(np.float64)
     weights = np.ones((len(y), 1)) if weight is None else weight[:, np.newaxis].astype(np.float64)
-    residual = (weights * (targets - prediction) ** 2).sum(axis=0)
-    total = (weights * (targets - np.average(targets, axis=0, weights=weights[:, 0])) ** 2).sum(axis=0)
-    explained = 1 - np.divide(residual, total, out=(residual > 0).astype(np.float64), where=total > 0)
-    return float(explained.mean())
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers around 1e160, it is not finite
+        residual = (weights * (targets - prediction) ** 2).sum(axis=0)
+        total = (weights * (targets - np.average(targets, axis=0, weights=weights[:, 0])) ** 2).sum(axis=0)
+        explained = 1 - np.divide(residual, total, out=(residual > 0).astype(np.float64), where=total > 0)
+        return float(explained.mean())
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,26 @@ def _is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
+class _StandardError:
+    """Standard error; what cannot be written, as on a full disk or into a closed pipe, is left out."""
+
+    def __init__(self) -> None:
+        self._file: Any = sys.stderr
+
+    def write(self, text: str) -> None:
+        with _unless_impossible():
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with _unless_impossible():
+            self._file.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
 @contextlib.contextmanager
-def _writing() -> Iterator[None]:
-    """Around what writes: training goes on where that cannot be done, as on a full disk or into a closed pipe."""
+def _unless_impossible() -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -70,8 +87,8 @@ class ProgressBar:
                 raise ImportError(
                     "progress=True needs tqdm to draw a bar; get it with: pip install 'plainnet[progress]'"
                 ) from None
-            with _writing():
-                self._bar = tqdm(total=n_rows and epochs * n_rows, unit=" rows", unit_scale=True, dynamic_ncols=True)
+            total = n_rows and epochs * n_rows
+            self._bar = tqdm(total=total, unit=" rows", unit_scale=True, dynamic_ncols=True, file=_StandardError())
 
     def update(self, epoch: int, row: int, logs: dict[str, float]) -> None:
         """Shows that `epoch` epochs and `row` rows of the next one are done, with the logs of the last epoch."""
@@ -81,8 +98,7 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.set_description_str(at, refresh=False)
             self._bar.set_postfix_str(", ".join(numbers), refresh=False)
-            with _writing():
-                self._bar.update(done - self._bar.n)
+            self._bar.update(done - self._bar.n)
             return
         rate = done / max(now - self._started, 1e-9)
         numbers.append(f"{_short(rate)} rows/s")
@@ -103,15 +119,13 @@ class ProgressBar:
         return self._counted + row
 
     def _write(self) -> None:
-        if self._line:
-            with _writing():
-                print(self._line, file=sys.stderr, flush=True)
+        if self._line and sys.stderr is not None:
+            print(self._line, file=_StandardError(), flush=True)
         self._line = ""
 
     def close(self) -> None:
         """Ends the bar, which stays on the screen, or writes the last line."""
         if self._bar is not None:
-            with _writing():
-                self._bar.close()
+            self._bar.close()
         else:
             self._write()

@@ -93,8 +93,10 @@ def _metric_names(history: History, metrics: Any) -> list[str]:
         names = [metrics] if isinstance(metrics, str) else list(metrics)
     except TypeError:
         raise TypeError(f"metrics must be names, not {shown(metrics)}") from None
+    if names and not history.metrics:
+        raise ValueError(f"metrics must be None, not {shown(metrics)}: fit computed none")
     for name in names:
-        check_name("entry of metrics", name, list(history.metrics) or ["none, as fit had no metrics"])
+        check_name("entry of metrics", name, list(history.metrics))
     return names
 
 

@@ -148,7 +148,7 @@ class Monitor:
 
     def epoch_end(self, loss: float, rate: float) -> bool:
         """After an epoch with this loss; whether the run ends with it."""
-        self._run = dataclasses.replace(self._run, pending=(loss, rate))  # should an exception come
+        self._run = Unfinished([], (loss, rate), self._run.stops, self._run.callbacks)  # should an exception come
         logs = self._numbers(loss, rate)
         self._logs.append(logs)
         others = [callback for callback in self._callbacks if not isinstance(callback, Checkpoint)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,17 +18,23 @@ OrderOfEpoch: TypeAlias = Callable[[int], Any]
 
 def as_order(value: Any, epoch: int, n_rows: int) -> Array:
     """`value` as the order of an epoch: each number from 0 to n_rows - 1 once."""
-    what = f"the order of the rows in epoch {epoch}, which the function shuffle returns,"
-    allowed = f"must be an array of the integers from 0 to {n_rows - 1}, each of them once"
     order = np.asarray(value)
     if order.dtype.kind not in "iu" or order.shape != (n_rows,):
-        raise ValueError(f"{what} {allowed}, not {shown(value)}")
+        raise ValueError(_refused(epoch, n_rows, f", not {shown(value)}"))
+    rows = order.astype(np.uintp)  # in which negative numbers are large
     is_there = np.zeros(n_rows, bool)
-    if order.min() >= 0 and order.max() < n_rows:
-        is_there[order] = True
-    if not is_there.all():
-        raise ValueError(f"{what} {allowed}: {int(is_there.argmin())} is missing, or others are out of range")
-    return np.ascontiguousarray(order, np.uintp)
+    if np.maximum.reduce(rows) < n_rows:
+        is_there[rows] = True
+    if not np.logical_and.reduce(is_there):
+        raise ValueError(_refused(epoch, n_rows, f": {is_there.argmin()} is missing, or others are out of range"))
+    return rows
+
+
+def _refused(epoch: int, n_rows: int, why: str) -> str:
+    return (
+        f"the order of the rows in epoch {epoch}, which the function shuffle returns, must be an array of the integers "
+        f"from 0 to {n_rows - 1}, each of them once{why}"
+    )
 
 
 @dataclass
@@ -107,12 +113,13 @@ class OrderedModel:
     def _begun(self, training: Training, progress: Progress, n_rows: int) -> Epoch:
         """The epoch that follows `progress`."""
         number, rates = training.first_epoch + progress.epoch, training.learning_rates
-        how = replace(
-            training, epochs=1, shuffle=False, order=self.order(number, n_rows), first_epoch=number,
-            first_step=training.first_step + progress.steps, is_checked=progress.steps > 0,
-            learning_rates=None if rates is None else rates[progress.steps :],
+        how = Training(
+            1, training.batch_size, training.learning_rate, False, training.seed, number, training.optimizer,
+            None if rates is None else rates[progress.steps :], training.first_step + progress.steps, training.state,
+            self.order(number, n_rows), progress.steps > 0,
         )  # fmt: skip
-        return Epoch(replace(progress, journal=None), how, Progress(0, progress.row, progress.loss_sum, 0))
+        start = Progress(progress.epoch, progress.row, progress.loss_sum, progress.steps)
+        return Epoch(start, how, Progress(0, progress.row, progress.loss_sum, 0))
 
     def _settle(self, x: Any, y: Array, weight: Array | None, progress: Progress, losses: Array) -> None:
         """Notes in `progress` and `losses` what has become of the epoch at hand; twice does no harm."""

@@ -55,7 +55,7 @@ typedef enum pn_status {
     PN_BAD_LEARNING_RATE,    /* not finite, or not above 0, in the network's type */
     PN_DATA_NOT_FINITE,      /* x or y holds NaN or infinity */
     PN_TARGET_OUT_OF_RANGE,  /* log loss with a target outside [0, 1] */
-    PN_BAD_PROGRESS,         /* pn_progress.row is not below n_rows */
+    PN_BAD_PROGRESS,         /* pn_progress.row is not below n_rows; see also pn_train_batches_f64 */
     PN_WORKSPACE_TOO_SMALL,
     PN_DIVERGED,             /* loss or parameters became NaN or infinite; see pn_train_f64 */
     PN_UNKNOWN_ISA,          /* no such instruction set, or not on this machine; also from PLAINNET_ISA */
@@ -349,6 +349,22 @@ pn_status pn_train_f64(size_t n_rows, const pn_network *network, const pn_traini
                        double *losses, pn_progress *progress, void *workspace, size_t workspace_bytes);
 
 /*
+ * The same with mini-batches that may lie apart in memory: x[k], y[k] and sample_weight[k] (sample_weight may be NULL) are
+ * those of mini-batch k, each of training->batch_size rows. All n_batches are used once, in order, whatever
+ * training->epochs and shuffle say. They need not be a whole epoch: progress->loss_sum and row go on to grow, and epoch
+ * stays 0. To begin, progress is all 0, but that loss_sum may be what mini-batches before these added; else PN_BAD_PROGRESS.
+ * When row has come to the number of all rows, there is no more to do, and another call returns PN_BAD_PROGRESS.
+ *
+ * The numbers of a mini-batch are checked (finite; targets; weights, which may not all be 0) just before its step, each time.
+ * If they are refused, the steps before it have been made: the parameters, the state and progress are those before its own.
+ * workspace: as for pn_train_f64 with all these rows, one epoch and no shuffling.
+ */
+pn_status pn_train_batches_f64(size_t n_batches, const pn_network *network, const pn_training *training,
+                               double *parameters, double *state, const double *const *x, const double *const *y,
+                               const double *const *sample_weight, size_t max_steps, pn_progress *progress,
+                               void *workspace, size_t workspace_bytes);
+
+/*
  * One step with all rows: *loss is from before it. On error, PN_DIVERGED among them, nothing has changed. Of `training`
  * the optimizer, the learning rate (or the first of learning_rates), first_step and, for dropout, seed and first_epoch
  * count.
@@ -374,6 +390,10 @@ pn_status pn_train_workspace_f32(size_t n_rows, const pn_network *network, const
 pn_status pn_train_f32(size_t n_rows, const pn_network *network, const pn_training *training, float *parameters,
                        float *state, const float *x, const float *y, const float *sample_weight, size_t max_steps,
                        double *losses, pn_progress *progress, void *workspace, size_t workspace_bytes);
+pn_status pn_train_batches_f32(size_t n_batches, const pn_network *network, const pn_training *training,
+                               float *parameters, float *state, const float *const *x, const float *const *y,
+                               const float *const *sample_weight, size_t max_steps, pn_progress *progress,
+                               void *workspace, size_t workspace_bytes);
 pn_status pn_train_on_batch_f32(size_t n_rows, const pn_network *network, const pn_training *training,
                                 float *parameters, float *state, const float *x, const float *y,
                                 const float *sample_weight, double *loss, void *workspace, size_t workspace_bytes);

@@ -121,6 +121,8 @@ int main(void)
             check_optimizers_f32();
             check_runs_f64();
             check_runs_f32();
+            check_batches_f64();
+            check_batches_f32();
             check_classes_f64();
             check_classes_f32();
             check_weights_f64();
@@ -873,6 +875,132 @@ static void FN(check_runs)(void)
     }
     FN(describe)();
 #undef ODD
+}
+
+#define TRAIN_BATCHES(n_batches, x, y, weight, max_steps, progress) \
+    FN(pn_train_batches)(n_batches, n, t, w->parameters, NULL, x, y, weight, max_steps, progress, w->workspace, \
+                         sizeof w->workspace)
+
+/* What is wrong with the numbers of mini-batch k is found after the steps before it, and again at the next call. */
+static void FN(stops_before)(size_t k, pn_status expected, const REAL *const *x, const REAL *const *y,
+                             const REAL *const *weight)
+{
+    FN(world) *w = &FN(w);
+    const pn_network *n = &FN(network);
+    const pn_training *t = &FN(training);
+    REAL trained[FN(PARAMETERS)], x0 = w->x[0], x6 = w->x[6], x12 = w->x[12];
+    if (k > 0)
+        CHECK(TRAIN_BATCHES(k, x, y, weight, 0, &w->progress) == PN_OK);
+    memcpy(trained, w->parameters, sizeof trained);
+    FN(reset)();
+    w->x[0] = x0;
+    w->x[6] = x6;
+    w->x[12] = x12;
+    for (int call = 0; call < 2; call++) {
+        CHECK(TRAIN_BATCHES(3, x, y, weight, 0, &w->progress) == expected);
+        CHECK(w->progress.steps == k && w->progress.row == 2 * k && w->progress.epoch == 0);
+        CHECK(memcmp(trained, w->parameters, sizeof trained) == 0);
+    }
+    FN(reset)();
+}
+
+/* Mini-batches that lie apart: arrays, progress, data, workspace. */
+static void FN(check_bad_batches)(void)
+{
+    FN(world) *w = &FN(w);
+    const pn_network *n = &FN(network);
+    pn_training *t = &FN(training);
+    static const REAL bad[] = {1, (REAL)NAN}, none[] = {0, 0}, two[] = {2, 2, 2, 2}, good[] = {1, 2};
+    const REAL *x[] = {w->x, w->x + 12, w->x + 6}, *y[] = {w->y, w->y + 8, w->y + 4}, *weight[] = {good, good, good};
+    const REAL *const *ox = (const REAL *const *)(const void *)((const char *)x + 1);
+    const REAL *const *inside = (const REAL *const *)(const void *)(w->workspace + 64);
+    FN(describe)();
+    REFUSES(PN_NULL_POINTER, TRAIN_BATCHES(3, NULL, y, NULL, 0, &w->progress));
+    REFUSES(PN_NULL_POINTER, TRAIN_BATCHES(3, x, NULL, NULL, 0, &w->progress));
+    REFUSES(PN_NULL_POINTER, TRAIN_BATCHES(3, x, y, NULL, 0, NULL));
+    REFUSES(PN_NULL_POINTER, FN(pn_train_batches)(3, n, NULL, w->parameters, NULL, x, y, NULL, 0, &w->progress,
+                                                  w->workspace, sizeof w->workspace));
+    REFUSES(PN_MISALIGNED, TRAIN_BATCHES(2, ox, y, NULL, 0, &w->progress));
+    REFUSES(PN_MISALIGNED, TRAIN_BATCHES(2, x, y, ox, 0, &w->progress));
+    REFUSES(PN_MISALIGNED, TRAIN_BATCHES(3, x, y, NULL, 0, (pn_progress *)(void *)((char *)&w->progress + 1)));
+    REFUSES(PN_OVERLAP, TRAIN_BATCHES(3, inside, y, NULL, 0, &w->progress));
+    REFUSES(PN_OVERLAP, TRAIN_BATCHES(3, x, y, inside, 0, &w->progress));
+    REFUSES(PN_NO_ROWS, TRAIN_BATCHES(0, x, y, NULL, 0, &w->progress));
+    REFUSES(PN_SIZE_OVERFLOW, TRAIN_BATCHES(SIZE_MAX / 2 + 1, x, y, NULL, 0, &w->progress));
+    t->batch_size = 0;
+    REFUSES(PN_NO_ROWS, TRAIN_BATCHES(3, x, y, NULL, 0, &w->progress));
+    FN(describe)();
+    const pn_progress wrong[] = {{.row = 1}, {.row = 6}, {.row = 8}, {.epoch = 1}};
+    for (int i = 0; i < 4; i++) {
+        w->progress = wrong[i];
+        REFUSES(PN_BAD_PROGRESS, TRAIN_BATCHES(3, x, y, NULL, 0, &w->progress));
+    }
+    for (int k = 0; k < 3; k++) { /* whichever it is that is wrong */
+        const REAL *right[] = {x[k], y[k], weight[k]}, **each[] = {x, y, weight};
+        for (int i = 0; i < 3; i++) {
+            each[i][k] = NULL;
+            REFUSES(PN_NULL_POINTER, TRAIN_BATCHES(3, x, y, weight, 0, &w->progress));
+            each[i][k] = w->parameters + 1;
+            REFUSES(PN_OVERLAP, TRAIN_BATCHES(3, x, y, weight, 0, &w->progress));
+            each[i][k] = (const REAL *)(const void *)((const char *)right[i] + 1);
+            REFUSES(PN_MISALIGNED, TRAIN_BATCHES(3, x, y, weight, 0, &w->progress));
+            each[i][k] = right[i];
+        }
+        w->x[x[k] - w->x] = (REAL)INFINITY;
+        FN(stops_before)(k, PN_DATA_NOT_FINITE, x, y, NULL);
+        y[k] = two;
+        FN(stops_before)(k, PN_TARGET_OUT_OF_RANGE, x, y, NULL);
+        y[k] = right[1];
+        for (int i = 0; i < 2; i++) {
+            weight[k] = i == 0 ? bad : none;
+            FN(stops_before)(k, PN_BAD_SAMPLE_WEIGHT, x, y, weight);
+        }
+        weight[k] = right[2];
+    }
+    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_train_batches)(3, n, t, w->parameters, NULL, x, y, NULL, 0, &w->progress, NULL, 0));
+}
+
+/* And the bits of rows that follow each other, in one call or step by step, in the workspace that was asked for. */
+static void FN(check_batches)(void)
+{
+    FN(world) *w = &FN(w);
+    const pn_network *n = &FN(network);
+    pn_training *t = &FN(training);
+    FN(check_bad_batches)();
+    for (int weighted = 0; weighted < 2; weighted++) {
+        REAL weight[7] = {1, 0, 2, 0.5f, 3, 1, 1}, trained[FN(PARAMETERS)], apart_x[3][8], apart_y[3][8], apart_weight[3][4];
+        const int in_x[] = {2, 0, 1}, in_y[] = {0, 2, 1}, in_weight[] = {1, 0, 2};
+        const REAL *x[] = {apart_x[2], apart_x[0], apart_x[1]}, *y[] = {apart_y[0], apart_y[2], apart_y[1]};
+        const REAL *weights[] = {apart_weight[1], apart_weight[0], apart_weight[2]};
+        size_t n_bytes = 0;
+        FN(describe)();
+        t->shuffle = 0;
+        for (int k = 0; k < 3; k++) {
+            memcpy(apart_x[in_x[k]], w->x + 6 * k, 6 * sizeof(REAL));
+            memcpy(apart_y[in_y[k]], w->y + 4 * k, 4 * sizeof(REAL));
+            memcpy(apart_weight[in_weight[k]], weight + 2 * k, 2 * sizeof(REAL));
+        }
+        w->progress.loss_sum = 0.25;
+        CHECK(FN(pn_train)(7, n, t, w->parameters, NULL, w->x, w->y, weighted ? weight : NULL, 3, NULL, &w->progress,
+                           w->workspace, sizeof w->workspace) == PN_OK);
+        const pn_progress expected = w->progress;
+        CHECK(expected.row == 6 && expected.steps == 3 && expected.loss_sum > 0.25);
+        memcpy(trained, w->parameters, sizeof trained);
+        t->epochs = 1;
+        CHECK(FN(pn_train_workspace)(6, n, t, &n_bytes) == PN_OK);
+        t->epochs = 9; /* neither counts */
+        t->shuffle = 1;
+        for (size_t steps = 0; steps < 4; steps++) {
+            FN(reset)();
+            w->progress.loss_sum = 0.25;
+            for (size_t done = 0; done < 3; done += steps == 0 ? 3 : steps)
+                CHECK(FN(pn_train_batches)(3, n, t, w->parameters, NULL, x, y, weighted ? weights : NULL, steps,
+                                           &w->progress, w->workspace, n_bytes) == PN_OK);
+            CHECK(memcmp(&expected, &w->progress, sizeof expected) == 0);
+            CHECK(memcmp(trained, w->parameters, sizeof trained) == 0);
+        }
+    }
+    FN(describe)();
 }
 
 /* The loss without a gradient: arrays, targets, weights, workspace; and its bits. */

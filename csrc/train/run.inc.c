@@ -20,8 +20,14 @@ typedef struct FN(run_header) {
 
 enum { FN(HEADER_ELEMENTS) = (sizeof(FN(run_header)) + sizeof(real) - 1) / sizeof(real) };
 
+/* Mini-batches that lie apart in memory; weight: NULL if all weights are 1. */
+typedef struct FN(batches) {
+    const real *const *x, *const *y, *const *weight;
+} FN(batches);
+
 typedef struct FN(run) {
-    FN(rows) rows;                 /* all rows, in the caller's order */
+    FN(rows) rows;                 /* all rows, in the caller's order; or, if there are `batches`, only how many there are */
+    const FN(batches) *batches;    /* NULL: the rows follow each other */
     const pn_training *training;
     size_t batch_size;
     double *losses;                /* or NULL */
@@ -43,6 +49,14 @@ enum { FN(STEPS_TO_PACK) = 4 };
 static size_t FN(batch_size)(size_t n_rows, const pn_training *training)
 {
     return training->batch_size == 0 || training->batch_size > n_rows ? n_rows : training->batch_size;
+}
+
+/* Number k of the mini-batches that lie apart. */
+static FN(rows) FN(batch_apart)(const FN(run) *run, size_t k)
+{
+    const FN(batches) *batches = run->batches;
+    const real *weight = batches->weight == NULL ? NULL : batches->weight[k];
+    return (FN(rows)){.n = run->batch_size, .x = batches->x[k], .y = batches->y[k], .weight = weight};
 }
 
 /* Whether the rows of an epoch are visited in an order that is not theirs. */
@@ -116,6 +130,39 @@ pn_status FN(pn_train_workspace)(size_t n_rows, const pn_network *network, const
     return PN_OK;
 }
 
+static pn_status FN(check_input)(pn_array input, const pn_array *outputs, size_t n_outputs)
+{
+    PN_TRY(pn_check_array(input));
+    for (size_t o = 0; o < n_outputs; o++)
+        PN_TRY(pn_check_no_overlap(outputs[o], input));
+    return PN_OK;
+}
+
+/* Checks x, y and the weights as arrays, and that no output overlaps one of them. */
+static pn_status FN(check_inputs)(const FN(run) *run, const pn_array *outputs, size_t n_outputs)
+{
+    const FN(batches) *batches = run->batches;
+    const size_t n_parts = batches == NULL ? 1 : run->rows.n / run->batch_size;
+    int has_weights = batches == NULL ? run->rows.weight != NULL : batches->weight != NULL;
+    if (batches != NULL) {
+        const pn_array tables[] = {PN_ARRAY(batches->x, n_parts), PN_ARRAY(batches->y, n_parts),
+                                   PN_ARRAY(batches->weight, has_weights ? n_parts : 0)};
+        for (size_t i = 0; i < 3; i++)
+            PN_TRY(FN(check_input)(tables[i], outputs, n_outputs));
+    }
+    const size_t *order = run->training->order;
+    PN_TRY(FN(check_input)(PN_ARRAY(order, order == NULL ? 0 : run->rows.n), outputs, n_outputs));
+    for (size_t k = 0; k < n_parts; k++) {
+        const FN(rows) rows = batches == NULL ? run->rows : FN(batch_apart)(run, k);
+        const pn_array inputs[] = {PN_ARRAY(rows.x, rows.n * run->model.e.n_in),
+                                   PN_ARRAY(rows.y, rows.n * run->model.e.n_targets),
+                                   PN_ARRAY(rows.weight, has_weights ? rows.n : 0)};
+        for (size_t i = 0; i < 3; i++)
+            PN_TRY(FN(check_input)(inputs[i], outputs, n_outputs));
+    }
+    return PN_OK;
+}
+
 static pn_status FN(check_order)(size_t n_rows, const size_t *order)
 {
     for (size_t i = 0; order != NULL && i < n_rows; i++)
@@ -124,8 +171,8 @@ static pn_status FN(check_order)(size_t n_rows, const size_t *order)
 }
 
 /*
- * Checks the workspace, the progress and, if the run begins, the data. *isa and the model's kernels are then those that
- * the run began with.
+ * Checks the workspace, the progress and, if the run begins, the order and the data, unless these lie apart. *isa and the
+ * model's kernels are then those that the run began with.
  */
 static pn_status FN(check_workspace)(FN(run) *run, void *workspace, size_t workspace_bytes, const pn_isa_kernels **isa)
 {
@@ -141,7 +188,7 @@ static pn_status FN(check_workspace)(FN(run) *run, void *workspace, size_t works
     if (run->now.progress->steps > 0)
         return PN_OK;
     PN_TRY(FN(check_order)(n_rows, run->training->order));
-    return run->training->is_checked ? PN_OK : FN(check_data)(&run->rows, &run->model);
+    return run->training->is_checked || run->batches != NULL ? PN_OK : FN(check_data)(&run->rows, &run->model);
 }
 
 /* The steps that a call makes: up to max_steps, or 0: all that are left. */

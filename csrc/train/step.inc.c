@@ -13,7 +13,9 @@ static FN(rows) FN(next_batch)(const FN(run) *run)
     size_t row = run->now.progress->row, left = run->rows.n - row;
     FN(rows) batch = run->rows;
     batch.n = left < run->batch_size ? left : run->batch_size;
-    if (run->order != NULL) {
+    if (run->batches != NULL) {
+        batch = FN(batch_apart)(run, row / run->batch_size);
+    } else if (run->order != NULL) {
         if (row == 0)
             FN(make_order)(run);
         batch.order = run->order + row;
@@ -26,14 +28,14 @@ static FN(rows) FN(next_batch)(const FN(run) *run)
     return batch;
 }
 
-/* Counts a step with m rows, whose losses add up to `sum`. */
+/* Counts a step with m rows, whose losses add up to `sum`. Mini-batches that lie apart are no epoch. */
 static void FN(count_step)(const FN(run) *run, size_t m, double sum)
 {
     pn_progress *progress = run->now.progress;
     progress->steps++;
     progress->loss_sum += sum;
     progress->row += m;
-    if (progress->row < run->rows.n)
+    if (progress->row < run->rows.n || run->batches != NULL)
         return;
     if (run->losses != NULL)
         run->losses[progress->epoch] = progress->loss_sum / run->rows.denominator;

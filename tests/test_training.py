@@ -654,6 +654,34 @@ def test_exception_at_any_instruction_of_train_on_batch_makes_a_step_or_none(bac
     assert [True, False] in outcomes
 
 
+@some_or_all(23)
+@pytest.mark.parametrize("backend_name", ["numpy", "c"])
+@pytest.mark.parametrize("kind", [list, lambda items: dict(enumerate(items)).values()], ids=["list", "values"])
+@pytest.mark.usefixtures("sigint_raises")
+def test_exception_at_any_instruction_with_batches_comes_after_a_step(backend_name, kind, stride, monkeypatch):
+    """In groups of two mini-batches and of one, the parameters and the count of steps belong together."""
+    monkeypatch.setattr("plainnet.batches.SLICE_SECONDS", np.inf)
+    x, y = data(5)
+    items, start = [(x[:2], y[:2]), (x[2:4], y[2:4]), (x[4:], y[4:])], make(backend_name)
+    twin, after = start.copy(), [start.parameters.copy()]
+    for batch in items * 2:
+        twin.train_on_batch(*batch)
+        after.append(twin.parameters.copy())
+    net, seen = start.copy(), set()
+    net.fit(kind(items), epochs=2)  # what is imported at the first call does not count
+    for n in range(1, 1 + instructions(lambda: net.fit(kind(items), epochs=2), None, stride == 1), stride):
+        net = start.copy()
+        with pytest.raises(AlarmError):
+            instructions(lambda: net.fit(kind(items), epochs=2), n, stride == 1)
+        steps = net._state.steps
+        np.testing.assert_array_equal(net.parameters, after[steps], err_msg=f"instruction {n}")
+        assert net.epochs_trained in (steps // 3, (steps - 1) // 3)
+        assert net._state.thread == 0
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        seen.add(steps)
+    assert {0, 2, 3, 5, 6} <= seen
+
+
 def test_training_that_can_never_update_its_state_gives_up(backend, monkeypatch):
     """Rather than hang. The network can still be used."""
     x, y = data(5)

@@ -3,6 +3,7 @@
  *
  *     training_state.c   TrainingState, which guards the training of a network
  *     small_calls.c      SmallCalls, the calls of the C backend for small arrays
+ *     batches.c          take_batches and addresses, for the C backend's training with mini-batches
  *     checksum.c         checksum, which tells data sets apart
  *     module.c           the module
  *
@@ -55,6 +56,8 @@ int add_small_calls(PyObject *module);
 
 /* Functions of the module. */
 PyObject *end_runs_of_other_threads(PyObject *module, PyObject *unused);
+PyObject *take_batches(PyObject *module, PyObject *const *arguments, Py_ssize_t n_arguments);
+PyObject *addresses(PyObject *module, PyObject *list);
 PyObject *checksum(PyObject *module, PyObject *const *arguments, Py_ssize_t n_arguments);
 
 /* Casts of functions for the tables of CPython; in ISO C, one to void * takes an integer in between. */

@@ -212,3 +212,19 @@ class Backend(Protocol):
         `progress`, the parameters and the optimizer's state to the end of a step. (`progress.journal` is None if the
         run has not begun.)
         """
+
+    def train_batches(
+        self,
+        x: list[Array],
+        y: list[Array],
+        training: Training,
+        progress: Progress,
+        max_steps: int,
+        sample_weight: list[Array] | None = None,
+    ) -> None:
+        """
+        Like `train`, with mini-batches that are arrays of their own, each of ``training.batch_size`` rows.
+
+        They need not be a whole epoch: ``progress.row`` and ``progress.loss_sum`` grow, and ``progress.epoch`` stays 0.
+        Each is checked before its own step: a ValueError leaves the parameters after the steps before that.
+        """

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import streaming
-from .arrays import as_sample_weight, check_training_data
-from .backend import DivergedError
+from ._cpython import take_batches
+from .arrays import Array, as_sample_weight, check_training_data
+from .backend import Backend, DivergedError
 from .conversion import REFUSALS, shown
 from .history import Values
 from .optimizers import rates_of_steps
@@ -24,52 +26,102 @@ if TYPE_CHECKING:
 
 class Group:
     """
-    Room for mini-batches of the same size that follow each other, which are copied as they come.
+    Mini-batches that follow each other and have the same shapes.
 
     Attributes
     ----------
-    first, size, count : int
-        The number of the first mini-batch, the rows of each, and how many there are.
-    x, y, weight : ndarray
-        Their rows, then one more, as a Part has it; weight is None if they have none.
+    first, size : int
+        The number of the first one, and the rows of each.
+    x, y, weight : list of ndarray
+        Their arrays; no weights if they have none.
     """
 
-    def __init__(self, like: Data, n_bytes: int) -> None:
-        """For mini-batches like this one, of so many bytes altogether."""
-        self.size = len(like.x)
-        self.most = max(1, n_bytes // like.x.nbytes)
-        rows = self.most * self.size + 1
-        self.x, self.y = (streaming.room((rows, *array.shape[1:]), array.dtype) for array in (like.x, like.y))
-        self.weight = None if like.weight is None else streaming.room((rows,), like.weight.dtype)
-        self.first = self.count = 0
+    def __init__(self, n_bytes: int, is_copied: bool) -> None:
+        """
+        For mini-batches of so many bytes altogether, or for one.
 
-    def fits(self, batch: Data) -> bool:
-        """Whether there is room for this mini-batch."""
-        same = len(batch.x) == self.size and batch.y.shape[1:] == self.y.shape[1:]
-        return same and (batch.weight is None) == (self.weight is None) and self.count < self.most
+        With `is_copied`, arrays are copied as they come, as whoever hands them over may use their memory again.
+        """
+        self.first = self.size = 0
+        self.x: list[Array] = []
+        self.y: list[Array] = []
+        self.weight: list[Array] = []
+        self._n_bytes = n_bytes
+        self._is_copied = is_copied
+        self._like: tuple[Array, ...] = ()  # x, y and, if there are some, the weights of a mini-batch
+        self._rooms: tuple[Array, ...] | None = None  # for the copies
+        self._most = 1
 
-    def add(self, number: int, batch: Data) -> None:
-        if self.count == 0:
-            self.first = number
-        rows = slice(self.count * self.size, (self.count + 1) * self.size)
-        self.x[rows], self.y[rows] = batch.x, batch.y
-        if self.weight is not None:
-            self.weight[rows] = batch.weight
-        self.count += 1
+    def __len__(self) -> int:
+        return len(self.x)
 
-    def batch(self, k: int, n: int = 1) -> Data:
-        """Mini-batches from number k on, within the group."""
-        rows = slice(k * self.size, (k + n) * self.size)
-        return Data(self.x[rows], self.y[rows], None if self.weight is None else self.weight[rows])
+    def __getitem__(self, k: int) -> Data:
+        return Data(self.x[k], self.y[k], self.weight[k] if self.weight else None)
 
-    def closed(self) -> Data:
-        """All of them, and the row behind."""
-        rows = slice(0, self.count * self.size + 1)
-        for array in (self.x, self.y):
-            array[rows.stop - 1] = array[0]
-        if self.weight is not None:
-            self.weight[rows.stop - 1] = 1  # not all may be 0
-        return Data(self.x[rows], self.y[rows], None if self.weight is None else self.weight[rows])
+    def take(self, iterator: Iterator[Any], n: int, n_classes: int) -> tuple[Any, ...] | None:
+        """
+        Takes the next `n` mini-batches, or as many as there is room for, if they need no conversion.
+
+        Returns
+        -------
+        tuple or None
+            (item,) if `item` came next, which is to be converted, checked and handed to :meth:`add`, if it fits; () if
+            there are no more; else None.
+        """
+        if not self._like:
+            return tuple(islice(iterator, 1))
+        labels_below, n = n_classes if self._like[1].ndim == 1 else 0, min(n, self._most - len(self.x))
+        lists = self.x, self.y, self.weight
+        return take_batches(iterator, lists, self._rooms, self._like, labels_below, n)  # type: ignore[no-any-return]
+
+    def fits(self, batch: Data | None) -> bool:
+        """Whether it can take this mini-batch, or one like those that it has."""
+        if len(self.x) == 0:
+            return True
+        is_like = batch is None or [array.shape for array in _arrays(batch)] == [array.shape for array in self._like]
+        return is_like and len(self.x) < self._most
+
+    def add(self, batch: Data) -> None:
+        """Takes a mini-batch that fits."""
+        arrays = _arrays(batch)
+        if len(self.x) == 0:
+            self.size, self._most = len(batch.x), max(1, self._n_bytes // batch.x.nbytes)
+            self._like = tuple(array.view() for array in arrays)  # whose shapes nobody changes
+            if self._is_copied:
+                self._make_rooms()
+        if self._rooms is not None:
+            rows = slice(len(self.x) * self.size, (len(self.x) + 1) * self.size)
+            for room, array in zip(self._rooms, arrays, strict=True):
+                room[rows] = array
+            arrays = tuple(room[rows] for room in self._rooms)
+        for values, array in zip((self.x, self.y, self.weight), arrays, strict=False):
+            values.append(array)
+
+    def _make_rooms(self) -> None:
+        """Provides room for as many mini-batches as there may be, unless that which there is will do."""
+        shapes = [(self._most * len(array), *array.shape[1:]) for array in self._like]
+        had = [(len(room), *room.shape[1:]) for room in self._rooms or ()]
+        if len(had) != len(shapes) or any(
+            old[0] < new[0] or old[1:] != new[1:] for old, new in zip(had, shapes, strict=True)
+        ):
+            self._rooms = None  # should there be no memory
+            self._rooms = tuple(streaming.room(shape, self._like[0].dtype) for shape in shapes)
+
+    def clear(self) -> None:
+        """Forgets them."""
+        self.x, self.y, self.weight = [], [], []
+
+
+def _arrays(batch: Data) -> tuple[Array, ...]:
+    """Those that there are."""
+    return (batch.x, batch.y) if batch.weight is None else (batch.x, batch.y, batch.weight)
+
+
+class BatchPart(Part):
+    """A Part whose x, y and weights are lists of arrays."""
+
+    def _advance(self, model: Backend, max_steps: int) -> None:
+        model.train_batches(self.x, self.y, self.training, self.progress, max_steps, *self.weights)
 
 
 class Batches:
@@ -90,24 +142,28 @@ class Batches:
             )
         self._network = network
         self._iterable = iterable
-        self._group: Group | None = None  # whose memory is used again
+        # A list or a tuple runs no code between two mini-batches, which might change the last one.
+        is_copied = kind not in (list, tuple)
+        self._group = Group(streaming.bytes_of_part(network.parameters), is_copied)
 
     def groups(self, epoch: int) -> Iterator[Group]:
         """The mini-batches of an epoch, as many at a time as are quickly there; each group is used before the next."""
-        group, n_batches, started = self._group, 0, time.perf_counter()
-        for n_batches, item in enumerate(self._iterable, 1):
-            batch = self._as_batch(n_batches, item)
-            is_due = group is not None and (not group.fits(batch) or time.perf_counter() - started > SLICE_SECONDS)
-            if is_due and group is not None and group.count > 0:
+        group, n_classes = self._group, self._network.layers[-1].n_out
+        iterator, n_before, started = iter(self._iterable), 0, time.perf_counter()
+        rest: tuple[Any, ...] | None = None
+        while rest != ():
+            # As many as there are already, which take as long again or so.
+            rest = group.take(iterator, len(group) + 1, n_classes)
+            batch = self._as_batch(n_before + len(group) + 1, rest[0]) if rest else None
+            is_late = time.perf_counter() - started > SLICE_SECONDS
+            if len(group) > 0 and (is_late or rest == () or not group.fits(batch)):
+                group.first, n_before = n_before + 1, n_before + len(group)
                 yield group
-                group.count, started = 0, time.perf_counter()
-            if group is None or not group.fits(batch):
-                group = self._group = Group(batch, streaming.bytes_of_part(self._network.parameters))
-            group.add(n_batches, batch)
-        if group is not None and group.count > 0:
-            yield group
-            group.count = 0
-        if n_batches == 0:
+                group.clear()
+                started = time.perf_counter()
+            if batch is not None:
+                group.add(batch)
+        if n_before == 0:
             reason = "it has no mini-batch" if epoch == 0 else "it had some in the first epoch, and has none now"
             raise ValueError(
                 f"x is an iterable of type {type(self._iterable).__name__}: {reason}. Each epoch walks it anew: that "
@@ -149,15 +205,15 @@ class BatchRun(Run):
         self.training = replace(self.training, first_epoch=self.state.epochs_trained, first_step=self.state.steps)
         progress, monitor = self.progress, self.monitor
         epochs = 0 if monitor is not None and monitor.ended_before() else self.training.epochs
-        self._factor = 1.0 if monitor is None else monitor.rate_factor
+        self._take_factor()
         progress.journal = ()
         self.interrupt.begin()
         for epoch in range(epochs):
             total, y = 0.0, None
             for group in self._batches.groups(epoch):
                 self._train(group)
-                y, weight = group.y, group.batch(0, group.count).weight
-                total += group.count * group.size if weight is None else float(weight.sum(dtype=np.float64))
+                y = group.y[0]
+                total += _total(group)
                 self.interrupt.deliver()
                 if monitor is not None:
                     monitor.advance(progress.epoch, progress.row, self.losses)
@@ -167,7 +223,7 @@ class BatchRun(Run):
             progress.epoch, progress.row, progress.loss_sum = epoch + 1, 0, 0.0
             if self._pause(epoch):
                 break
-            self._factor = 1.0 if monitor is None else monitor.rate_factor
+            self._take_factor()
         self.is_complete = True
 
     def finish(self) -> None:
@@ -177,20 +233,29 @@ class BatchRun(Run):
             self._update_state()
         self.interrupt.end()
 
+    def _take_factor(self) -> None:
+        """What callbacks make of the learning rate holds for a whole epoch."""
+        self._factor = 1.0 if self.monitor is None else self.monitor.rate_factor
+        rate = 1.0 if callable(self.learning_rate) else self.learning_rate * self._factor
+        if rate != self.training.learning_rate:
+            self.training = replace(self.training, learning_rate=rate)
+
     def _interrupted(self) -> None:
         """No epoch can be taken up."""
 
     def _train(self, group: Group) -> None:
         """Makes the steps of a group."""
-        progress, n_steps = self.progress, group.count
-        rates = np.full(n_steps, 1.0 if callable(self.learning_rate) else self.learning_rate)
+        progress, n_steps = self.progress, len(group)
+        training, rates = self.training, None
+        self._rate = training.learning_rate
         if callable(self.learning_rate):
-            step = self.training.first_step + progress.steps
-            rates_of_steps(self.learning_rate, step, rates, self.model.parameters.dtype)
-        rates *= self._factor
-        self._rate = float(rates[-1])
-        x, y, weight = group.closed()
-        part = begun_part(self.training, progress, group.size, rates, x, y, () if weight is None else (weight,))
+            rates = np.empty(n_steps)
+            first = training.first_step + progress.steps
+            rates_of_steps(self.learning_rate, first, rates, self.model.parameters.dtype)
+            rates *= self._factor
+            self._rate = float(rates[-1])
+        weights = (group.weight,) if group.weight else ()
+        part = begun_part(training, progress, group.size, rates, group.x, group.y, weights, BatchPart)
         progress.journal = part
         try:
             part.train(self.model, n_steps)
@@ -198,7 +263,7 @@ class BatchRun(Run):
             self._settle()
             error = DivergedError(progress.epoch)
             if progress.steps == 0:
-                error = explained(error, self.model, *group.batch(0))
+                error = explained(error, self.model, *group[0])
             raise error from None
         except REFUSALS:
             self._settle()
@@ -208,8 +273,8 @@ class BatchRun(Run):
 
     def _check(self, group: Group) -> None:
         """Raises an error that names the mini-batch of a group which is at fault."""
-        for k in range(group.count):
-            batch = group.batch(k)
+        for k in range(len(group)):
+            batch = group[k]
             try:
                 check_training_data(batch.x, batch.y, self.model.loss)
             except ValueError as error:
@@ -228,3 +293,10 @@ class BatchRun(Run):
 
     def _rate_of_epoch(self, epoch: int) -> float:
         return self._last_rates[epoch]
+
+
+def _total(group: Group) -> float:
+    """The sum of the rows' weights."""
+    if group.weight:
+        return float(np.concatenate(group.weight).sum(dtype=np.float64))
+    return len(group) * group.size

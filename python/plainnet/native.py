@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import activations, losses, optimizers
-from ._cpython import SmallCalls
+from ._cpython import SmallCalls, addresses
 from ._plainnet import ffi, lib
 from .arrays import (
     FEWER_ROWS,
@@ -45,7 +45,8 @@ _DOUBLES, _BYTES, _SIZES = ffi.typeof("double[]"), ffi.typeof("char[]"), ffi.typ
 _DOUBLE, _SIZE = ffi.typeof("double *"), ffi.typeof("size_t *")
 _TRAINING, _PROGRESS, _ADDRESS = ffi.typeof("pn_training *"), ffi.typeof("pn_progress *"), ffi.typeof("uintptr_t")
 _ARRAY = {np.dtype(np.float64): _DOUBLES, np.dtype(np.float32): ffi.typeof("float[]")}
-_from_buffer, _new, _NULL = ffi.from_buffer, ffi.new, ffi.NULL
+_TABLE = {np.dtype(np.float64): ffi.typeof("double **"), np.dtype(np.float32): ffi.typeof("float **")}
+_from_buffer, _cast, _new, _NULL = ffi.from_buffer, ffi.cast, ffi.new, ffi.NULL
 
 
 def _check(status: int) -> None:
@@ -138,7 +139,7 @@ class Model:
         self.layers = layers
         self.loss = loss
         self.parameters = parameters
-        self._array = _ARRAY[parameters.dtype]
+        self._array, self._table = _ARRAY[parameters.dtype], _TABLE[parameters.dtype]
         self._parameters = _from_buffer(self._array, parameters, require_writable=True)
         self._c_options = [_c_options(layer) for layer in layers]
         self._c_layers = ffi.new(
@@ -155,7 +156,8 @@ class Model:
             self._label_network = ffi.new("pn_network *", (*network[:2], lib.PN_CROSS_ENTROPY_LABELS, *network[3:]))
         suffix = _SUFFIX[parameters.dtype]
         for name in ("forward", "forward_workspace", "loss_and_gradient", "gradient_workspace", "loss",
-                     "input_gradient", "jacobian", "jacobian_workspace", "train", "train_workspace"):  # fmt: skip
+                     "input_gradient", "jacobian", "jacobian_workspace", "train", "train_batches",
+                     "train_workspace"):  # fmt: skip
             setattr(self, f"_{name}", getattr(lib, f"pn_{name}_{suffix}"))
         self._workspace: tuple[Any, int] = _NULL, 0  # of training
         self._optimizer: tuple[Optimizer | None, Any] = None, _NULL  # the last one, and its pn_optimizer
@@ -172,6 +174,7 @@ class Model:
     _jacobian: Any
     _jacobian_workspace: Any
     _train: Any
+    _train_batches: Any
     _train_workspace: Any
 
     def small_calls(self, state: Any) -> SmallCalls:
@@ -269,35 +272,81 @@ class Model:
         sample_weight: Array | None = None,
     ) -> None:
         """Continues from `progress` for at most `max_steps` steps."""
+        pointers = _from_buffer(self._array, x), _from_buffer(self._array, y), _pointer(sample_weight)
+        out = (_from_buffer(_DOUBLES, losses, True),)
+        status = self._advance(self._train, (len(x), len(x)), y, pointers, training, progress, max_steps, out)
+        if status == lib.PN_OVERLAP:  # x, y or the weights are a view of the parameters
+            weight = None if sample_weight is None else sample_weight.copy()
+            self.train(x.copy(), y.copy(), training, progress, losses, max_steps, weight)
+        elif status:
+            check_training_data(x, y, self.loss)
+            _check(status)
+
+    def train_batches(
+        self,
+        x: list[Array],
+        y: list[Array],
+        training: Training,
+        progress: Progress,
+        max_steps: int,
+        sample_weight: list[Array] | None = None,
+    ) -> None:
+        """Continues from `progress` for at most `max_steps` steps, with mini-batches that are arrays of their own."""
+        # A cast does not keep its memory alive: `tables` do.
+        tables = [None if arrays is None else addresses(arrays) for arrays in (x, y, sample_weight)]
+        pointers = [_NULL if table is None else _cast(self._table, _from_buffer(_BYTES, table)) for table in tables]
+        sizes = len(x), len(x) * training.batch_size
+        status = self._advance(self._train_batches, sizes, y[0], pointers, training, progress, max_steps)
+        if status == lib.PN_OVERLAP:
+            x, y = ([array.copy() for array in arrays] for arrays in (x, y))
+            weight = None if sample_weight is None else [array.copy() for array in sample_weight]
+            self.train_batches(x, y, training, progress, max_steps, weight)
+        elif status:
+            k = progress.row // training.batch_size
+            if k < len(x):
+                check_training_data(x[k], y[k], self.loss)
+            _check(status)
+
+    def _advance(
+        self,
+        function: Any,
+        sizes: tuple[int, int],
+        y: Array,
+        pointers: Sequence[Any],
+        training: Training,
+        progress: Progress,
+        max_steps: int,
+        losses: tuple[Any, ...] = (),
+    ) -> int:
+        """
+        Makes steps by a function of the library, whose status it returns.
+
+        `sizes` are what the function counts, and the rows altogether; `y` shows whether targets are labels.
+        """
         c_progress = progress.journal
         if c_progress is None:
             start = progress.epoch, progress.row, progress.loss_sum, progress.steps
             c_progress = progress.journal = _new(_PROGRESS, start)
-        status = lib.PN_OK
+        status = int(lib.PN_OK)
         if max_steps > 0:
             c_training, slots = self._c_training(training), training.state
             state = _NULL if slots is None else _from_buffer(self._array, slots, True)
             if training.learning_rates is not None:
                 c_training.learning_rates = _from_buffer(_DOUBLES, training.learning_rates)
             arguments = (
-                len(x), self._network_for(y), c_training, self._parameters, state, _from_buffer(self._array, x),
-                _from_buffer(self._array, y), _pointer(sample_weight), max_steps, _from_buffer(_DOUBLES, losses, True),
+                sizes[0], self._network_for(y), c_training, self._parameters, state, *pointers, max_steps, *losses,
                 c_progress,
             )  # fmt: skip
-            status = self._train(*arguments, *self._workspace)
+            status = function(*arguments, *self._workspace)
             if status == lib.PN_WORKSPACE_TOO_SMALL:  # when the run begins
-                self._make_workspace(len(x), c_training)
-                status = self._train(*arguments, *self._workspace)
-            if status == lib.PN_OVERLAP:  # x, y or the weights are a view of the parameters
-                weight = None if sample_weight is None else sample_weight.copy()
-                return self.train(x.copy(), y.copy(), training, progress, losses, max_steps, weight)
-        progress.epoch, progress.row = c_progress.epoch, c_progress.row
-        progress.loss_sum, progress.steps = c_progress.loss_sum, c_progress.steps
+                self._make_workspace(sizes[1], c_training)
+                status = function(*arguments, *self._workspace)
+        if status != lib.PN_OVERLAP:
+            progress.epoch, progress.row = c_progress.epoch, c_progress.row
+            progress.loss_sum, progress.steps = c_progress.loss_sum, c_progress.steps
         if status == lib.PN_DIVERGED:
             raise DivergedError(c_progress.diverged_epoch)
-        if status:
-            check_training_data(x, y, self.loss)
-            _check(status)
+        return status
 
     def _c_training(self, training: Training) -> Any:
         """The ``pn_training``, but for its learning rates. The caller keeps the order of rows that it points to."""

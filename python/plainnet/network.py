@@ -605,7 +605,8 @@ class Network:
             Or, without y, x is an iterable of mini-batches (x, y) or (x, y, sample_weight), which each epoch walks from
             its beginning, such as a list, or an object of your own that reads files. `batch_size` and `sample_weight`
             are not given then, `shuffle` does nothing, `validation` is no fraction, and an epoch that an exception
-            interrupts is not taken up. What is wrong with a batch is found when it comes.
+            interrupts is not taken up. What is wrong with a batch is found when it comes. Contiguous arrays of the
+            network's dtype are used where they lie if the iterable is a list or a tuple; from others they are copied.
         epochs : int
             Passes over all rows, at least 0.
         learning_rate : float or callable, optional
@@ -670,8 +671,8 @@ class Network:
                 return self._history
         if y is None:
             given = {"batch_size": batch_size, "sample_weight": sample_weight}
-            others = epochs, learning_rate, validation, metrics, callbacks, progress, resume
-            return self._fit_batches(x, given, *others)
+            others = validation, metrics, callbacks, progress, resume
+            return self._fit_batches(x, given, epochs, learning_rate, is_watched, *others)
         rows: Any = x
         native_x, native_y = self._pair(rows, y, by_parts=True)
         weight = as_sample_weight(sample_weight, len(native_x), self._dtype)
@@ -712,6 +713,7 @@ class Network:
         not_allowed: dict[str, Any],
         epochs: int,
         learning_rate: LearningRate | None,
+        is_watched: bool,
         validation: Any,
         metrics: Any,
         callbacks: Any,
@@ -734,7 +736,9 @@ class Network:
         left = epochs if resumed is None else epochs - resumed.epochs
         how = Training(left, 1, _number(rate), False, self._shuffle_seed, optimizer=optimizer, state=optimizer_state)
         self._check_writeable()
-        monitor = watch(self, None, aside, metrics, callbacks, progress, epochs, resumed)
+        monitor = None
+        if is_watched:
+            monitor = watch(self, None, aside, metrics, callbacks, progress, epochs, resumed)
         return self._carry_out(BatchRun(batches, self._model, self._state, how, rate, monitor), resumed is not None)
 
     def _carry_out(self, run: Run, is_resumed: bool) -> History:

@@ -114,27 +114,36 @@ class Part:
     Some mini-batches that follow each other in an epoch.
 
     The arrays have one more row, which no step uses: so the backend does not take the part for an epoch.
+
+    Attributes
+    ----------
+    is_current : bool
+        Whether `progress` is that of the last call; it may not be if an exception has ended it.
     """
 
     start: Progress
-    x: Array
-    y: Array
-    weights: tuple[Array, ...]
+    x: Any  # arrays, of a BatchPart lists of arrays
+    y: Any
+    weights: tuple[Any, ...]
     training: Training
     progress: Progress
+    is_current: bool = True
 
     def train(self, model: Backend, max_steps: int) -> None:
         """Makes steps of it."""
+        self.is_current = False
+        self._advance(model, max_steps)
+        self.is_current = True
+
+    def _advance(self, model: Backend, max_steps: int) -> None:
         model.train(self.x, self.y, self.training, self.progress, np.empty(1), max_steps, *self.weights)
 
     def outcome(self, model: Backend) -> Progress:
         """Where the run stands after the steps that have been made, even if an exception has come in between."""
-        now = self.progress
-        if now.journal is not None:
+        start, now = self.start, self.progress
+        if now.journal is not None and not self.is_current:
             self.train(model, 0)
-        return replace(
-            self.start, row=self.start.row + now.row, loss_sum=now.loss_sum, steps=self.start.steps + now.steps
-        )
+        return Progress(start.epoch, start.row + now.row, now.loss_sum, start.steps + now.steps)
 
 
 def begun_part(
@@ -142,9 +151,10 @@ def begun_part(
     progress: Progress,
     size: int,
     rates: Array | None,
-    x: Array,
-    y: Array,
-    weights: tuple[Array, ...],
+    x: Any,
+    y: Any,
+    weights: tuple[Any, ...],
+    kind: type[Part] = Part,
 ) -> Part:
     """The part that follows `progress` in a run with `training`: mini-batches of `size` rows, at these rates."""
     how = replace(
@@ -152,7 +162,8 @@ def begun_part(
         first_epoch=training.first_epoch + progress.epoch, first_step=training.first_step + progress.steps,
         learning_rates=rates,
     )  # fmt: skip
-    return Part(replace(progress, journal=None), x, y, weights, how, Progress(0, 0, progress.loss_sum, 0))
+    start = Progress(progress.epoch, progress.row, progress.loss_sum, progress.steps)
+    return kind(start, x, y, weights, how, Progress(0, 0, progress.loss_sum, 0))
 
 
 class StreamedModel:

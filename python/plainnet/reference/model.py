@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -126,6 +127,34 @@ class Model:
                 after.epoch, after.row, after.loss_sum = progress.epoch + 1, 0, 0.0
             progress.journal = parameters, new_slots, after
             self._write(progress, slots)
+
+    def train_batches(
+        self,
+        x: list[Array],
+        y: list[Array],
+        training: Training,
+        progress: Progress,
+        max_steps: int,
+        sample_weight: list[Array] | None = None,
+    ) -> None:
+        """Continues from `progress` for at most `max_steps` steps, with mini-batches that are arrays of their own."""
+        n_right, wrong = len(x), None
+        for k, batch in enumerate(zip(x, y, strict=True)):
+            try:
+                check_training_data(*batch, self.loss)
+            except ValueError as error:
+                n_right, wrong = k, error
+                break
+        left = n_right - progress.row // training.batch_size
+        if n_right > 0:
+            once = dataclasses.replace(training, epochs=1, shuffle=False)
+            # With another row at the end, which no step uses, they are no whole epoch.
+            whole_x, whole_y = (np.concatenate([*arrays[:n_right], arrays[0][:1]]) for arrays in (x, y))
+            one = np.ones(1, whole_x.dtype)
+            weight = None if sample_weight is None else np.concatenate([*sample_weight[:n_right], one])
+            self.train(whole_x, whole_y, once, progress, np.empty(1), min(max_steps, left), weight)
+        if wrong is not None and max_steps > left:
+            raise wrong
 
     def _write(self, progress: Progress, slots: Array) -> None:
         """Carries out what the journal says, if that has not been done; doing it twice does no harm."""

@@ -1,0 +1,284 @@
+"""The classifier."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import type_of_target, unique_labels
+from sklearn.utils.validation import validate_data
+
+from ..arrays import Array
+from .base import BaseMLP
+from .holdout import Score, accuracy
+from .networks import Objective, of_classifier
+
+Same = TypeVar("Same", bound="MLPClassifier")
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: Any = 10,
+        max_fun: int = 15000,
+        dropout: Any = 0.0,
+        class_weight: Any = None,
+        n_threads: int | None = None,
+        progress: bool = False,
+    ) -> None:
+        self._keep(locals())
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **BaseMLP._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
+    }
+
+    class_weight: Any
+    classes_: Array
+    _label_binarizer: LabelBinarizer
+
+    # ---- Fitting ---------------------------------------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self: Same, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> Same:
+        """
+        Trains a new network or, with ``warm_start``, goes on with that of the last call.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} (n_samples, n_features)
+            float32 and float64 are computed with as they are. A sparse matrix that is large is made dense a few rows at
+            a time.
+        y : array-like (n_samples,) or (n_samples, n_outputs)
+            Labels of any type, or 0 and 1 for each of several labels.
+        sample_weight : array-like (n_samples,), optional
+            At least 0; not all 0. A mini-batch whose weights are all 0 makes no step.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data are wrong, or if training diverges.
+        """
+        return self._fit(X, y, sample_weight, False)
+
+    @available_if(lambda estimator: estimator._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self: Same,
+        X: Any,
+        y: Any,
+        sample_weight: npt.ArrayLike | None = None,
+        classes: npt.ArrayLike | None = None,
+        *,
+        validation: Any = None,
+    ) -> Same:
+        """
+        Trains for one epoch with the given rows, and keeps what the optimizer has gathered for the next call.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in :meth:`fit`.
+        classes : array-like (n_classes,), optional
+            All classes that any call will have; the first call needs them.
+        validation : (X, y) or (X, y, sample_weight), optional
+            Needs ``early_stopping=True``, as ``early_stopping=True`` needs these data here: a part of each block would
+            be no measure. After each call ``validation_scores_`` and ``validation_loss_curve_`` have a number more.
+            When more than ``n_iter_no_change`` calls in a row have not been better by ``tol``, the network takes the
+            parameters of the best one, ``stopped_`` is True, and later calls do not train; ``fit`` begins anew.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As in :meth:`fit`; or if y has labels that `classes` does not have.
+        """
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "class_weight='balanced' needs all rows at once, which partial_fit does not have: hand over a dict, "
+                "such as compute_class_weight makes of a sample."
+            )
+        if self._is_first_call(classes):
+            self._label_binarizer = LabelBinarizer()
+            self._label_binarizer.fit(y if type_of_target(y).startswith("multilabel") else classes)
+        self._check_incremental(validation)
+        return self._fit(X, y, sample_weight, True, validation)
+
+    def _is_first_call(self, classes: Any) -> bool:
+        """Whether ``partial_fit`` is called for the first time; its classes are kept."""
+        known = getattr(self, "classes_", None)
+        if classes is None:
+            if known is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            return False
+        given = unique_labels(classes)
+        if known is None:
+            self.classes_ = given
+            return True
+        if not np.array_equal(known, given):
+            raise ValueError(
+                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}"
+            )
+        return False
+
+    def _checked(self, x: Any, y: Any, is_incremental: bool, reset: bool) -> tuple[Any, Array]:
+        x, y = validate_data(
+            self, x, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=(np.float64, np.float32), reset=reset
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if not hasattr(self, "classes_") or not (self.warm_start or is_incremental):
+            self._label_binarizer = LabelBinarizer().fit(y)
+            self.classes_ = self._label_binarizer.classes_
+            return x, y
+        classes = unique_labels(y)
+        if self.warm_start and not is_incremental:
+            if set(classes) != set(self.classes_):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                    f"Previously got {self.classes_}, `y` has {classes}"
+                )
+        elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
+            )
+        return x, y
+
+    @property
+    def _kind(self) -> str:
+        """"binary", "multiclass" or "multilabel-indicator"."""
+        return str(self._label_binarizer.y_type_)
+
+    def _targets(self, y: Array, dtype: np.dtype[Any]) -> Array:
+        if self._kind == "multiclass":
+            return np.searchsorted(self.classes_, y).astype(dtype)
+        return np.asarray(self._label_binarizer.transform(y)).astype(dtype)
+
+    def _outputs_of(self, targets: Array) -> int:
+        return len(self.classes_) if targets.ndim == 1 else int(targets.shape[1])
+
+    def _objective(self) -> Objective:
+        return of_classifier(self._kind)
+
+    def _output_name(self) -> str:
+        return "softmax" if self._kind == "multiclass" else "logistic"
+
+    def _weights(self, y: Array, sample_weight: Array | None, is_incremental: bool) -> Array | None:
+        if self.class_weight is None:
+            return sample_weight
+        of_classes: Array = compute_sample_weight(self.class_weight, y)
+        return of_classes if sample_weight is None else sample_weight * of_classes
+
+    def _stratify(self, targets: Array) -> Array | None:
+        """The classes, if there are two."""
+        return targets > 0.5 if self.n_outputs_ == 1 else None
+
+    def _score_function(self) -> Score:
+        return accuracy
+
+    # ---- Use -------------------------------------------------------------------------------------------------------
+
+    def predict(self, X: Any) -> Array:
+        """
+        The classes of the rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray (n_samples,) or (n_samples, n_outputs)
+        """
+        outputs = self._network_outputs(X)
+        if self.out_activation_ == "softmax":
+            return self.classes_.take(outputs.argmax(axis=1))
+        if outputs.shape[1] == 1 and len(self.classes_) == 2:
+            return self.classes_.take(outputs[:, 0] > 0.5)
+        if outputs.shape[1] == 1:
+            outputs = outputs.ravel()
+        classes: Array = self._label_binarizer.inverse_transform(outputs)
+        return classes
+
+    def predict_proba(self, X: Any) -> Array:
+        """
+        The probabilities of the classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray (n_samples, n_classes)
+            In the order of ``classes_``. With several labels a row, that of each label by itself.
+        """
+        outputs = self._network_outputs(X)
+        if outputs.shape[1] > 1:
+            return outputs
+        probabilities = np.empty((len(outputs), 2), outputs.dtype)
+        np.subtract(1, outputs[:, 0], out=probabilities[:, 0])
+        probabilities[:, 1] = outputs[:, 0]
+        return probabilities
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """The logarithm of :meth:`predict_proba`."""
+        probabilities = self.predict_proba(X)
+        return np.log(probabilities, out=probabilities)  # type: ignore[no-any-return]
+
+    def input_gradient(self, X: Any) -> Array:
+        """
+        The derivatives of the probabilities with respect to the inputs.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray (n_samples, n_classes, n_features)
+            Of each column of :meth:`predict_proba`.
+        """
+        gradient = self._output_gradient(X)
+        return np.concatenate([-gradient, gradient], axis=1) if gradient.shape[1] == 1 else gradient
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -1,0 +1,322 @@
+"""
+Training with mini-batches as scikit-learn does it: the order of the rows, learning rates, and when it stops.
+
+Where the loss to report is a multiple of the network's, a call of :meth:`plainnet.Network.fit` trains for many epochs,
+and what scikit-learn does between epochs happens in a callback. Elsewhere the loss of each mini-batch is needed, and the
+steps are made one by one.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from ..arrays import Array
+from ..backend import DivergedError
+from ..network import Network
+from ..progress_bar import ProgressBar
+from ..training import Data
+from .holdout import Holdout
+from .networks import Objective, sum_of_squares
+
+if TYPE_CHECKING:
+    from .base import BaseMLP
+
+#: Epochs in a call of ``Network.fit``, which keeps the learning rate of every step where these change.
+EPOCHS_A_CALL, STEPS_A_CALL = 10_000, 100_000
+
+#: With the schedule "adaptive", training goes on while the rate is above this; then it is divided by that.
+SMALLEST_RATE, RATE_DIVISOR = 1e-6, 5.0
+
+
+class _Watcher:
+    """The callback of ``Network.fit``, for learning rates that stay."""
+
+    def __init__(self, run: StochasticRun) -> None:
+        self.run = run
+
+    def epoch_end(self, network: Network, logs: dict[str, float]) -> bool:
+        run = self.run
+        return run.epoch_end(run.objective.factor * logs["loss"] + run.constant)
+
+
+class _WatcherOfRates(_Watcher):
+    """The callback of ``Network.fit``, for learning rates that change."""
+
+    def __init__(self, run: StochasticRun) -> None:
+        super().__init__(run)
+        self._first = run.estimator._rate
+
+    @property
+    def rate_factor(self) -> float:
+        return float(self.run.estimator._rate / self._first)
+
+
+class StochasticRun:
+    """
+    Trains the network of an estimator, and keeps the estimator's attributes up to date.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+        Which has a ``network_`` and the attributes that tell of the training so far.
+    objective : Objective
+    data : Data
+        For training. x may be a sparse matrix, in the format csr.
+    constants : ndarray (n_samples,), optional
+        What the loss to report has more than the objective, for each row.
+    holdout : Holdout, optional
+        The validation data; with these, training stops early.
+    is_incremental : bool
+        Whether to train for a single epoch, that of ``partial_fit``.
+    """
+
+    def __init__(
+        self,
+        estimator: BaseMLP,
+        objective: Objective,
+        data: Data,
+        constants: Array | None,
+        holdout: Holdout | None,
+        is_incremental: bool,
+    ) -> None:
+        self.estimator = estimator
+        self.objective = objective
+        self.network: Network = estimator.network_
+        self.holdout = holdout
+        self.is_incremental = is_incremental
+        self.max_epochs = 1 if is_incremental else int(estimator.max_iter)
+        self.stops = False
+        self._data = data
+        self._n_rows = int(data.x.shape[0])
+        self._batch_size = batch_size(estimator.batch_size, self._n_rows)
+        self._order = np.arange(self._n_rows)
+        self._constants = constants
+        self.constant = 0.0 if constants is None else float(constants.mean())
+        self._bar: ProgressBar | None = None
+
+    @property
+    def _changes_rates(self) -> bool:
+        solver, schedule = self.estimator.solver, self.estimator.learning_rate
+        return isinstance(solver, str) and solver == "sgd" and schedule != "constant"
+
+    def run(self) -> None:
+        """
+        Trains until it is time to stop.
+
+        Raises
+        ------
+        ValueError
+            If the parameters become infinite or NaN, and there is no best epoch to go back to.
+        """
+        estimator = self.estimator
+        estimator.n_iter_ = 0
+        if estimator.progress:
+            self._bar = ProgressBar(self.max_epochs, self._n_rows)
+        train = self._train_whole if self._is_plain() else self._train_by_steps
+        try:
+            while not self.stops and estimator.n_iter_ < self.max_epochs:
+                train(min(self.max_epochs - estimator.n_iter_, self._epochs_a_call()))
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=4)
+        except DivergedError as error:
+            self._go_on_diverged(error)
+        else:
+            self._warn_of_the_end()
+        finally:
+            if self._bar is not None:
+                self._bar.close()
+        if self.holdout is not None and (estimator.stopped_ or not self.is_incremental):
+            self.network.parameters[:] = estimator._best_parameters
+
+    def _warn_of_the_end(self) -> None:
+        if not self.stops and not self.is_incremental:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_epochs}) reached and the optimization hasn't "
+                "converged yet.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+
+    # ---- Steps -----------------------------------------------------------------------------------------------------
+
+    def _is_plain(self) -> bool:
+        """Whether the loss to report follows from that of an epoch."""
+        x, _, weight = self._data
+        return weight is None and self.objective.is_mean_of_rows and isinstance(x, np.ndarray)
+
+    def _epochs_a_call(self) -> int:
+        steps = -(-self._n_rows // self._batch_size)
+        return max(1, min(EPOCHS_A_CALL, STEPS_A_CALL // steps)) if self._changes_rates else EPOCHS_A_CALL
+
+    def _rate(self) -> float | None:
+        """The learning rate of the network; None is that of an optimizer of plainnet."""
+        estimator = self.estimator
+        if not isinstance(estimator.solver, str):
+            return None
+        return float(estimator._rate * self.objective.factor if estimator.solver == "sgd" else estimator._rate)
+
+    def _next_order(self, epoch: int) -> Array:
+        """The order of the rows in an epoch, which continues the one before."""
+        self.estimator._random_state.shuffle(self._order)
+        return self._order
+
+    def _train_whole(self, epochs: int) -> None:
+        """Trains in a call of ``Network.fit``."""
+        self.network.fit(
+            self._data.x,
+            self._data.y,
+            epochs,
+            self._rate(),
+            self._batch_size,
+            self._next_order if self.estimator.shuffle else False,
+            callbacks=[_WatcherOfRates(self) if self._changes_rates else _Watcher(self)],
+        )
+
+    def _train_by_steps(self, epochs: int) -> None:
+        """Trains step by step."""
+        for epoch in range(epochs):
+            order = self._next_order(epoch) if self.estimator.shuffle else self._order
+            total = 0.0
+            for start in range(0, self._n_rows, self._batch_size):
+                rows = order[start : start + self._batch_size]
+                total += self._step(rows) * len(rows)
+            self.network.epochs_trained += 1
+            if self.epoch_end(total / self._n_rows):
+                return
+
+    def _step(self, rows: Array) -> float:
+        """Makes a step with these rows; the loss to report, from before it. If their weights are all 0, it makes none."""
+        x, y, weight = self._data
+        batch_weight = None if weight is None else weight[rows]
+        total = float(len(rows)) if batch_weight is None else float(batch_weight.sum(dtype=np.float64))
+        if total == 0:
+            return 0.0
+        penalty, constant = 0.0, 0.0
+        if not self.objective.is_mean_of_rows:
+            penalty = self.estimator.alpha / 2 * sum_of_squares(self.network) / total
+        if self._constants is not None:
+            constant = float(np.average(self._constants[rows], weights=batch_weight))
+        batch = np.take(x, rows, axis=0) if isinstance(x, np.ndarray) else x[rows].toarray()
+        loss = self.network.train_on_batch(batch, y[rows], self._rate(), batch_weight)
+        return self.objective.reported(loss, penalty) + constant
+
+    # ---- Between epochs --------------------------------------------------------------------------------------------
+
+    def epoch_end(self, loss: float) -> bool:
+        """Notes an epoch with this loss; whether training stops."""
+        estimator = self.estimator
+        estimator.n_iter_ += 1
+        estimator.loss_ = loss
+        estimator.t_ += self._n_rows
+        estimator.loss_curve_.append(loss)
+        if estimator.verbose:
+            print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
+        logs = {"loss": loss}
+        if self.holdout is None:
+            self._judge_loss()
+        else:
+            logs |= self._judge_holdout(*self.holdout.measure(self.network))
+        if self._changes_rates and estimator.learning_rate == "invscaling":
+            self._change_rate(float(estimator.learning_rate_init) / (estimator.t_ + 1) ** estimator.power_t)
+        if estimator._no_improvement_count > estimator.n_iter_no_change:
+            self._stop_or_slow_down()
+        if self._bar is not None:
+            self._bar.update(estimator.n_iter_, 0, logs)
+        return self.stops
+
+    def _judge_loss(self) -> None:
+        """Counts epochs whose loss is no better."""
+        estimator = self.estimator
+        loss = estimator.loss_
+        if loss > estimator.best_loss_ - estimator.tol:
+            estimator._no_improvement_count += 1
+        else:
+            estimator._no_improvement_count = 0
+        estimator.best_loss_ = min(loss, estimator.best_loss_)
+
+    def _judge_holdout(self, score: float, loss: float) -> dict[str, float]:
+        """Counts epochs whose score is no better, and keeps the best parameters; the numbers by name."""
+        estimator = self.estimator
+        estimator.validation_scores_.append(score)
+        estimator.validation_loss_curve_.append(loss)
+        if estimator.verbose:
+            print(f"Validation score: {score:f}")
+        if score < estimator.best_validation_score_ + estimator.tol:
+            estimator._no_improvement_count += 1
+        else:
+            estimator._no_improvement_count = 0
+        if score > estimator.best_validation_score_:
+            estimator.best_validation_score_ = score
+            estimator._best_parameters = self.network.parameters.copy()
+        return {"validation_loss": loss, "validation_score": score}
+
+    def _stop_or_slow_down(self) -> None:
+        """When no epoch has been better for too long."""
+        estimator = self.estimator
+        what = "Training loss" if self.holdout is None else "Validation score"
+        message = (
+            f"{what} did not improve more than tol={estimator.tol:f} for {estimator.n_iter_no_change:d} consecutive "
+            "epochs."
+        )
+        is_adaptive = self._changes_rates and estimator.learning_rate == "adaptive"
+        if is_adaptive and estimator._rate > SMALLEST_RATE:
+            self._change_rate(estimator._rate / RATE_DIVISOR)
+            estimator._no_improvement_count = 0
+            message += f" Setting learning rate to {estimator._rate:f}"
+        else:
+            message += " Learning rate too small. Stopping." if is_adaptive else " Stopping."
+            self.stops = True
+            if self.holdout is not None:
+                estimator.stopped_ = True
+        if estimator.verbose:
+            print(message)
+
+    def _change_rate(self, rate: float) -> None:
+        """
+        Sets the learning rate of the steps ahead.
+
+        scikit-learn's velocity is -rate times plainnet's running sum of gradients. It stays as it is when the rate
+        changes, and so the sum does not.
+        """
+        state = self.network._optimizer[1]
+        if state is not None:
+            state *= self.estimator._rate / rate
+        self.estimator._rate = rate
+
+    def _go_on_diverged(self, error: DivergedError) -> None:
+        """
+        After parameters have become infinite or NaN, all losses and scores are NaN.
+
+        With validation data this is noted for the epochs that were left, and the best epoch counts.
+        """
+        estimator = self.estimator
+        if self.holdout is None or self.is_incremental:
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+                f"preprocessed. ({error})"
+            ) from error
+        for _ in range(self.max_epochs - estimator.n_iter_):
+            estimator.n_iter_ += 1
+            estimator.t_ += self._n_rows
+            estimator.loss_ = math.nan
+            estimator.loss_curve_.append(math.nan)
+            estimator.validation_scores_.append(math.nan)
+            estimator.validation_loss_curve_.append(math.nan)
+            estimator._no_improvement_count = 0
+        self._warn_of_the_end()
+
+
+def batch_size(value: Any, n_rows: int) -> int:
+    """``batch_size`` for so many rows."""
+    if isinstance(value, str):
+        return min(200, n_rows)
+    if value > n_rows:
+        warnings.warn(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=6
+        )
+    return min(int(value), n_rows)

@@ -39,10 +39,17 @@ class LayerArrays(list[Array]):
     """Views of the layers' weights or biases; an item that is assigned is copied into the network."""
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        for view, new in zip(self[index], value, strict=True) if isinstance(index, slice) else [(self[index], value)]:
-            if np.shape(new) != view.shape:
-                raise ValueError(f"the array must have the shape {view.shape}, not {np.shape(new)}")
-            view[...] = new
+        _assign(self[index], value) if isinstance(index, slice) else _assign([self[index]], [value])
+
+
+def _assign(views: list[Array], values: Iterable[npt.ArrayLike]) -> None:
+    """Copies arrays into `views`, if all of them have the shapes of these."""
+    arrays = [np.asarray(value) for value in values]
+    shapes, expected = [array.shape for array in arrays], [view.shape for view in views]
+    if shapes != expected:
+        raise ValueError(f"the arrays must have the shapes {expected}, not {shapes}")
+    for view, array in zip(views, arrays, strict=True):
+        view[...] = array
 
 
 class BaseMLP(BaseEstimator):
@@ -130,7 +137,7 @@ class BaseMLP(BaseEstimator):
 
     # ---- What the estimators differ in -----------------------------------------------------------------------------
 
-    def _checked(self, x: Any, y: Any, is_incremental: bool, reset: bool) -> tuple[Any, Array]:
+    def _checked(self, x: Any, y: Any, is_incremental: bool, reset: bool, /) -> tuple[Any, Array]:
         """The data as scikit-learn checks them: x dense or sparse, and y for :meth:`_targets`."""
         raise NotImplementedError
 
@@ -173,7 +180,7 @@ class BaseMLP(BaseEstimator):
 
     @coefs_.setter
     def coefs_(self, value: Iterable[npt.ArrayLike]) -> None:
-        self.coefs_[:] = value  # type: ignore[call-overload]
+        _assign(self.coefs_, value)
 
     @property
     def intercepts_(self) -> list[Array]:
@@ -182,7 +189,7 @@ class BaseMLP(BaseEstimator):
 
     @intercepts_.setter
     def intercepts_(self, value: Iterable[npt.ArrayLike]) -> None:
-        self.intercepts_[:] = value  # type: ignore[call-overload]
+        _assign(self.intercepts_, value)
 
     def _fitted_network(self) -> Network:
         network: Network | None = self.__dict__.get("network_")
@@ -197,11 +204,7 @@ class BaseMLP(BaseEstimator):
     ) -> Same:
         """Trains the network, after all has been checked."""
         is_first = "network_" not in vars(self) or not (self.warm_start or is_incremental)
-        sizes = as_sizes(self.hidden_layer_sizes)
-        activations = as_activations(self.activation, len(sizes))
-        dropouts = as_dropouts(self.dropout, len(sizes))
-        if self.solver == "lbfgs" and any(dropouts):
-            raise ValueError("dropout needs a stochastic solver, as 'sgd' or 'adam': got solver='lbfgs'.")
+        self._check_layers()
         x, y = self._checked(x, y, is_incremental, is_first)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, x)
@@ -211,10 +214,7 @@ class BaseMLP(BaseEstimator):
             dtype = self.network_.dtype
         targets = self._targets(y, dtype)
         self.n_outputs_ = self._outputs_of(targets)
-        architecture = Architecture(
-            [int(x.shape[1]), *sizes, self.n_outputs_], activations, as_bounds(self.activation, len(sizes)),
-            dropouts, self.alpha, self._objective(), dtype,
-        )  # fmt: skip
+        architecture = self._architecture(int(x.shape[1]), dtype)
         self._random_state = check_random_state(self.random_state)
         if is_first:
             self._begin(architecture, x.dtype)
@@ -232,6 +232,23 @@ class BaseMLP(BaseEstimator):
             else:
                 self._fit_stochastic(architecture.objective, data, is_incremental, validation)
         return self
+
+    def _check_layers(self) -> None:
+        """Checks the parameters that are one for each hidden layer."""
+        n_hidden = len(as_sizes(self.hidden_layer_sizes))
+        as_activations(self.activation, n_hidden)
+        if any(as_dropouts(self.dropout, n_hidden)) and self.solver == "lbfgs":
+            raise ValueError("dropout needs a stochastic solver, as 'sgd' or 'adam': got solver='lbfgs'.")
+
+    def _architecture(self, n_in: int, dtype: np.dtype[Any]) -> Architecture:
+        """What the parameters say of the network, for data with `n_in` features."""
+        sizes = as_sizes(self.hidden_layer_sizes)
+        n_hidden = len(sizes)
+        return Architecture(
+            [n_in, *sizes, self.n_outputs_], as_activations(self.activation, n_hidden),
+            as_bounds(self.activation, n_hidden), as_dropouts(self.dropout, n_hidden), self.alpha, self._objective(),
+            dtype,
+        )  # fmt: skip
 
     def _begin(self, architecture: Architecture, dtype: np.dtype[Any]) -> None:
         """A new network, and the attributes of training from its beginning."""
@@ -306,7 +323,7 @@ class BaseMLP(BaseEstimator):
         """The validation data of ``partial_fit``; with the first ones, the search for the best epoch begins."""
         if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
             raise ValueError("validation must be (X, y) or (X, y, sample_weight).")
-        x, y = self._checked(*validation[:2], True, False)
+        x, y = self._checked(validation[0], validation[1], True, False)
         weight = None if len(validation) == 2 else _check_sample_weight(validation[2], x)
         dtype = self.network_.dtype
         if "stopped_" not in vars(self):
@@ -370,6 +387,33 @@ class BaseMLP(BaseEstimator):
         if isinstance(x, np.ndarray):
             return network.jacobian(x)
         return np.concatenate([network.jacobian(part) for _, part in blocks.blocks(x, network)])
+
+    def to_sklearn(self) -> Any:
+        """
+        The same model as scikit-learn's class of the same name, with equal predictions but for rounding.
+
+        Its parameters and attributes are copies. What the optimizer keeps from step to step is not among them: a call
+        of ``partial_fit`` begins with a new optimizer.
+
+        Returns
+        -------
+        sklearn.neural_network.MLPClassifier or MLPRegressor
+
+        Raises
+        ------
+        ValueError
+            If scikit-learn cannot compute the same, as with an activation or a loss that it does not have.
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+
+        Warns
+        -----
+        UserWarning
+            If it has parameters of training that scikit-learn does not have, such as ``dropout``: they are left out.
+        """
+        from .exchange import to_sklearn
+
+        return to_sklearn(self)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

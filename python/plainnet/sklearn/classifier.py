@@ -228,12 +228,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         outputs = self._network_outputs(X)
         if self.out_activation_ == "softmax":
-            return self.classes_.take(outputs.argmax(axis=1))
+            return self._take(outputs.argmax(axis=1))
         if outputs.shape[1] == 1 and len(self.classes_) == 2:
-            return self.classes_.take(outputs[:, 0] > 0.5)
+            return self._take(outputs[:, 0] > 0.5)
         if outputs.shape[1] == 1:
             outputs = outputs.ravel()
         classes: Array = self._label_binarizer.inverse_transform(outputs)
+        return classes
+
+    def _take(self, numbers: Array) -> Array:
+        """The classes with these numbers."""
+        classes: Array = self.classes_.take(numbers)
         return classes
 
     def predict_proba(self, X: Any) -> Array:
@@ -260,7 +265,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def predict_log_proba(self, X: Any) -> Array:
         """The logarithm of :meth:`predict_proba`."""
         probabilities = self.predict_proba(X)
-        return np.log(probabilities, out=probabilities)  # type: ignore[no-any-return]
+        return np.log(probabilities, out=probabilities)
 
     def input_gradient(self, X: Any) -> Array:
         """

@@ -90,3 +90,86 @@ def _flat(weights: Any, biases: Any, dtype: np.dtype[Any]) -> Array:
     """The parameters of a network in its order."""
     parts = [part.ravel() for pair in zip(weights, biases, strict=True) for part in pair]
     return np.concatenate(parts).astype(dtype, copy=False)
+
+
+# ---- To scikit-learn -------------------------------------------------------------------------------------------------
+
+
+def to_sklearn(estimator: BaseMLP) -> Any:
+    """:meth:`plainnet.sklearn.MLPClassifier.to_sklearn`, and that of the regressor."""
+    check_is_fitted(estimator)
+    kind = TheirClassifier if isinstance(estimator, MLPClassifier) else TheirRegressor
+    given = estimator.get_params(deep=False)
+    fitted = kind(**{name: given.pop(name) for name in kind().get_params()})
+    _check_expressible(estimator)
+    defaults = type(estimator)().get_params(deep=False)
+    left_out = [f"{name}={value!r}" for name, value in given.items() if value is not defaults[name]]
+    activations = estimator.activation
+    if not isinstance(activations, str):
+        fitted.set_params(activation=activations[0] if len(activations) else "identity")
+    if not isinstance(estimator.solver, str):
+        left_out.append(f"solver={estimator.solver!r}")
+        fitted.set_params(solver="adam")
+    if left_out:
+        warnings.warn(
+            f"scikit-learn has no parameters for {', '.join(left_out)}: its estimator predicts the same, and would "
+            "train without these",
+            UserWarning,
+            stacklevel=3,
+        )
+    _copy_attributes(estimator, fitted)
+    fitted.coefs_ = [weight.copy() for weight in estimator.coefs_]
+    fitted.intercepts_ = [bias.copy() for bias in estimator.intercepts_]
+    fitted._best_coefs = [weight.copy() for weight in fitted.coefs_]
+    fitted._best_intercepts = [bias.copy() for bias in fitted.intercepts_]
+    return fitted
+
+
+def _check_expressible(estimator: BaseMLP) -> None:
+    """Checks that scikit-learn can compute the same predictions, and knows the loss."""
+    allowed = [*RENAMED, "identity", "tanh", "relu"]
+    names = [estimator.activation] if isinstance(estimator.activation, str) else list(estimator.activation)
+    if len(set(names)) > 1 or not set(names) <= set(allowed):
+        raise ValueError(
+            f"scikit-learn has one activation for all hidden layers, among {allowed}, and this estimator has "
+            f"activation={estimator.activation!r}"
+        )
+    loss = getattr(estimator, "loss", "squared_error")
+    if not isinstance(loss, str) or loss not in ("squared_error", "poisson"):
+        raise ValueError(f"scikit-learn has the losses 'squared_error' and 'poisson', and this estimator has {loss!r}")
+
+
+# ---- Pipelines -------------------------------------------------------------------------------------------------------
+
+
+def _network_of_pipeline(pipeline: Pipeline) -> Network:
+    """A network that computes what the whole pipeline does."""
+    *scalers, (_, last) = pipeline.steps
+    if not isinstance(last, (BaseMLP, TheirClassifier, TheirRegressor)):
+        raise TypeError(f"the last step of the pipeline must be an MLP, not {type(last).__name__}")
+    estimator = last if isinstance(last, BaseMLP) else from_sklearn(last)
+    check_is_fitted(estimator)
+    mean, scale = np.zeros(estimator.n_features_in_), np.ones(estimator.n_features_in_)
+    for name, scaler in scalers:
+        if scaler is None or (isinstance(scaler, str) and scaler == "passthrough"):
+            continue
+        step_mean, step_scale = _scaling(name, scaler)  # (x - mean) / scale, of what the steps before return
+        mean, scale = mean + scale * step_mean, scale * step_scale
+    return estimator.network_.fold(input_mean=mean, input_scale=scale)
+
+
+def _scaling(name: str, scaler: Any) -> tuple[Array, Array]:
+    """The mean and the scale of ``(x - mean) / scale``, which a fitted scaler computes."""
+    if not isinstance(scaler, (StandardScaler, MinMaxScaler)):
+        raise TypeError(
+            f"step {name!r} of the pipeline is a {type(scaler).__name__}: StandardScaler and MinMaxScaler can be folded "
+            "into a network"
+        )
+    check_is_fitted(scaler)
+    if isinstance(scaler, MinMaxScaler):
+        if scaler.clip:
+            raise TypeError(f"step {name!r} of the pipeline is a MinMaxScaler(clip=True), which is not linear")
+        return -scaler.min_ / scaler.scale_, 1 / scaler.scale_
+    n = scaler.n_features_in_
+    mean = scaler.mean_ if scaler.with_mean else np.zeros(n)
+    return mean, np.ones(n) if scaler.scale_ is None else scaler.scale_

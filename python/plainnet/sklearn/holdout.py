@@ -71,7 +71,7 @@ def split(
 
 def rows_of(data: Data, rows: Array) -> Data:
     """Some rows of `data`."""
-    return Data(*(None if part is None else part[rows] for part in data))
+    return Data(data.x[rows], data.y[rows], None if data.weight is None else data.weight[rows])
 
 
 # ---- Scores ----------------------------------------------------------------------------------------------------------

@@ -197,4 +197,5 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
 def _r2_of_rates(y: Array, outputs: Array, weight: Array | None) -> float:
     """The coefficient of determination where the outputs are logarithms of rates."""
-    return r2(y, np.exp(outputs), weight)
+    rates = np.exp(outputs)
+    return r2(y, rates, weight) if np.isfinite(rates).all() else float("nan")

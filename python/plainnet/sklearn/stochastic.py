@@ -2,8 +2,8 @@
 Training with mini-batches as scikit-learn does it: the order of the rows, learning rates, and when it stops.
 
 Where the loss to report is a multiple of the network's, a call of :meth:`plainnet.Network.fit` trains for many epochs,
-and what scikit-learn does between epochs happens in a callback. Elsewhere the loss of each mini-batch is needed, and the
-steps are made one by one.
+and what scikit-learn does between epochs happens in a callback. Elsewhere the loss of each mini-batch is needed, and
+the steps are made one by one.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class StochasticRun:
         finally:
             if self._bar is not None:
                 self._bar.close()
-        if self.holdout is not None and (estimator.stopped_ or not self.is_incremental):
+        if self.holdout is not None and (not self.is_incremental or estimator.stopped_):
             self.network.parameters[:] = estimator._best_parameters
 
     def _warn_of_the_end(self) -> None:
@@ -190,7 +190,7 @@ class StochasticRun:
                 return
 
     def _step(self, rows: Array) -> float:
-        """Makes a step with these rows; the loss to report, from before it. If their weights are all 0, it makes none."""
+        """Makes a step, if not all rows have weight 0; returns the loss to report, from before it."""
         x, y, weight = self._data
         batch_weight = None if weight is None else weight[rows]
         total = float(len(rows)) if batch_weight is None else float(batch_weight.sum(dtype=np.float64))
@@ -271,7 +271,7 @@ class StochasticRun:
         else:
             message += " Learning rate too small. Stopping." if is_adaptive else " Stopping."
             self.stops = True
-            if self.holdout is not None:
+            if self.holdout is not None and self.is_incremental:
                 estimator.stopped_ = True
         if estimator.verbose:
             print(message)

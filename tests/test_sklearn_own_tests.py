@@ -20,8 +20,8 @@ PRIVATE = ("test_fit", "test_gradient", "test_learning_rate_warmstart", "test_ad
 pytestmark = pytest.mark.filterwarnings("default")
 
 _package = find_spec("sklearn.neural_network")
-assert _package is not None and _package.origin is not None
-_path = Path(_package.origin).parent / "tests" / "test_mlp.py"
+assert _package is not None
+_path = Path(str(_package.origin)).parent / "tests" / "test_mlp.py"
 _source = _path.read_text()
 assert _source.count(IMPORT) == 1
 exec(compile(_source.replace(IMPORT, IMPORT.replace("sklearn.neural_network", "plainnet.sklearn")), _path, "exec"))

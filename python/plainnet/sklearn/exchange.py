@@ -162,8 +162,8 @@ def _scaling(name: str, scaler: Any) -> tuple[Array, Array]:
     """The mean and the scale of ``(x - mean) / scale``, which a fitted scaler computes."""
     if not isinstance(scaler, (StandardScaler, MinMaxScaler)):
         raise TypeError(
-            f"step {name!r} of the pipeline is a {type(scaler).__name__}: StandardScaler and MinMaxScaler can be folded "
-            "into a network"
+            f"step {name!r} of the pipeline is a {type(scaler).__name__}: those that can be folded into a network are "
+            "StandardScaler and MinMaxScaler"
         )
     check_is_fitted(scaler)
     if isinstance(scaler, MinMaxScaler):

@@ -199,8 +199,8 @@ def initial_parameters(sizes: Sequence[int], bounds: Sequence[float], random_sta
     """
     Starting weights and biases as scikit-learn draws them: uniform, within bounds after Glorot and Bengio (2010).
 
-    Layer by layer, the weight comes before the bias, and both have the bounds +-sqrt(k / (n_in + n_out)), where `bounds`
-    has the k of each layer.
+    Layer by layer, the weight comes before the bias, and both have the bounds +-sqrt(k / (n_in + n_out)), where
+    `bounds` has the k of each layer.
 
     Returns
     -------

@@ -1,9 +1,8 @@
 """
 Training with mini-batches as scikit-learn does it: the order of the rows, learning rates, and when it stops.
 
-Where the loss to report is a multiple of the network's, a call of :meth:`plainnet.Network.fit` trains for many epochs,
-and what scikit-learn does between epochs happens in a callback. Elsewhere the loss of each mini-batch is needed, and
-the steps are made one by one.
+Where the loss to report is a multiple of the network's, the backend makes the steps of an epoch in one call. Elsewhere
+the loss of each mini-batch is needed, and they are made one by one.
 """
 
 from __future__ import annotations
@@ -20,40 +19,15 @@ from ..backend import DivergedError
 from ..network import Network
 from ..progress_bar import ProgressBar
 from ..training import Data
+from .epochs import Decisions, Epochs
 from .holdout import Holdout
 from .networks import Objective, sum_of_squares
 
 if TYPE_CHECKING:
     from .base import BaseMLP
 
-#: Epochs in a call of ``Network.fit``, which keeps the learning rate of every step where these change.
-EPOCHS_A_CALL, STEPS_A_CALL = 10_000, 100_000
-
 #: With the schedule "adaptive", training goes on while the rate is above this; then it is divided by that.
 SMALLEST_RATE, RATE_DIVISOR = 1e-6, 5.0
-
-
-class _Watcher:
-    """The callback of ``Network.fit``, for learning rates that stay."""
-
-    def __init__(self, run: StochasticRun) -> None:
-        self.run = run
-
-    def epoch_end(self, network: Network, logs: dict[str, float]) -> bool:
-        run = self.run
-        return run.epoch_end(run.objective.factor * logs["loss"] + run.constant)
-
-
-class _WatcherOfRates(_Watcher):
-    """The callback of ``Network.fit``, for learning rates that change."""
-
-    def __init__(self, run: StochasticRun) -> None:
-        super().__init__(run)
-        self._first = run.estimator._rate
-
-    @property
-    def rate_factor(self) -> float:
-        return float(self.run.estimator._rate / self._first)
 
 
 class StochasticRun:
@@ -94,7 +68,7 @@ class StochasticRun:
         self._data = data
         self._n_rows = int(data.x.shape[0])
         self._batch_size = batch_size(estimator.batch_size, self._n_rows)
-        self._order = np.arange(self._n_rows)
+        self._order = np.arange(self._n_rows, dtype=np.uintp)
         self._constants = constants
         self.constant = 0.0 if constants is None else float(constants.mean())
         self._bar: ProgressBar | None = None
@@ -119,8 +93,7 @@ class StochasticRun:
             self._bar = ProgressBar(self.max_epochs, self._n_rows)
         train = self._train_whole if self._is_plain() else self._train_by_steps
         try:
-            while not self.stops and estimator.n_iter_ < self.max_epochs:
-                train(min(self.max_epochs - estimator.n_iter_, self._epochs_a_call()))
+            train()
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         except DivergedError as error:
@@ -149,10 +122,6 @@ class StochasticRun:
         x, _, weight = self._data
         return weight is None and self.objective.is_mean_of_rows and isinstance(x, np.ndarray)
 
-    def _epochs_a_call(self) -> int:
-        steps = -(-self._n_rows // self._batch_size)
-        return max(1, min(EPOCHS_A_CALL, STEPS_A_CALL // steps)) if self._changes_rates else EPOCHS_A_CALL
-
     def _rate(self) -> float | None:
         """The learning rate of the network; None is that of an optimizer of plainnet."""
         estimator = self.estimator
@@ -160,34 +129,31 @@ class StochasticRun:
             return None
         return float(estimator._rate * self.objective.factor if estimator.solver == "sgd" else estimator._rate)
 
-    def _next_order(self, epoch: int) -> Array:
-        """The order of the rows in an epoch, which continues the one before."""
+    def _next_order(self) -> Array | None:
+        """The order of the rows in the next epoch, which continues that of the last one; None is their own."""
+        if not self.estimator.shuffle:
+            return None
         self.estimator._random_state.shuffle(self._order)
         return self._order
 
-    def _train_whole(self, epochs: int) -> None:
-        """Trains in a call of ``Network.fit``."""
-        self.network.fit(
-            self._data.x,
-            self._data.y,
-            epochs,
-            self._rate(),
-            self._batch_size,
-            self._next_order if self.estimator.shuffle else False,
-            callbacks=[_WatcherOfRates(self) if self._changes_rates else _Watcher(self)],
-        )
+    def _train_whole(self) -> None:
+        """Trains epoch by epoch."""
+        decisions = Decisions(self._next_order, self._rate, self._loss_of_epoch)
+        Epochs(self.network, self._data.x, self._data.y, self.max_epochs, self._batch_size, decisions).run()
 
-    def _train_by_steps(self, epochs: int) -> None:
+    def _loss_of_epoch(self, loss: float) -> bool:
+        return self.epoch_end(self.objective.factor * loss + self.constant)
+
+    def _train_by_steps(self) -> None:
         """Trains step by step."""
-        for epoch in range(epochs):
-            order = self._next_order(epoch) if self.estimator.shuffle else self._order
+        while not self.stops and self.estimator.n_iter_ < self.max_epochs:
+            self._next_order()
             total = 0.0
             for start in range(0, self._n_rows, self._batch_size):
-                rows = order[start : start + self._batch_size]
+                rows = self._order[start : start + self._batch_size]
                 total += self._step(rows) * len(rows)
             self.network.epochs_trained += 1
-            if self.epoch_end(total / self._n_rows):
-                return
+            self.epoch_end(total / self._n_rows)
 
     def _step(self, rows: Array) -> float:
         """Makes a step, if not all rows have weight 0; returns the loss to report, from before it."""

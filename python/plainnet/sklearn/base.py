@@ -219,7 +219,7 @@ class BaseMLP(BaseEstimator):
         if is_first:
             self._begin(architecture, x.dtype)
         else:
-            self._go_on(architecture)
+            self._go_on(architecture, is_incremental)
         weight = None if sample_weight is None else sample_weight.astype(dtype, copy=False)
         data = Data(_as_rows(x, dtype), targets, weight)
         with limited_threads(self.n_threads):
@@ -272,7 +272,7 @@ class BaseMLP(BaseEstimator):
         self.validation_loss_curve_ = [] if is_validated else None
         self.best_validation_score_ = -np.inf if is_validated else None
 
-    def _go_on(self, architecture: Architecture) -> None:
+    def _go_on(self, architecture: Architecture, is_incremental: bool) -> None:
         """The network of before, with the present parameters of the estimator, some of which may be new."""
         before = self.network_
         sizes = [before.layers[0].n_in, *(layer.n_out for layer in before.layers)]
@@ -283,13 +283,14 @@ class BaseMLP(BaseEstimator):
             )
         network = architecture.network(before.parameters)
         if network.dtype != before.dtype:
-            self._best_parameters = self._best_parameters.astype(network.dtype)
             self.network_ = network
-            return
-        state, new = before.__getstate__(), network.__getstate__()
-        changed = {name: new[name] for name in ("layers", "loss", "loss_limit") if new[name] != state[name]}
-        if changed:
-            before.__setstate__({**state, **changed})
+        else:
+            state, new = before.__getstate__(), network.__getstate__()
+            changed = {name: new[name] for name in ("layers", "loss", "loss_limit") if new[name] != state[name]}
+            if changed:
+                before.__setstate__({**state, **changed})
+        if not is_incremental:  # as in scikit-learn: if no epoch is better than those before, the last one counts
+            self._best_parameters = self.network_.parameters
 
     def _fit_stochastic(self, objective: Objective, data: Data, is_incremental: bool, validation: Any) -> None:
         """Trains with mini-batches, as :mod:`plainnet.sklearn.stochastic` does."""
@@ -377,7 +378,7 @@ class BaseMLP(BaseEstimator):
         x = validate_data(self, x, accept_sparse=["csr", "csc"], reset=False)
         network = self.network_
         outputs = blocks.predict(network, x)
-        return outputs.astype(np.result_type(x.dtype, outputs.dtype), copy=False) if x.dtype.kind == "f" else outputs
+        return outputs.astype(np.result_type(x.dtype, outputs.dtype), copy=False)
 
     def _output_gradient(self, x: Any) -> Array:
         """The derivatives of the network's outputs with respect to its inputs, (n_samples, n_out, n_features)."""

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 from scipy.optimize import minimize as scipy_minimize
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 from ..arrays import Array
 from ..network import Network
@@ -53,14 +54,16 @@ def minimize(estimator: BaseMLP, objective: Objective, data: Data, constant: flo
 
     iterations = _Iterations(estimator, n_rows)
     try:
-        result = scipy_minimize(
-            function,
-            network.parameters.copy(),
-            method="L-BFGS-B",
-            jac=True,
-            callback=iterations if estimator.verbose or estimator.progress else None,
-            options={"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol},
-        )
+        # SciPy's own share are products of vectors, for which threads of a BLAS take longer to begin than to compute.
+        with threadpool_limits(1, "blas"):
+            result = scipy_minimize(
+                function,
+                network.parameters.copy(),
+                method="L-BFGS-B",
+                jac=True,
+                callback=iterations if estimator.verbose or estimator.progress else None,
+                options={"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol},
+            )
     finally:
         iterations.close()
     estimator.n_iter_ = min(int(result.nit), estimator.max_iter)

@@ -34,7 +34,7 @@ STOCHASTIC = {
     "sgd": {"solver": "sgd"},
     "without Nesterov": {"solver": "sgd", "nesterovs_momentum": False},
     "without momentum": {"solver": "sgd", "momentum": 0.0, "nesterovs_momentum": True},
-    "invscaling": {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.01, "power_t": 0.1},
+    "invscaling": {"solver": "sgd", "learning_rate": "invscaling", "power_t": 0.1},
     "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "n_iter_no_change": 1, "tol": 1e-2},
 }
 
@@ -170,8 +170,8 @@ def test_sample_weight_agrees(kind, solver):
     rng = np.random.default_rng(0)
     x, weight = rng.normal(size=(90, 4)), rng.integers(1, 4, 90) / 2
     y = {
-        "binary": x[:, 0] > 0, "multiclass": np.digitize(x[:, 0], [-0.5, 0.5]), "multilabel": (x[:, :3] > 0).astype(int),
-        "one output": x[:, 0] ** 2, "three outputs": x[:, :3] ** 2, "poisson": rng.poisson(2, 90),
+        "binary": x[:, 0] > 0, "multiclass": np.digitize(x[:, 0], [-0.5, 0.5]),
+        "multilabel": (x[:, :3] > 0).astype(int), "one output": x[:, 0] ** 2, "three outputs": x[:, :3] ** 2, "poisson": rng.poisson(2, 90),
     }[kind]  # fmt: skip
     estimator = "MLPClassifier" if kind in ("binary", "multiclass", "multilabel") else "MLPRegressor"
     loss = {"loss": "poisson"} if kind == "poisson" else {}

@@ -67,6 +67,7 @@ class Epochs:
         self._interrupt = DeferredInterrupt()
         operations = batch_size * operations_a_row(network.parameters.size, network._n_out)
         self._steps_a_slice = max(1, int(self._model.first_slice_operations / operations))
+        self._n_done = 0
         self._training: Training | None = None
         self._progress = Progress()
         self._loss = np.empty(1)
@@ -96,6 +97,7 @@ class Epochs:
                 self._train_slice()
                 self._interrupt.deliver()
             self._count()
+            self._n_done += 1
             if self._decisions.epoch_end(float(self._loss[0])):
                 return
 
@@ -131,9 +133,9 @@ class Epochs:
             self._steps_a_slice = max(1, int(self._steps_a_slice * min(8.0, SLICE_SECONDS / elapsed)))
 
     def _explained(self, error: DivergedError) -> DivergedError:
-        """`error`, or a clearer one if the epoch has no finite step."""
-        if self._progress.steps > 0 or self._training is None:
-            return error
+        """`error`, with the epoch's number, or a clearer one if there was no finite step."""
+        if self._n_done > 0 or self._progress.steps > 0 or self._training is None:
+            return DivergedError(self._n_done + error.epoch)
         rows = slice(self._batch_size) if self._training.order is None else self._training.order[: self._batch_size]
         return explained(error, self._model, self._x[rows], self._y[rows])
 

@@ -23,6 +23,122 @@ Same = TypeVar("Same", bound="MLPRegressor")
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
+    """
+    A regressor with one or more hidden layers.
+
+    Parameters and results are those of ``sklearn.neural_network.MLPRegressor``: with the same `random_state` the
+    losses, weights and predictions are equal, but for rounding. `dropout` and the parameters after it are additions, as
+    are lists of activations, optimizers of plainnet, and all losses but the first two.
+
+    Parameters
+    ----------
+    loss : str, pn.Huber or pn.Quantile, default="squared_error"
+        ``"squared_error"`` is half the mean square of the errors, ``"poisson"`` half the Poisson deviance, of a network
+        whose outputs are logarithms; targets are at least 0 then. ``"absolute_error"``, ``"huber"``, ``"log_cosh"`` and
+        ``"quantile"`` are means over rows and outputs, as :class:`plainnet.Network` defines them; ``pn.Huber(delta)``
+        and ``pn.Quantile(q)`` have a parameter.
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        The numbers of neurons in the hidden layers; () is a linear model.
+    activation : str or list of str, default="relu"
+        Of the hidden layers: ``"identity"``, ``"logistic"`` (which is also ``"sigmoid"``), ``"tanh"``, ``"relu"``, or
+        another of :class:`plainnet.Dense`. A list has one for each hidden layer.
+    solver : {"lbfgs", "sgd", "adam"} or an optimizer of plainnet, default="adam"
+        ``"lbfgs"`` is SciPy's L-BFGS-B, with all rows at once and, as in scikit-learn, in float64. ``"sgd"`` is
+        gradient descent with momentum. An object such as ``pn.RMSprop(1e-3)`` has its own learning rate, which may be
+        one of :mod:`plainnet.schedules`, and its own options. It follows the gradient of ``network_``'s loss: of the
+        mean squared error, for one, which is twice scikit-learn's where there is one output.
+    alpha : float, default=0.0001
+        Of the penalty ``alpha / 2 * sum(weight**2)``, which is divided by the rows of the batch, or their weights.
+    batch_size : int or "auto", default="auto"
+        Rows in a step of all solvers but ``"lbfgs"``; ``"auto"`` is ``min(200, n_samples)``.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        With ``solver="sgd"``: whether the rate stays; or is ``learning_rate_init / (t_ + 1)**power_t`` after each
+        epoch; or is divided by 5 whenever training would stop, down to 1e-6.
+    learning_rate_init : float, default=0.001
+        The learning rate of ``"sgd"`` and ``"adam"``.
+    power_t : float, default=0.5
+        Of ``learning_rate="invscaling"``.
+    max_iter : int, default=200
+        The largest number of epochs, or of iterations of L-BFGS.
+    shuffle : bool, default=True
+        Whether each epoch visits the rows in another order.
+    random_state : int, RandomState or None, default=None
+        Of the starting weights, the validation data, the order of the rows and dropout, in scikit-learn's order.
+    tol : float, default=1e-4
+        By how much the loss, or the validation score, must become better. With L-BFGS, the largest element of the
+        gradient at which it stops.
+    verbose : bool, default=False
+        Whether to print the loss of each epoch or iteration.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on with the weights of the last call.
+    momentum : float, default=0.9
+    nesterovs_momentum : bool, default=True
+        Of ``solver="sgd"``.
+    early_stopping : bool, default=False
+        Whether a part of the rows is set aside, whose score says when to stop, and which epoch is the best: the network
+        ends with the weights of that one. Otherwise the training loss says when to stop. ``partial_fit`` takes such
+        rows as an argument.
+    validation_fraction : float, default=0.1
+        That part.
+    beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
+        Of ``solver="adam"``, where epsilon is added before the correction of the average: ``eps_hat`` of
+        :class:`plainnet.Adam`.
+    n_iter_no_change : int or inf, default=10
+        Training stops after more than so many epochs in a row that are no better by `tol`.
+    max_fun : int, default=15000
+        The largest number of evaluations of the loss by L-BFGS.
+    dropout : float or list of float, default=0.0
+        The probability with which each output of a hidden layer is 0 while training; a list has one for each hidden
+        layer. Not with L-BFGS.
+    n_threads : int or None, default=None
+        The number of threads while training, whatever :func:`plainnet.set_num_threads` says; None leaves that. No
+        result depends on it.
+    progress : bool, default=False
+        Whether to show on standard error how far training has come.
+
+    Attributes
+    ----------
+    network_ : plainnet.Network
+        Its outputs are the predictions or, with ``loss="poisson"``, their logarithms. It can be saved, exported, and
+        used by itself.
+    coefs_, intercepts_ : list of ndarray
+        The weight (n_in, n_out) and the bias (n_out,) of each layer: views of ``network_``. What is assigned to them,
+        or to one of their items, is copied into the network.
+    loss_ : float
+        The loss of the last epoch, or of L-BFGS.
+    loss_curve_ : list of float
+        That of all epochs. Not with L-BFGS.
+    best_loss_ : float or None
+        The least of these; None with early stopping. Not with L-BFGS.
+    validation_scores_ : list of float or None
+        The coefficient of determination of the validation data after each epoch, and None without early stopping.
+    validation_loss_curve_ : list of float or None
+        Their loss after each epoch, without the penalty.
+    best_validation_score_ : float or None
+        The largest score.
+    stopped_ : bool
+        Whether ``partial_fit`` with validation data has come to its end.
+    n_iter_ : int
+        Epochs, or iterations of L-BFGS, of the last call.
+    t_ : int
+        Rows that training has used, all epochs added up.
+    n_features_in_, n_layers_, n_outputs_ : int
+        The numbers of inputs, of layers with the inputs' own, and of outputs.
+    feature_names_in_ : ndarray (n_features_in_,)
+        The names of the columns, if all of them are strings.
+    out_activation_ : {"identity", "exp"}
+        The latter with ``loss="poisson"``.
+
+    Examples
+    --------
+    >>> from plainnet.sklearn import MLPRegressor
+    >>> from sklearn.datasets import load_diabetes
+    >>> x, y = load_diabetes(return_X_y=True)
+    >>> regressor = MLPRegressor(hidden_layer_sizes=(20,), solver="lbfgs", random_state=0).fit(x, y)
+    >>> round(regressor.score(x, y), 1)
+    0.5
+    """
+
     def __init__(
         self,
         loss: Any = "squared_error",

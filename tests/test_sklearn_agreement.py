@@ -171,7 +171,8 @@ def test_sample_weight_agrees(kind, solver):
     x, weight = rng.normal(size=(90, 4)), rng.integers(1, 4, 90) / 2
     y = {
         "binary": x[:, 0] > 0, "multiclass": np.digitize(x[:, 0], [-0.5, 0.5]),
-        "multilabel": (x[:, :3] > 0).astype(int), "one output": x[:, 0] ** 2, "three outputs": x[:, :3] ** 2, "poisson": rng.poisson(2, 90),
+        "multilabel": (x[:, :3] > 0).astype(int), "one output": x[:, 0] ** 2, "three outputs": x[:, :3] ** 2,
+        "poisson": rng.poisson(2, 90),
     }[kind]  # fmt: skip
     estimator = "MLPClassifier" if kind in ("binary", "multiclass", "multilabel") else "MLPRegressor"
     loss = {"loss": "poisson"} if kind == "poisson" else {}

@@ -16,7 +16,7 @@ from ..arrays import Array
 from ..network import Network
 from .base import BaseMLP
 from .classifier import MLPClassifier
-from .networks import RENAMED
+from .networks import RENAMED, make_optimizer
 from .regressor import MLPRegressor
 
 #: Attributes of a fitted estimator that both libraries have, with the same meaning.
@@ -76,6 +76,7 @@ def from_sklearn(fitted: Any) -> Any:
     estimator._best_parameters = (
         estimator.network_.parameters.copy() if best is None else _flat(best, fitted._best_intercepts, dtype)
     )
+    _take_optimizer(fitted, estimator)
     return estimator
 
 
@@ -173,3 +174,29 @@ def _scaling(name: str, scaler: Any) -> tuple[Array, Array]:
     n = scaler.n_features_in_
     mean = scaler.mean_ if scaler.with_mean else np.zeros(n)
     return mean, np.ones(n) if scaler.scale_ is None else scaler.scale_
+
+
+# ---- What the optimizer keeps ----------------------------------------------------------------------------------------
+
+
+def _take_optimizer(fitted: Any, estimator: BaseMLP) -> None:
+    """The optimizer of scikit-learn's estimator and what it keeps, if it has one."""
+    optimizer, network = getattr(fitted, "_optimizer", None), estimator.network_
+    if optimizer is None:
+        return
+    objective = estimator._objective()
+    network.optimizer = make_optimizer(estimator, objective)
+    estimator._rate = float(optimizer.learning_rate if estimator.solver == "sgd" else optimizer.learning_rate_init)
+    n_layers, factor = len(network.layers), objective.factor
+
+    def flat(arrays: Any) -> Array:
+        return _flat(arrays[:n_layers], arrays[n_layers:], network.dtype)
+
+    state = network._optimizer[1]
+    if estimator.solver == "sgd" and state is not None:
+        state[0] = flat(optimizer.velocities) / (-estimator._rate * factor)
+        network._state.steps = 1  # the first step would begin with zeros; the number of later ones does not matter
+    elif estimator.solver == "adam" and state is not None:
+        state[0] = flat(optimizer.ms) / factor
+        state[1] = flat(optimizer.vs) / factor**2
+        network._state.steps = int(optimizer.t)

@@ -135,8 +135,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     >>> from sklearn.datasets import load_diabetes
     >>> x, y = load_diabetes(return_X_y=True)
     >>> regressor = MLPRegressor(hidden_layer_sizes=(20,), solver="lbfgs", random_state=0).fit(x, y)
-    >>> round(regressor.score(x, y), 1)
-    0.5
+    >>> regressor.score(x, y) > 0.5
+    True
     """
 
     def __init__(

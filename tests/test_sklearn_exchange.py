@@ -132,7 +132,7 @@ def test_exchange_needs_a_fitted_model():
         from_sklearn(theirs.MLPClassifier())
     with pytest.raises(NotFittedError):
         ours.MLPClassifier().to_sklearn()
-    with pytest.raises(TypeError, match="must be an MLPClassifier, MLPRegressor or Pipeline .*, not Ridge"):
+    with pytest.raises(TypeError, match=r"must be an MLPClassifier, MLPRegressor or Pipeline .*, not Ridge"):
         from_sklearn(Ridge())
 
 

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from ..arrays import Array
+from ..arrays import Array, as_sample_weight
 from ..network import Network
 from ..optimizers import Optimizer
 from ..training import Data
@@ -214,13 +214,13 @@ class BaseMLP(BaseEstimator):
             dtype = self.network_.dtype
         targets = self._targets(y, dtype)
         self.n_outputs_ = self._outputs_of(targets)
+        weight = as_sample_weight(sample_weight, len(targets), dtype)
         architecture = self._architecture(int(x.shape[1]), dtype)
         self._random_state = check_random_state(self.random_state)
         if is_first:
             self._begin(architecture, x.dtype)
         else:
             self._go_on(architecture, is_incremental)
-        weight = None if sample_weight is None else sample_weight.astype(dtype, copy=False)
         data = Data(_as_rows(x, dtype), targets, weight)
         with limited_threads(self.n_threads):
             if self.solver == "lbfgs":
@@ -281,14 +281,11 @@ class BaseMLP(BaseEstimator):
                 f"the network has layers of {sizes} neurons, which cannot become {architecture.sizes}: leave "
                 "hidden_layer_sizes as it was, or call fit with warm_start=False."
             )
-        network = architecture.network(before.parameters)
-        if network.dtype != before.dtype:
-            self.network_ = network
-        else:
-            state, new = before.__getstate__(), network.__getstate__()
-            changed = {name: new[name] for name in ("layers", "loss", "loss_limit") if new[name] != state[name]}
-            if changed:
-                before.__setstate__({**state, **changed})
+        if before.dtype != architecture.dtype:
+            self.network_ = architecture.network(before.parameters)
+        elif not architecture.is_of(before):
+            new, state = architecture.network(before.parameters).__getstate__(), before.__getstate__()
+            before.__setstate__({**state, **{name: new[name] for name in ("layers", "loss", "loss_limit")}})
         if not is_incremental:  # as in scikit-learn: if no epoch is better than those before, the last one counts
             self._best_parameters = self.network_.parameters
 
@@ -309,6 +306,9 @@ class BaseMLP(BaseEstimator):
             rows, aside = split(len(data.y), self.validation_fraction, stratify, self._random_state)
             holdout = self._holdout(objective, rows_of(data, aside))
             data, constants = rows_of(data, rows), None if constants is None else constants[rows]
+            for part, what in ((data, "training"), (holdout.data, "validation")):
+                if part.weight is not None and not part.weight.any():
+                    raise ValueError(f"all rows that are for {what} have a sample_weight of 0.")
         if not is_incremental:
             self.__dict__.pop("stopped_", None)
         if holdout is not None and self.validation_scores_ is None:
@@ -325,8 +325,9 @@ class BaseMLP(BaseEstimator):
         if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
             raise ValueError("validation must be (X, y) or (X, y, sample_weight).")
         x, y = self._checked(validation[0], validation[1], True, False)
-        weight = None if len(validation) == 2 else _check_sample_weight(validation[2], x)
         dtype = self.network_.dtype
+        weight = None if len(validation) == 2 else _check_sample_weight(validation[2], x)
+        weight = as_sample_weight(weight, len(y), dtype)
         if "stopped_" not in vars(self):
             self.stopped_ = False
             self._no_improvement_count = 0

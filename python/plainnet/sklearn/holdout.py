@@ -36,13 +36,13 @@ class Holdout:
 
     def __init__(self, objective: Objective, data: Data, constants: Array | None, score: Score) -> None:
         self._objective = objective
-        self._data = data
+        self.data = data
         self._constant = 0.0 if constants is None else float(np.average(constants, weights=data.weight))
         self._score = score
 
     def measure(self, network: Network) -> tuple[float, float]:
         """The score, and the loss without the penalty, of the network."""
-        x, y, weight = self._data
+        x, y, weight = self.data
         outputs, loss = forward(network, x, y, weight)
         score = self._score(y, outputs, weight) if np.isfinite(outputs).all() else np.nan
         return float(score), self._objective.reported(loss, 0.0) + self._constant

@@ -10,7 +10,7 @@ do not depend on c otherwise, has 1 / c times the epsilon.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,16 +167,23 @@ class Architecture:
         l2 = self.alpha / self.objective.factor
         return l2 if l2 == math.inf or is_usable(l2, self.dtype) else 0.0
 
+    @property
+    def _layers(self) -> Iterator[tuple[int, int, str, dict[str, Any]]]:
+        """The arguments of each layer."""
+        activations = [*self.activations, self.objective.last_activation]
+        for n_in, n_out, activation, dropout in zip(
+            self.sizes[:-1], self.sizes[1:], activations, [*self.dropouts, 0.0], strict=True
+        ):
+            yield n_in, n_out, activation, {"dropout": dropout, "l2": self.l2}
+
+    def is_of(self, network: Network) -> bool:
+        """Whether `network` has this architecture already."""
+        layers = [(k.n_in, k.n_out, k.activation, {"dropout": k.dropout, "l2": k.l2}) for k in network.layers]
+        return layers == list(self._layers) and (network.loss, network.dtype) == (self.objective.loss, self.dtype)
+
     def network(self, parameters: Array, seed: int = 0) -> Network:
         """A network with these parameters; `seed` is that of dropout."""
-        activations = [*self.activations, self.objective.last_activation]
-        dropouts = [*self.dropouts, 0.0]
-        layers = [
-            Dense(n_in, n_out, activation, dropout=dropout, l2=self.l2)
-            for n_in, n_out, activation, dropout in zip(
-                self.sizes[:-1], self.sizes[1:], activations, dropouts, strict=True
-            )
-        ]
+        layers = [Dense(n_in, n_out, activation, **options) for n_in, n_out, activation, options in self._layers]
         clips = self.objective.loss in ("log_loss", "cross_entropy")
         return Network(
             layers,

@@ -118,8 +118,8 @@ def test_stochastic_training_agrees_on_larger_data(name, activation, how):
 
 
 # Raw columns of breast_cancer reach 4000. Where tanh is flat, a change of the data in their last bit is enough for
-# scikit-learn's own results to differ by 0.2 after 50 epochs. And scikit-learn takes the loss of a wrong prediction from
-# 1 - p, which keeps few digits of a probability p that is almost 1.
+# scikit-learn's own results to differ by 0.2 after 50 epochs. And scikit-learn takes the loss of a wrong prediction
+# from 1 - p, which keeps few digits of a probability p that is almost 1.
 @pytest.mark.slow
 @pytest.mark.parametrize("how", STOCHASTIC)
 @pytest.mark.parametrize("activation", ["relu", "identity"])
@@ -383,7 +383,7 @@ def differences(mine, other, x):
 
 
 def print_table():
-    """Beside plainnet's difference from scikit-learn, that of scikit-learn from itself for data with other last bits."""
+    """Beside plainnet's difference from scikit-learn is that of scikit-learn from itself, for other last bits of x."""
     solvers = {name: STOCHASTIC[name] for name in ("adam", "sgd")} | {"lbfgs": {"solver": "lbfgs"}}
     columns = "epochs | loss | weights | predictions"
     print(f"| data | activation | solver | {columns} | scikit-learn, last bits: {columns} |")

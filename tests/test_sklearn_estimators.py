@@ -219,6 +219,7 @@ def test_layers_are_checked():
     x, y = iris()
     for settings, message in [
         ({"activation": ["tanh"], "hidden_layer_sizes": (3, 3)}, "activation must be a name or one for each of 2"),
+        ({"hidden_layer_sizes": (2.5,)}, r"hidden_layer_sizes must be integers, got \[2.5\]"),
         ({"activation": ["softmax"]}, "activation must be among"),
         ({"activation": "softmax"}, "'activation' parameter of MLPClassifier must be"),
         ({"dropout": [0.1, 0.2]}, "dropout must be a number or one for each of 1"),
@@ -446,6 +447,30 @@ def test_n_threads_holds_while_training_alone(solver, monkeypatch):
     assert pn.num_threads() == before
     for other in results[1:]:
         np.testing.assert_array_equal(other.network_.parameters, results[0].network_.parameters)
+
+
+def test_calls_that_overlap_put_the_number_of_threads_back():
+    from plainnet.sklearn.threads import limited_threads
+
+    before = pn.num_threads()
+    first, second = limited_threads(3), limited_threads(5)
+    with first:
+        assert pn.num_threads() == 3
+        second.__enter__()
+        assert pn.num_threads() == 5
+    assert pn.num_threads() == 5
+    second.__exit__(None, None, None)
+    assert pn.num_threads() == before
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_warnings_name_the_line_of_the_caller(solver):
+    x, y = iris()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        MLPClassifier(solver=solver, max_iter=1, batch_size=1000).fit(x, y)
+    assert len(caught) == (2 if solver == "adam" else 1)
+    assert {warning.filename for warning in caught} == {__file__}
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])

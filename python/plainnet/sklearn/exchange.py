@@ -23,7 +23,7 @@ from .regressor import MLPRegressor
 _SHARED = (
     "n_features_in_", "feature_names_in_", "n_outputs_", "n_layers_", "out_activation_", "n_iter_", "t_", "classes_",
     "loss_", "best_loss_", "loss_curve_", "validation_scores_", "best_validation_score_", "_label_binarizer",
-    "_no_improvement_count", "_random_state",
+    "_no_improvement_count",
 )  # fmt: skip
 
 
@@ -41,7 +41,8 @@ def from_sklearn(fitted: Any) -> Any:
     -------
     MLPClassifier, MLPRegressor or plainnet.Network
         An estimator for an estimator: its parameters and attributes are copies, and its predictions are equal but for
-        rounding. What the optimizer keeps comes as well, so that ``partial_fit`` goes on.
+        rounding. What the optimizer keeps comes as well, so that ``partial_fit`` goes on. ``validation_loss_curve_``,
+        which scikit-learn does not have, is NaN so far.
 
         For a pipeline, one network that takes the raw data: the scaling is folded into its first layer. It returns
         probabilities (two classes: that of the second), what a regressor predicts, or with ``loss="poisson"`` its

@@ -95,6 +95,8 @@ def as_sizes(value: Any) -> list[int]:
     sizes = list(value) if hasattr(value, "__iter__") else [value]
     if any(size <= 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    if any(int(size) != size for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be integers, got {sizes}.")
     return [int(size) for size in sizes]
 
 

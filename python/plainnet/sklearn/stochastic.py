@@ -95,7 +95,7 @@ class StochasticRun:
         try:
             train()
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warnings.warn("Training interrupted by user.", stacklevel=6)
         except DivergedError as error:
             self._go_on_diverged(error)
         else:
@@ -112,7 +112,7 @@ class StochasticRun:
                 f"Stochastic Optimizer: Maximum iterations ({self.max_epochs}) reached and the optimization hasn't "
                 "converged yet.",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=7,  # the caller of fit, which scikit-learn wraps
             )
 
     # ---- Steps -----------------------------------------------------------------------------------------------------
@@ -283,6 +283,6 @@ def batch_size(value: Any, n_rows: int) -> int:
         return min(200, n_rows)
     if value > n_rows:
         warnings.warn(
-            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=6
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=7
         )
     return min(int(value), n_rows)

@@ -232,9 +232,13 @@ def test_sparse_data_agree(matrix, settings, is_large, monkeypatch):
 def test_labels_may_be_strings():
     _, x, y = load("iris scaled")
     labels = np.array(["setosa", "versicolor", "virginica"], dtype=object)[y]
-    mine, other = fitted("MLPClassifier", x, labels, max_iter=20, early_stopping=True)
+    mine, other = fitted("MLPClassifier", x, labels, max_iter=20)
     assert_agree(mine, other, x)
     np.testing.assert_array_equal(mine.classes_, other.classes_)
+    stopped, numbers = (  # of which scikit-learn was not capable before 1.9
+        ours.MLPClassifier(max_iter=20, early_stopping=True, random_state=0).fit(x, targets) for targets in (labels, y)
+    )
+    assert stopped.validation_scores_ == numbers.validation_scores_
     mine, other = fitted("MLPClassifier", x, labels == "setosa", max_iter=20)
     assert_agree(mine, other, x)
 

@@ -443,6 +443,36 @@ def test_checkpoint_that_cannot_be_written_is_refused_before_training(backend, m
     assert [pn.load(tmp_path / str(k) / "net").epochs_trained for k in (1, 2)] == [1, 2]
 
 
+@pytest.mark.parametrize("factor", ["much", 0, -1.0, float("nan"), None])
+def test_rate_factor_that_is_no_factor_is_refused(backend, factor):
+    class Changing:
+        rate_factor = factor
+
+        def epoch_end(self, network, logs):
+            pass
+
+    net = regressor(backend)
+    with pytest.raises((TypeError, ValueError), match="rate_factor of the callback Changing must be "):
+        net.fit(X, Y, epochs=3, callbacks=Changing())
+    assert net.epochs_trained == 0
+
+
+def test_sentence_at_the_end_must_be_one(backend):
+    class Ending:
+        def epoch_end(self, network, logs):
+            pass
+
+        def fit_end(self, network, logs):
+            return 3
+
+    net, twin = regressor(backend), regressor(backend)
+    with pytest.raises(TypeError, match="fit_end of the callback Ending must return a sentence or None, not 3"):
+        net.fit(X, Y, epochs=3, callbacks=Ending())
+    twin.fit(X, Y, epochs=3)
+    assert np.array_equal(net.parameters, twin.parameters)
+    assert len(net.history.loss) == 3
+
+
 # ---- Learning rates --------------------------------------------------------------------------------------------------
 
 

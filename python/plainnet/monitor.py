@@ -9,10 +9,11 @@ import numpy as np
 
 from .arrays import LARGE_BYTES, Array, allocate, as_sample_weight, check_targets
 from .callbacks import Checkpoint, EarlyStopping, ReduceOnPlateau, as_callbacks
-from .conversion import as_switch
+from .conversion import as_switch, shown
 from .history import History, Values
 from .losses import Loss
 from .metrics import Metric, as_metrics
+from .optimizers import as_positive
 from .progress_bar import ProgressBar
 from .streaming import Rows, StreamedModel
 from .training import Data
@@ -95,7 +96,12 @@ class Monitor:
     @property
     def rate_factor(self) -> float:
         """What the learning rates of the epochs ahead are multiplied by."""
-        return float(np.prod([getattr(callback, "rate_factor", 1.0) for callback in self._callbacks]))
+        factors = [
+            as_positive(f"rate_factor of the callback {type(callback).__name__}", callback.rate_factor)
+            for callback in self._callbacks
+            if hasattr(callback, "rate_factor")
+        ]
+        return float(np.prod(factors))
 
     def _check_names(self) -> None:
         """Checks that the numbers that callbacks watch are computed."""
@@ -187,8 +193,13 @@ class Monitor:
         if self._bar is not None:
             self._bar.close()
         if kind is None and self._logs:
-            ends = [callback.fit_end for callback in self._callbacks if hasattr(callback, "fit_end")]
-            sentences = [end(self._network, dict(self._logs[-1])) for end in ends]
+            sentences = []
+            for callback in self._callbacks:
+                if hasattr(callback, "fit_end"):
+                    sentences.append(callback.fit_end(self._network, dict(self._logs[-1])))
+                    if not isinstance(sentences[-1], str | None):
+                        name, found = type(callback).__name__, shown(sentences[-1])
+                        raise TypeError(f"fit_end of the callback {name} must return a sentence or None, not {found}")
             self._stopped = [sentence for sentence in sentences if sentence is not None] or self._stopped
 
     def history(self, loss: Values, rates: Values | float) -> History:

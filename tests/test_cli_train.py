@@ -341,6 +341,18 @@ def test_plot_without_matplotlib_is_said_before_training(plainnet, monkeypatch):
     assert err == "plainnet train: a picture needs matplotlib; get it with: pip install 'plainnet[cli]'\n"
 
 
+def test_names_of_classes_keep_the_matrix_aligned(plainnet):
+    """Some letters take two columns of a terminal; names of any length are cut."""
+    names = "\u65e5\u672c", "e\u0301", "x" * 300
+    write("data.csv", ["a", "kind"], [[k % 3 + 0.1 * (k % 7), names[k % 3]] for k in range(90)])
+    status, out, err = plainnet("train", "data.csv", "--target", "kind", "-o", "m", "--epochs", "1")
+    assert status == 0, err
+    assert max(map(len, out.splitlines()[:-1])) <= 120
+    rows = out[out.index("A row for each class") :].splitlines()[2:6]
+    places = [len(row) + sum(row.count(letter) for letter in names[0]) - row.count("\u0301") for row in rows]
+    assert len(set(places)) == 1
+
+
 # ---- info ------------------------------------------------------------------------------------------------------------
 
 

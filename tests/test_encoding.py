@@ -52,11 +52,20 @@ def test_columns_need_names_that_differ():
         input_columns(twice, "y", [], [])
 
 
+def test_text_that_differs_in_each_row_is_refused_unless_asked_for():
+    days = [f"2020-01-{k:02}" for k in range(1, 11)]
+    for cells in (days, [f"{k} %" for k in range(10)]):
+        with pytest.raises(TableError, match=r"^data.csv, column 'a': its text is different in each row.*--ignore 'a'"):
+            input_columns(table(a=cells, y=["1"] * 10), "y", [], [])
+    for data, text in (table(a=days), ["a"]), (table(a=days[:9]), []), (table(a=[*days[:9], days[0]]), []):
+        assert input_columns(data, "y", text, [])[0].categories == tuple(sorted(set(data.column("a"))))
+
+
 def test_text_of_too_many_categories_is_refused():
-    data = table(a=[f"n{k}" for k in range(1001)], y=["1"] * 1001)
+    data = table(a=[f"n{k % 1001}" for k in range(1002)], y=["1"] * 1002)
     with pytest.raises(TableError, match=r"column 'a': it has 1001 different values, and there may be at most 1000"):
         input_columns(data, "y", [], [])
-    assert input_columns(table(a=[f"n{k}" for k in range(1000)]), "y", [], [])[0].width == 1000
+    assert input_columns(table(a=[f"n{k % 1000}" for k in range(1001)]), "y", [], [])[0].width == 1000
     numbers = table(a=[f"{k}.5" for k in range(1001)])
     assert target_column(numbers, "a", None)[0] == Column("a")
     for cells, task in (numbers, "classification"), (data, None):

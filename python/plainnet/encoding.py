@@ -24,6 +24,9 @@ MAX_INTEGER_CLASSES = 20
 
 _MOST_SHOWN = 10
 
+#: In a table of fewer rows, text may differ in each of them by chance.
+_LEAST_NAMED = 10
+
 
 def as_number(text: str) -> float:
     """The number that `text` spells, or NaN."""
@@ -67,6 +70,7 @@ def input_columns(table: CsvTable, target: str, text: Collection[str], ignored: 
             is_text = name in text or not is_numeric(cells)
             if is_text and name not in text:
                 _refuse_commas(table, name, cells, f"--text {name!r} takes the column as text")
+                _refuse_names(table, name, cells)
             columns.append(Column(name, _categories(table, name, cells) if is_text else None))
     return columns
 
@@ -105,6 +109,16 @@ def _refuse_commas(table: CsvTable, name: str, cells: Sequence[str], remedy: str
         row = next(k for k, cell in enumerate(cells) if "," in cell)
         raise table.error(
             row, name, f"{shown(cells[row])} is not a number, which has a decimal point and no comma; {remedy}"
+        )
+
+
+def _refuse_names(table: CsvTable, name: str, cells: Sequence[str]) -> None:
+    """Checks that a column does not name each row, as an identifier or a date does: it tells nothing of other rows."""
+    if len(cells) >= _LEAST_NAMED and len(set(cells)) == len(cells):
+        raise TableError(
+            f"{table.name}, column {name!r}: its text is different in each row, as {shown(cells[0])} and "
+            f"{shown(cells[1])}, and so tells nothing of other rows; train leaves the column out with --ignore "
+            f"{name!r}, or takes it all the same with --text {name!r}"
         )
 
 

@@ -8,6 +8,7 @@ import shutil
 import sys
 import textwrap
 import time
+import unicodedata
 from collections.abc import Sequence
 from types import TracebackType
 
@@ -55,11 +56,19 @@ def say_path(name: str, path: str) -> None:
 def say_rows(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
     """A table on standard output: `right` tells which columns are aligned to the right, as numbers are."""
     rows = [[_printable(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows)]
+    widths = [max(map(_width, column)) for column in zip(*rows)]
     for row in rows:
-        cells = [f"{cell:>{width}}" if is_right else f"{cell:{width}}" for cell, width, is_right in
-                 zip(row, widths, right)]  # fmt: skip
+        gaps = [" " * (width - _width(cell)) for cell, width in zip(row, widths)]
+        cells = [gap + cell if is_right else cell + gap for cell, gap, is_right in zip(row, gaps, right)]
         say("  ".join(cells).rstrip())
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal `text` takes: letters of Chinese and others take two, combining accents none."""
+    return sum(
+        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        for letter in text
+    )
 
 
 def _printable(text: str) -> str:

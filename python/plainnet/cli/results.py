@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..arrays import Array
+from ..conversion import shown
 from ..csv_table import CsvTable
 from ..history import History
 from ..metrics import mean_absolute_error, r2
@@ -85,7 +86,7 @@ def say_metrics(network: Network, target: Column, x: Array, y: Array, is_validat
     say_facts([
         ("Judged by", f"{len(y)} {which}"),
         ("Accuracy", f"{n_right / len(y):.4f}, {n_right} of {len(y)} are right; {counts[commonest] / len(y):.4f} would "
-                     f"be if all were {target.categories[commonest]!r}"),
+                     f"be if all were {shown(target.categories[commonest])}"),
     ])  # fmt: skip
     if target.width <= _MAX_CLASSES_SHOWN:
         _say_confusion(target.categories, y, predicted)

@@ -242,7 +242,8 @@ pn_status pn_loss_f64(size_t n_rows, const pn_network *network, const double *pa
 /*
  * How a step follows from the gradient g: the equations of torch.optim, elementwise, with rate for the learning rate and
  * t = 1, 2, ... for the number of the step. After each name, the arrays that are kept for each parameter from step to
- * step. All but PN_ADAMW begin with g += weight_decay p.
+ * step. Numbers in them that would be subnormal become 0, as averages of what has become 0 would stay subnormal, with
+ * which steps take several times as long. All but PN_ADAMW begin with g += weight_decay p.
  */
 typedef enum pn_optimizer_kind {
     PN_SGD = 0,   /* p -= rate g. With momentum > 0 it keeps [b]: b = momentum b + g, and g = b or, with nesterov,

@@ -104,6 +104,29 @@ def test_sample_weights_count_in_the_steps_of_an_optimizer(c_backend, dtype, opt
         assert textbook.difference(net._optimizer[1][0], momentum * twin._optimizer[1][0]) <= STEP[dtype.name]
 
 
+@OF_EACH_KIND
+def test_what_fades_away_becomes_0(backend, dtype, optimizer):
+    """And does not stay subnormal, where each step would take several times as long."""
+    layers = [(3, 11, "relu", True), (11, 1, "identity", True)]
+    net = make(backend, optimizer, dtype, layers)
+    x, y = np.zeros((4, 3), dtype), np.zeros((4, 1), dtype)
+    net.train_on_batch(x, y)
+    tiny, state = np.finfo(dtype).tiny, net._optimizer[1]
+    if state is None:
+        return
+    state[:] = np.resize([tiny, -tiny, 2 * tiny, 0, 1e3 * tiny], state.shape)
+    if isinstance(optimizer, pn.RMSprop | pn.Adagrad | pn.Adam):
+        state[:] = abs(state)
+    before = state.copy()
+    net.parameters[:] = 0  # and so is the gradient
+    for _ in range(3):
+        net.train_on_batch(x, y)
+    size = abs(state)
+    assert np.isfinite(state).all()
+    assert not ((size > 0) & (size < tiny)).any()
+    assert isinstance(optimizer, pn.Adagrad) or not np.array_equal(state, before)
+
+
 @pytest.mark.parametrize("optimizer", [pn.SGD(), pn.SGD(0.3)])
 def test_plain_gradient_descent_counts_steps_in_small_calls_too(backend, optimizer):
     """Their number decides the rates of a schedule that may come later."""

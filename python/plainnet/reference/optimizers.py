@@ -139,4 +139,6 @@ def updated(
             parameters[part] = update(
                 optimizer, factor * rate, steps + 1, gradient[part], parameters[part], slots[:, part]
             )
+            kept = slots[:, part]
+            kept[np.abs(kept) < np.finfo(kept.dtype).tiny] = 0  # arithmetic with subnormal numbers is slow
     return parameters, slots

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 import joblib
+from scipy.sparse import csr_matrix
 from sklearn import neural_network as theirs
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
@@ -142,6 +144,19 @@ def test_predict_takes_what_scikit_learn_takes(estimator):
     for wrong, message in [(x[0], "Expected 2D array"), (x[:0], "0 sample"), (x[:, :2], "X has 2 features, but")]:
         with pytest.raises(ValueError, match=message):
             fitted.predict(wrong)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_sparse_data_are_never_dense_as_a_whole(solver):
+    rng = np.random.default_rng(0)
+    n, rows = 20_000, np.repeat(np.arange(20_000), 3)  # 3.2 GB, if they were dense
+    x = csr_matrix((rng.random(len(rows)), (rows, rng.integers(0, n, len(rows)))), shape=(n, n))
+    model = MLPClassifier((4,), solver=solver, max_iter=1, early_stopping=True, random_state=0)
+    tracemalloc.start()
+    model.fit(x, rng.integers(0, 2, n)).predict(x)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 150e6
 
 
 def test_predict_warns_where_names_of_columns_are_missing():
@@ -344,6 +359,16 @@ def test_partial_fit_checks_its_validation_data():
     ]:
         with pytest.raises(ValueError, match=message):
             model.partial_fit(x, y, **classes, validation=wrong)
+
+
+def test_partial_fit_with_another_solver_begins_its_state():
+    x, y = iris()
+    model = MLPClassifier(solver="sgd", max_iter=3, random_state=0).fit(x, y)
+    twin = MLPClassifier(solver="sgd", max_iter=3, random_state=0).fit(x, y)
+    model.set_params(solver="adam").partial_fit(x, y)
+    assert isinstance(model.network_.optimizer, pn.Adam)
+    twin.set_params(solver="adam", warm_start=True, max_iter=1).fit(x, y)
+    np.testing.assert_array_equal(model.network_.parameters, twin.network_.parameters)
 
 
 def test_partial_fit_goes_on_after_early_stopping():

@@ -292,8 +292,9 @@ class BaseMLP(BaseEstimator):
     def _fit_stochastic(self, objective: Objective, data: Data, is_incremental: bool, validation: Any) -> None:
         """Trains with mini-batches, as :mod:`plainnet.sklearn.stochastic` does."""
         holdout, constants = None, self._constants(data.y)
-        if not is_incremental or "_rate" not in vars(self):
-            self.network_.optimizer = make_optimizer(self, objective)
+        optimizer = make_optimizer(self, objective)
+        if not is_incremental or "_rate" not in vars(self) or type(self.network_.optimizer) is not type(optimizer):
+            self.network_.optimizer = optimizer
             self._rate = float(self.learning_rate_init)
         if "loss_curve_" not in vars(self):  # L-BFGS has begun
             self._begin_record()

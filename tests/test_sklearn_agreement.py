@@ -185,7 +185,7 @@ def test_regression_losses_agree(loss, n_out, solver):
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel", "one output", "three outputs", "poisson"])
 def test_sample_weight_agrees(kind, solver):
     rng = np.random.default_rng(0)
-    x, weight = rng.normal(size=(90, 4)), rng.integers(1, 4, 90) / 2
+    x, weight = rng.normal(size=(90, 4)), rng.integers(0, 4, 90) / 2
     y = {
         "binary": x[:, 0] > 0, "multiclass": np.digitize(x[:, 0], [-0.5, 0.5]),
         "multilabel": (x[:, :3] > 0).astype(int), "one output": x[:, 0] ** 2, "three outputs": x[:, :3] ** 2,

@@ -293,6 +293,22 @@ def test_class_weight_balanced_makes_up_for_rare_classes():
     assert given.n_iter_ == 1
 
 
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_batch_of_rows_without_weight_makes_no_step(solver):
+    x, y = iris()
+    weight = np.ones(len(x))
+    weight[:30] = 0
+    settings = {"solver": solver, "max_iter": 5, "random_state": 0, "batch_size": 30, "shuffle": False}
+    model = MLPClassifier(**settings).fit(x, y, weight)
+    without = MLPClassifier(**settings).fit(x[30:], y[30:])
+    np.testing.assert_allclose(model.network_.parameters, without.network_.parameters, rtol=1e-12)
+    np.testing.assert_allclose(np.array(model.loss_curve_) * 150, np.array(without.loss_curve_) * 120)
+    for fitted in (model, model.partial_fit(x[:40], y[:40], np.repeat([0, 1], [39, 1]))):
+        assert np.isfinite(fitted.loss_)
+    with pytest.raises(ValueError, match="at least one non-zero|sums to 0"):
+        MLPClassifier().fit(x, y, np.zeros(len(x)))
+
+
 # ---- Validation ------------------------------------------------------------------------------------------------------
 
 

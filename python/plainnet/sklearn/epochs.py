@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ from ..backend import DivergedError, Progress, Training
 from ..interrupt import DeferredInterrupt
 from ..network import Network
 from ..optimizers import LearningRate, rates_of_steps
-from ..streaming import StreamedModel
-from ..training import SLICE_SECONDS, explained, operations_a_row
+from ..streaming import StreamedModel, n_out
+from ..training import SLICE_SECONDS, Data, explained, operations_a_row
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,16 @@ class Decisions:
         Returns the learning rate of the next epoch, or None: that of the network's optimizer.
     epoch_end : callable
         Has the loss of an epoch; whether it was the last one.
+    step_begin, step_end : callable, optional
+        Called before and after each step. The latter has the numbers of its first row and of the one after its last in
+        the order of the epoch, and the sum of these rows' losses: the loss times its denominator.
     """
 
     next_order: Callable[[], Array | None]
     rate: Callable[[], float | None]
     epoch_end: Callable[[float], bool]
+    step_begin: Callable[[], None] | None = None
+    step_end: Callable[[int, int, float], None] | None = None
 
 
 class Epochs:
@@ -50,15 +56,16 @@ class Epochs:
     Parameters
     ----------
     network : Network
-    x, y : array_like
-        As for :meth:`plainnet.Network.fit`.
+    data : Data
+        x and y as for :meth:`plainnet.Network.fit`; weights of the network's dtype, or None.
     epochs, batch_size : int
     decisions : Decisions
     """
 
-    def __init__(self, network: Network, x: Any, y: Array, epochs: int, batch_size: int, decisions: Decisions) -> None:
+    def __init__(self, network: Network, data: Data, epochs: int, batch_size: int, decisions: Decisions) -> None:
         self._network = network
-        self._x, self._y = network._pair(x, y, by_parts=True)
+        self._x, self._y = network._pair(data.x, data.y, by_parts=True)
+        self._weights = () if data.weight is None else (data.weight,)
         self._model: Any = network._model if isinstance(self._x, np.ndarray) else StreamedModel(network._model)
         self._epochs = epochs
         self._batch_size = batch_size
@@ -94,7 +101,10 @@ class Epochs:
         for epoch in range(self._epochs):
             self._begin_epoch(is_first=epoch == 0)
             while self._progress.epoch == 0:
-                self._train_slice()
+                if self._decisions.step_end is None:
+                    self._train_slice()
+                else:
+                    self._train_step()
                 self._interrupt.deliver()
             self._count()
             self._n_done += 1
@@ -120,14 +130,37 @@ class Epochs:
             return 1.0, rates
         return as_learning_rate(rate, self._network.optimizer, dtype), None  # type: ignore[return-value]
 
-    def _train_slice(self) -> None:
-        """Makes steps for about as long as Ctrl-C may wait."""
-        assert self._training is not None
-        started, before = time.perf_counter(), self._progress.steps
+    def _make_steps(self, n_steps: int) -> None:
+        training, progress = self._training, self._progress
+        assert training is not None
         try:
-            self._model.train(self._x, self._y, self._training, self._progress, self._loss, self._steps_a_slice)
+            self._model.train(self._x, self._y, training, progress, self._loss, n_steps, *self._weights)
         except DivergedError as error:
             raise self._explained(error) from None
+
+    def _train_step(self) -> None:
+        """Makes one step."""
+        decisions, progress = self._decisions, self._progress
+        assert decisions.step_end is not None
+        first, before = progress.row, progress.loss_sum
+        if decisions.step_begin is not None:
+            decisions.step_begin()
+        self._make_steps(1)
+        end, total = progress.row, progress.loss_sum
+        if progress.epoch == 1:
+            end, total = len(self._y), float(self._loss[0]) * self._denominator
+        decisions.step_end(first, end, total - before)
+
+    @cached_property
+    def _denominator(self) -> float:
+        """That of the loss of an epoch."""
+        rows = float(self._weights[0].sum(dtype=np.float64)) if self._weights else len(self._y)
+        return float(self._model.loss.denominator(rows, n_out(self._y)))
+
+    def _train_slice(self) -> None:
+        """Makes steps for about as long as Ctrl-C may wait."""
+        started, before = time.perf_counter(), self._progress.steps
+        self._make_steps(self._steps_a_slice)
         elapsed = max(time.perf_counter() - started, 1e-9)
         if self._progress.steps - before == self._steps_a_slice or elapsed > SLICE_SECONDS:
             self._steps_a_slice = max(1, int(self._steps_a_slice * min(8.0, SLICE_SECONDS / elapsed)))
@@ -137,7 +170,7 @@ class Epochs:
         if self._n_done > 0 or self._progress.steps > 0 or self._training is None:
             return DivergedError(self._n_done + error.epoch)
         rows = slice(self._batch_size) if self._training.order is None else self._training.order[: self._batch_size]
-        return explained(error, self._model, self._x[rows], self._y[rows])
+        return explained(error, self._model, self._x[rows], self._y[rows], *(weight[rows] for weight in self._weights))
 
     def _finish(self) -> None:
         """Brings the parameters and the state up to date. If an exception interrupts it, it is called again."""
@@ -148,6 +181,6 @@ class Epochs:
         """Counts the steps of the epoch at hand, and the epoch if it is complete; twice does no harm."""
         progress, training, state = self._progress, self._training, self._network._state
         if training is not None and progress.journal is not None:
-            self._model.train(self._x, self._y, training, progress, self._loss, 0)
+            self._model.train(self._x, self._y, training, progress, self._loss, 0, *self._weights)
             state.steps = training.first_step + progress.steps
             state.epochs_trained = training.first_epoch + progress.epoch

@@ -2,7 +2,7 @@
 Training with mini-batches as scikit-learn does it: the order of the rows, learning rates, and when it stops.
 
 Where the loss to report is a multiple of the network's, the backend makes the steps of an epoch in one call. Elsewhere
-the loss of each mini-batch is needed, and they are made one by one.
+the loss of each mini-batch is needed, and it makes one step in a call.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ class StochasticRun:
         self._order = np.arange(self._n_rows, dtype=np.uintp)
         self._constants = constants
         self.constant = 0.0 if constants is None else float(constants.mean())
+        self._total = self._squares = 0.0  # of the losses to report of the epoch so far, and of weights before a step
         self._bar: ProgressBar | None = None
 
     @property
@@ -91,9 +92,11 @@ class StochasticRun:
         estimator.n_iter_ = 0
         if estimator.progress:
             self._bar = ProgressBar(self.max_epochs, self._n_rows)
-        train = self._train_whole if self._is_plain() else self._train_by_steps
         try:
-            train()
+            if self._is_simple():
+                self._train_epochs()
+            else:
+                self._train_batches()
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=6)
         except DivergedError as error:
@@ -117,10 +120,15 @@ class StochasticRun:
 
     # ---- Steps -----------------------------------------------------------------------------------------------------
 
-    def _is_plain(self) -> bool:
-        """Whether the loss to report follows from that of an epoch."""
+    def _is_simple(self) -> bool:
+        """Whether x is an array, and no mini-batch can have only rows of weight 0, with which no step is made."""
         x, _, weight = self._data
-        return weight is None and self.objective.is_mean_of_rows and isinstance(x, np.ndarray)
+        smallest = self._n_rows % self._batch_size or self._batch_size
+        return isinstance(x, np.ndarray) and (weight is None or int((weight == 0).sum()) < smallest)
+
+    def _needs_batches(self) -> bool:
+        """Whether the loss to report does not follow from that of an epoch."""
+        return self._data.weight is not None or not self.objective.is_mean_of_rows
 
     def _rate(self) -> float | None:
         """The learning rate of the network; None is that of an optimizer of plainnet."""
@@ -136,40 +144,56 @@ class StochasticRun:
         self.estimator._random_state.shuffle(self._order)
         return self._order
 
-    def _train_whole(self) -> None:
+    def _train_epochs(self) -> None:
         """Trains epoch by epoch."""
-        decisions = Decisions(self._next_order, self._rate, self._loss_of_epoch)
-        Epochs(self.network, self._data.x, self._data.y, self.max_epochs, self._batch_size, decisions).run()
+        watches = (self._step_begin, self._step_end) if self._needs_batches() else (None, None)
+        decisions = Decisions(self._next_order, self._rate, self._loss_of_epoch, *watches)
+        Epochs(self.network, self._data, self.max_epochs, self._batch_size, decisions).run()
 
     def _loss_of_epoch(self, loss: float) -> bool:
-        return self.epoch_end(self.objective.factor * loss + self.constant)
+        if not self._needs_batches():
+            return self.epoch_end(self.objective.factor * loss + self.constant)
+        total, self._total = self._total, 0.0
+        return self.epoch_end(total / self._n_rows)
 
-    def _train_by_steps(self) -> None:
-        """Trains step by step."""
+    def _step_begin(self) -> None:
+        self._squares = 0.0 if self.objective.is_mean_of_rows else sum_of_squares(self.network)
+
+    def _step_end(self, first: int, end: int, loss_sum: float) -> None:
+        """Counts the loss to report of a step."""
+        rows = self._order[first:end]
+        total = self._total_weight(rows)
+        loss = loss_sum / self.network._model.loss.denominator(total, self.network._n_out)
+        self._total += self._reported(loss, rows, total) * len(rows)
+
+    def _total_weight(self, rows: Array) -> float:
+        weight = self._data.weight
+        return float(len(rows)) if weight is None else float(weight[rows].sum(dtype=np.float64))
+
+    def _reported(self, loss: float, rows: Array, total: float) -> float:
+        """The loss to report where the network's is `loss`, for rows of this weight in total."""
+        constants, weight, constant = self._constants, self._data.weight, 0.0
+        if constants is not None:
+            constant = float(np.average(constants[rows], weights=None if weight is None else weight[rows]))
+        return self.objective.reported(loss, self.estimator.alpha / 2 * self._squares / total) + constant
+
+    def _train_batches(self) -> None:
+        """Trains with one mini-batch after the other as an array of its own."""
+        x, y, weight = self._data
         while not self.stops and self.estimator.n_iter_ < self.max_epochs:
             self._next_order()
-            total = 0.0
             for start in range(0, self._n_rows, self._batch_size):
                 rows = self._order[start : start + self._batch_size]
-                total += self._step(rows) * len(rows)
+                total = self._total_weight(rows)
+                if total > 0:
+                    self._step_begin()
+                    batch = np.take(x, rows, axis=0) if isinstance(x, np.ndarray) else x[rows].toarray()
+                    batch_weight = None if weight is None else weight[rows]
+                    loss = self.network.train_on_batch(batch, y[rows], self._rate(), batch_weight)
+                    self._total += self._reported(loss, rows, total) * len(rows)
             self.network.epochs_trained += 1
+            total, self._total = self._total, 0.0
             self.epoch_end(total / self._n_rows)
-
-    def _step(self, rows: Array) -> float:
-        """Makes a step, if not all rows have weight 0; returns the loss to report, from before it."""
-        x, y, weight = self._data
-        batch_weight = None if weight is None else weight[rows]
-        total = float(len(rows)) if batch_weight is None else float(batch_weight.sum(dtype=np.float64))
-        if total == 0:
-            return 0.0
-        penalty, constant = 0.0, 0.0
-        if not self.objective.is_mean_of_rows:
-            penalty = self.estimator.alpha / 2 * sum_of_squares(self.network) / total
-        if self._constants is not None:
-            constant = float(np.average(self._constants[rows], weights=batch_weight))
-        batch = np.take(x, rows, axis=0) if isinstance(x, np.ndarray) else x[rows].toarray()
-        loss = self.network.train_on_batch(batch, y[rows], self._rate(), batch_weight)
-        return self.objective.reported(loss, penalty) + constant
 
     # ---- Between epochs --------------------------------------------------------------------------------------------
 

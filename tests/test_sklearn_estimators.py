@@ -305,7 +305,7 @@ def test_batch_of_rows_without_weight_makes_no_step(solver):
     np.testing.assert_allclose(np.array(model.loss_curve_) * 150, np.array(without.loss_curve_) * 120)
     for fitted in (model, model.partial_fit(x[:40], y[:40], np.repeat([0, 1], [39, 1]))):
         assert np.isfinite(fitted.loss_)
-    with pytest.raises(ValueError, match="at least one non-zero|sums to 0"):
+    with pytest.raises(ValueError, match=r"at least one non-zero|sums to 0"):
         MLPClassifier().fit(x, y, np.zeros(len(x)))
 
 

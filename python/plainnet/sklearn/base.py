@@ -199,9 +199,7 @@ class BaseMLP(BaseEstimator):
 
     # ---- Fitting ---------------------------------------------------------------------------------------------------
 
-    def _fit(
-        self: Same, x: Any, y: Any, sample_weight: Any, is_incremental: bool, validation: Any = None
-    ) -> Same:
+    def _fit(self: Same, x: Any, y: Any, sample_weight: Any, is_incremental: bool, validation: Any = None) -> Same:
         """Trains the network, after all has been checked."""
         is_first = "network_" not in vars(self) or not (self.warm_start or is_incremental)
         self._check_layers()

@@ -267,9 +267,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self.classes_ = given
             return True
         if not np.array_equal(known, given):
-            raise ValueError(
-                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}"
-            )
+            raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}")
         return False
 
     def _checked(self, x: Any, y: Any, is_incremental: bool, reset: bool) -> tuple[Any, Array]:
@@ -297,7 +295,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     @property
     def _kind(self) -> str:
-        """"binary", "multiclass" or "multilabel-indicator"."""
+        """What scikit-learn calls the targets: binary, multiclass or multilabel-indicator."""
         return str(self._label_binarizer.y_type_)
 
     def _targets(self, y: Array, dtype: np.dtype[Any]) -> Array:

@@ -59,13 +59,9 @@ def split(
     ValueError
         If fewer than two rows are for validation.
     """
-    train, aside = train_test_split(
-        np.arange(n_rows), random_state=random_state, test_size=fraction, stratify=stratify
-    )
+    train, aside = train_test_split(np.arange(n_rows), random_state=random_state, test_size=fraction, stratify=stratify)
     if len(aside) < 2:
-        raise ValueError(
-            "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
-        )
+        raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
     return train, aside
 
 

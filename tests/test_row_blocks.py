@@ -223,7 +223,7 @@ def test_divergence_in_large_batches_rolls_back_to_the_last_finite_step(backend,
 
 
 def workspace_bytes(net, n_rows, batch_size, shuffle=False):
-    training = native._c_training(Training(100, batch_size, 0.1, shuffle))
+    training = net._model._c_training(Training(100, batch_size, 0.1, shuffle))
     return native._bytes_needed(net._model._train_workspace, n_rows, net._model._network, training)
 
 
@@ -276,7 +276,7 @@ def test_workspace_asked_for_under_one_instruction_set_serves_all(dtype):
                 net = textbook.network(layers, "mean_squared_error", seed=0, backend="c", dtype=dtype)
                 model = net._model
                 for n_rows in (1, 7, 100, 1000, 5000):
-                    training = native._c_training(Training(9, min(n_rows, 700), 0.1, True))
+                    training = model._c_training(Training(9, min(n_rows, 700), 0.1, True))
                     asked += [
                         native._bytes_needed(model._forward_workspace, n_rows, model._network),
                         native._bytes_needed(model._gradient_workspace, n_rows, model._network),

@@ -89,7 +89,7 @@ def pretty_time(seconds: float) -> str:
     return f"{seconds * 1e9:.3g} ns"
 
 
-def _table(rows: list[list[str]]) -> str:
+def table(rows: list[list[str]]) -> str:
     """A Markdown table; the first row is the head. All columns but the first are aligned right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
@@ -110,7 +110,7 @@ def summary(races: list[Race]) -> str:
         workload = WORKLOADS[race.workload]
         what = [workload.title, race.dtype, str(race.n_threads), pretty_time(ours.median), workload.unit]
         rows.append([*what, other.name, pretty_time(other.median), f"{ratio(other, ours):.2f}"])
-    return _table(rows)
+    return table(rows)
 
 
 def details(race: Race) -> str:
@@ -123,7 +123,7 @@ def details(race: Race) -> str:
         spread = (times[3 * len(times) // 4] - times[len(times) // 4]) / racer.median
         compared = f"{ratio(racer, ours):.2f}" if ours else ""
         rows.append([racer.name, pretty_time(racer.median), f"{100 * spread:.0f} %", compared])
-    return _table(rows)
+    return table(rows)
 
 
 def _against(goal: Goal, race: Race) -> Racer | None:
@@ -146,7 +146,7 @@ def goals(races: list[Race]) -> str:
         name = WORKLOADS[goal.workload].title + (", AVX2" if goal.ours == OURS_AVX2 else "")
         what = [name, goal.dtype, str(goal.n_threads), other.name]
         rows.append([*what, f"{goal.at_least:g}", f"{goal.aim:g}", f"{value:.3g}", verdict])
-    return _table(rows) if len(rows) > 1 else ""
+    return table(rows) if len(rows) > 1 else ""
 
 
 def thread_gain(races: list[Race]) -> str:
@@ -160,7 +160,7 @@ def thread_gain(races: list[Race]) -> str:
         wanted = THREADS_GAIN_WIDE if race.workload == "wide" else 1 - THREADS_MAY_LOSE
         verdict = "reached" if gain >= wanted else f"MISSED ({wanted:g})"
         rows.append([WORKLOADS[race.workload].title, race.dtype, str(race.n_threads), f"{gain:.2f}", verdict])
-    return _table(rows) if len(rows) > 1 else ""
+    return table(rows) if len(rows) > 1 else ""
 
 
 def optimizer_cost(races: list[Race]) -> str:
@@ -174,4 +174,4 @@ def optimizer_cost(races: list[Race]) -> str:
         if race.workload == "adam-fmnist":
             verdict = "reached" if cost <= ADAM_MAY_COST else f"MISSED ({ADAM_MAY_COST:g})"
         rows.append([WORKLOADS[race.workload].title, race.dtype, str(race.n_threads), f"{cost:.2f}", verdict])
-    return _table(rows) if len(rows) > 1 else ""
+    return table(rows) if len(rows) > 1 else ""

@@ -16,10 +16,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
-pytest.importorskip("cloudpickle")
 
-import cloudpickle
 from joblib import dump, load, parallel_config
+from joblib.externals import cloudpickle
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.ensemble import BaggingClassifier, BaggingRegressor, VotingClassifier
 from sklearn.exceptions import FitFailedWarning

@@ -331,3 +331,40 @@ def test_estimators_with_one_thread_start_no_pool_in_threads():
         print(os_threads_at_rest() - before, pn.num_threads())
     """
     assert run(program) == ["0", "3"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="it forks")
+def test_process_forked_during_a_fit_has_the_threads_of_its_parent():
+    """The limit of a fit in another thread is none of it, and that of its own thread ends as usual."""
+    program = """
+        from plainnet.sklearn.threads import limited_threads
+        pn.set_num_threads(3)
+        begun, end = threading.Event(), threading.Event()
+
+        def fit():
+            with limited_threads(1):
+                begun.set()
+                end.wait()
+
+        def in_a_child():
+            child = os.fork()
+            if child != 0:
+                print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+            return child == 0
+
+        thread = threading.Thread(target=fit)
+        thread.start()
+        begun.wait()
+        if in_a_child():
+            os._exit(pn.num_threads())
+        with limited_threads(2):
+            is_child = in_a_child()
+        if is_child:
+            with limited_threads(5):
+                pass
+            os._exit(pn.num_threads())
+        end.set()
+        thread.join()
+        print(pn.num_threads())
+    """
+    assert run(program) == ["3", "3", "3"]

@@ -34,14 +34,16 @@ def limited_threads(n: int | None) -> Iterator[None]:
         yield
     finally:
         with _lock:
-            _calls -= 1
+            _calls = max(0, _calls - 1)  # in a process that was forked meanwhile, it is 0
             if _calls == 0:
                 set_num_threads(_before)
 
 
 def _forget_other_threads() -> None:
-    """In a forked process no call is under way, and nobody holds the lock."""
+    """In a forked process the calls of other threads are not under way, and nobody holds the lock."""
     global _lock, _calls
+    if _calls > 0:
+        set_num_threads(_before)
     _lock, _calls = threading.Lock(), 0
 
 

@@ -359,6 +359,15 @@ def test_partial_fit_stops_early_and_takes_the_best_weights():
     assert model.stopped_ is False
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_single_class_is_always_right():
+    x = np.random.default_rng(0).random((10, 3))
+    settings = {"early_stopping": True, "validation_fraction": 0.5, "max_iter": 3, "random_state": 0}
+    ours, original = (kind((5,), **settings).fit(x, ["a"] * 10) for kind in (MLPClassifier, theirs.MLPClassifier))
+    assert ours.validation_scores_ == original.validation_scores_ == [1.0] * 3
+    assert (ours.predict(x) == "a").all()
+
+
 def test_partial_fit_checks_its_validation_data():
     x, y = iris()
     classes = {"classes": [0, 1, 2]}

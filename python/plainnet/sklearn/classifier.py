@@ -17,7 +17,7 @@ from sklearn.utils.validation import validate_data
 
 from ..arrays import Array
 from .base import BaseMLP
-from .holdout import Score, accuracy
+from .holdout import Score, accuracy, accuracy_of_one_class
 from .networks import Objective, of_classifier
 
 Same = TypeVar("Same", bound="MLPClassifier")
@@ -323,7 +323,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return targets > 0.5 if self.n_outputs_ == 1 else None
 
     def _score_function(self) -> Score:
-        return accuracy
+        return accuracy if len(self.classes_) > 1 else accuracy_of_one_class
 
     # ---- Use -------------------------------------------------------------------------------------------------------
 

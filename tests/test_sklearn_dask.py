@@ -1,6 +1,8 @@
 """The estimators on a Dask cluster: two worker processes on this machine, whose memory is limited."""
 
 import os
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,6 +34,10 @@ IRIS = load_iris(return_X_y=True)
 MEMORY_LIMIT = 400_000_000
 N_ROWS, N_FEATURES, BLOCK_ROWS = 1_000_000, 128, 20_000
 
+README, PAGE = (
+    (Path(__file__).parent.parent / name).read_text() for name in ("README.md", "docs/coming_from_scikit_learn.md")
+)
+
 needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads memory figures in /proc")
 
 
@@ -49,10 +55,16 @@ def client(tmp_path_factory):
         yield client
 
 
+def code(text, comment):
+    """The lines of Python that stand after a comment in a page."""
+    return re.search(rf"<!-- {comment} -->\n```py\n(.*?)```", text, flags=re.DOTALL).group(1)
+
+
 # ---- Many models -----------------------------------------------------------------------------------------------------
 
 
-def process_id(*_):
+def process_id(estimator, x, y):
+    """As a score, it tells which process has computed it."""
     return os.getpid()
 
 
@@ -114,6 +126,19 @@ def test_ensemble_of_the_cluster_has_the_bits_of_a_local_one(client):
     np.testing.assert_allclose(result.predict_proba(IRIS[0]), expected, rtol=1e-14)  # sums of jobs round otherwise
 
 
+@pytest.mark.parametrize("text", [README, PAGE], ids=["readme", "page"])
+def test_five_lines_take_a_search_to_the_cluster(client, text):
+    lines = code(text, "cluster")
+    assert lines.count("\n") == 5
+    grid = {"alpha": [0.1, 0.2, 0.3, 0.4]}
+    search = GridSearchCV(MLPClassifier((8,), max_iter=5, random_state=0), grid, cv=5, scoring=process_id)
+    names = {"search": search, "x": IRIS[0], "y": IRIS[1]}
+    exec(lines.replace("tcp://scheduler:8786", client.scheduler.address), names)
+    names["client"].close()
+    processes = {search.cv_results_[f"split{split}_test_score"][i] for split in range(5) for i in range(4)}
+    assert processes <= set(client.run(os.getpid).values())
+
+
 def test_error_on_the_cluster_is_that_of_a_local_run(client):
     search = GridSearchCV(MLPClassifier(), {"batch_size": [10, "many"]}, cv=2, error_score="raise")
     with parallel_config("dask"), pytest.raises(ValueError, match="batch_size"):
@@ -141,20 +166,16 @@ def megabytes(name):
     return int(line.split()[1]) * 1024 / 1e6
 
 
-def train_on_blocks(model, x, y, classes):
-    """Goes through the blocks once, one block at a time."""
-    for x_block, y_block in zip(x.blocks, y.blocks, strict=True):
-        model.partial_fit(*dask.compute(x_block, y_block, scheduler="synchronous"), classes=classes)
-    return model
-
-
 def partial_fit(model, x, y, classes):
     return model.partial_fit(x, y, classes=classes)
 
 
 def in_one_task(client, model, x, y):
-    """A worker makes block after block, and trains with it."""
-    return client.submit(train_on_blocks, model, x, y, [0, 1], pure=False).result()
+    """A worker makes block after block, and trains with it: what the page shows."""
+    names = {"__name__": "__main__", "client": client, "MLPClassifier": MLPClassifier}
+    exec(code(PAGE, "blocks"), names)
+    assert (names["x"].name, names["y"].name) == (x.name, y.name)  # the same data
+    return names["model"]
 
 
 def in_a_chain_of_tasks(client, model, x, y):
@@ -176,7 +197,9 @@ def in_the_client(client, model, x, y):
 def expected():
     """What a loop over the blocks in this process makes, without Dask's scheduler."""
     model = MLPClassifier((32,), random_state=0)
-    return train_on_blocks(model, *made_up_data(), [0, 1])
+    for x_block, y_block in zip(*(array.blocks for array in made_up_data()), strict=True):
+        model.partial_fit(*dask.compute(x_block, y_block, scheduler="synchronous"), classes=[0, 1])
+    return model
 
 
 @needs_proc

@@ -253,6 +253,19 @@ def test_search_that_is_interrupted_raises_keyboard_interrupt(backend):
                 os.killpg(process.pid, signal.SIGKILL)
     assert output == "interrupted\n", errors
     assert process.returncode == 0, errors
+    end = time.monotonic() + 30
+    while is_alive(process.pid):  # the processes of joblib
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def is_alive(group):
+    """Whether a group has a process."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 # ---- Threads ---------------------------------------------------------------------------------------------------------

@@ -32,6 +32,14 @@ def test_readme_example_of_saving_runs(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.safetensors", "model.safetensors"]
 
 
+def test_readme_example_of_scikit_learn_runs(tmp_path):
+    pytest.importorskip("sklearn", reason="needs the extra sklearn")
+    code = block("python", after="<!-- scikit-learn -->\n")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=600)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"It prints `{done.stdout.strip()}`" in README
+
+
 @pytest.mark.parametrize("name", ["main", "test"])
 def test_readme_commands_are_one_line_each(name):
     assert block("sh", after=f"<!-- {name} command -->\n").count("\n") == 1

@@ -174,14 +174,14 @@ class Contest:
         return [partial(estimator.predict, rows) for estimator in self.fitted]
 
 
-def seconds_of(call: Callable[[], Any], n_calls: int) -> float:
-    start = time.perf_counter()
+def seconds_of(call: Callable[[], Any], n_calls: int, clock: Callable[[], float]) -> float:
+    start = clock()
     for _ in range(n_calls):
         call()
-    return (time.perf_counter() - start) / n_calls
+    return (clock() - start) / n_calls
 
 
-def measure(key: str, dtype: str, n_threads: int, seconds: float) -> Result:
+def measure(key: str, dtype: str, n_threads: int, seconds: float, clock: Callable[[], float]) -> Result:
     """Times both in turn: at least three rounds and at most 15, for about that long."""
     contest = Contest(WORKLOADS[key], dtype)
     difference = contest.difference()
@@ -189,13 +189,13 @@ def measure(key: str, dtype: str, n_threads: int, seconds: float) -> Result:
     if not is_lbfgs and not difference <= CURVE_TOLERANCE[dtype]:
         raise ArithmeticError(f"the loss curves of {key} in {dtype} differ by {difference:.2g}")
     calls = contest.calls()
-    n_calls = [max(1, int(0.05 / seconds_of(call, 3))) if contest.workload.rows else 1 for call in calls]
+    n_calls = [max(1, int(0.05 / seconds_of(call, 3, clock))) if contest.workload.rows else 1 for call in calls]
     times: list[list[float]] = [[], []]
     order, end = random.Random(0), time.perf_counter() + seconds
     while len(times[0]) < 3 or (len(times[0]) < 15 and time.perf_counter() < end):
         for which in order.sample(range(2), 2):
             time.sleep(PAUSE_SECONDS)
-            times[which].append(seconds_of(calls[which], n_calls[which]))
+            times[which].append(seconds_of(calls[which], n_calls[which], clock))
     n_iter = [1, 1] if contest.workload.rows else [int(estimator.n_iter_) for estimator in contest.fitted]
     return Result(key, dtype, n_threads, *times, n_iter, difference)
 
@@ -204,20 +204,22 @@ def work(request: dict[str, Any]) -> None:
     """Measures, and prints a result a line."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, request["cores"])
+    clock = time.process_time if request["clock"] == "cpu" and request["n_threads"] == 1 else time.perf_counter
     for key in request["keys"]:
         for dtype in request["dtypes"]:
-            result = measure(key, dtype, request["n_threads"], request["seconds"])
+            result = measure(key, dtype, request["n_threads"], request["seconds"], clock)
             print(json.dumps(asdict(result)), flush=True)
 
 
 # ---- The whole run ---------------------------------------------------------------------------------------------------
 
 
-def run(keys: list[str], dtypes: list[str], n_threads: int, seconds: float) -> list[Result]:
+def run(keys: list[str], dtypes: list[str], n_threads: int, seconds: float, clock: str) -> list[Result]:
     """Starts the process of a number of threads, and has it measure."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(n_threads))
     request = {
-        "keys": keys, "dtypes": dtypes, "n_threads": n_threads, "seconds": seconds, "cores": cores[:n_threads],
+        "keys": keys, "dtypes": dtypes, "n_threads": n_threads, "seconds": seconds, "clock": clock,
+        "cores": cores[-n_threads:],
     }  # fmt: skip
     environment = dict(os.environ, **dict.fromkeys(THREAD_VARIABLES, str(n_threads)))
     command = [sys.executable, __file__, "--work", json.dumps(request)]
@@ -288,6 +290,10 @@ def main() -> None:
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--dtypes", nargs="+", default=["float64", "float32"], choices=["float64", "float32"])
     parser.add_argument("--seconds", type=float, default=6.0, help="for each measurement, about (default 6)")
+    parser.add_argument(
+        "--clock", choices=["wall", "cpu"], default="wall",
+        help="with one thread, processor time leaves out what other programs took; with more it is always wall time",
+    )  # fmt: skip
     parser.add_argument("--json", help="write the results there")
     parser.add_argument("--page", help=f"put the table there, between the comments that name {MARK!r}")
     parser.add_argument("--work", help=argparse.SUPPRESS)
@@ -299,7 +305,7 @@ def main() -> None:
     results = [
         result
         for n_threads in arguments.threads
-        for result in run(keys, arguments.dtypes, n_threads, arguments.seconds)
+        for result in run(keys, arguments.dtypes, n_threads, arguments.seconds, arguments.clock)
     ]
     about = environment()
     if arguments.json:

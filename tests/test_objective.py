@@ -205,6 +205,12 @@ def test_copies_pickles_and_files_keep_the_objective(backend, tmp_path):
     assert net.fold(input_mean=1.0).loss_limit == 0.25
 
 
+def test_objective_is_shown():
+    net = network("c", "huber", loss_limit=0.25, divide_penalty=True)
+    assert repr(net).endswith("loss='huber', dtype='float64', backend='c', loss_limit=0.25, divide_penalty=True)")
+    assert repr(network("c", "huber")).endswith("backend='c')")
+
+
 def test_state_of_a_version_without_objectives_is_read(backend):
     net = network(backend, "huber")
     state = net.__getstate__()

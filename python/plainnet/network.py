@@ -265,7 +265,10 @@ class Network:
 
     def __repr__(self) -> str:
         layers = ", ".join(map(repr, self.layers))
-        return f"Network([{layers}], loss={self.loss!r}, dtype={self._dtype.name!r}, backend={self.backend!r})"
+        limit = "" if self.loss_limit is None else f", loss_limit={self.loss_limit!r}"
+        divided = ", divide_penalty=True" if self.divide_penalty else ""
+        options = f"loss={self.loss!r}, dtype={self._dtype.name!r}, backend={self.backend!r}{limit}{divided}"
+        return f"Network([{layers}], {options})"
 
     # ---- Copies ----------------------------------------------------------------------------------------------------
 

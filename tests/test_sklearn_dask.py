@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -41,17 +42,29 @@ README, PAGE = (
 needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads memory figures in /proc")
 
 
-@pytest.fixture(scope="module")
-def client(tmp_path_factory):
-    directory = str(tmp_path_factory.mktemp("dask"))
+@contextmanager
+def two_workers(directory):
+    """The client of a cluster of two processes."""
     with (
-        dask.config.set({"distributed.worker.profile.enabled": False}),
         distributed.LocalCluster(
-            n_workers=2, processes=True, threads_per_worker=1, dashboard_address=None, memory_limit=MEMORY_LIMIT,
-            local_directory=directory,
+            n_workers=2, processes=True, threads_per_worker=1, dashboard_address=":0", memory_limit=MEMORY_LIMIT,
+            local_directory=str(directory),
         ) as cluster,
         distributed.Client(cluster) as client,
     ):  # fmt: skip
+        yield client
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    with two_workers(tmp_path_factory.mktemp("dask")) as client:
+        yield client
+
+
+@pytest.fixture
+def new_client(tmp_path):
+    """That of new processes, whose memory figures are of a single test."""
+    with two_workers(tmp_path) as client:
         yield client
 
 
@@ -204,13 +217,12 @@ def expected():
 
 @needs_proc
 @pytest.mark.parametrize("train", [in_one_task, in_a_chain_of_tasks, in_the_client])
-def test_training_by_blocks_needs_less_memory_than_the_data(client, expected, train, capsys):
+def test_training_by_blocks_needs_less_memory_than_the_data(new_client, expected, train, capsys):
     x, y = made_up_data()
     assert x.nbytes > 2 * MEMORY_LIMIT
-    client.restart()  # new processes: what is measured is of this test alone
-    before = client.run(megabytes, "VmRSS").values()
-    model = train(client, MLPClassifier((32,), random_state=0), x, y)
-    peaks = client.run(megabytes, "VmHWM").values()
+    before = new_client.run(megabytes, "VmRSS").values()
+    model = train(new_client, MLPClassifier((32,), random_state=0), x, y)
+    peaks = new_client.run(megabytes, "VmHWM").values()
     with capsys.disabled():
         print(
             f"\n{x.nbytes / 1e6:.0f} MB in blocks of {x.blocks[0].nbytes / 1e6:.0f} MB, workers limited to "

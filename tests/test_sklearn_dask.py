@@ -32,7 +32,7 @@ pytestmark = [
 ]
 
 IRIS = load_iris(return_X_y=True)
-MEMORY_LIMIT = 400_000_000
+MEMORY_LIMIT = 450_000_000
 N_ROWS, N_FEATURES, BLOCK_ROWS = 1_000_000, 128, 20_000
 
 README, PAGE = (

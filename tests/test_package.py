@@ -78,9 +78,20 @@ def test_core_imports_no_optional_package(module):
         assert f"'plainnet.{optional}'" not in result.stdout
 
 
+def test_torch_that_is_missing_is_named_with_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    net = pn.Network([pn.Dense(2, 1)], seed=0)
+    for call in net.to_torch, lambda: pn.from_torch(net):
+        with pytest.raises(ImportError, match=re.escape("get it with: pip install 'plainnet[torch]'")):
+            call()
+
+
 def test_import_leaves_what_many_programs_never_need():
     """A quick import: what is left out here takes longer to import than the rest of the package."""
-    later = ["callbacks", "checks", "files", "folding", "kernels", "monitor", "plot", "reference", "schedules", "state"]
+    later = [
+        "callbacks", "checks", "exchange", "files", "folding", "kernels", "monitor", "plot", "reference", "schedules",
+        "state",
+    ]  # fmt: skip
     others = ["numpy.random", "json", "cffi", "safetensors", "tqdm"]
     script = f"""
 import sys, plainnet

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from . import kernels, plot, reference, schedules
     from .callbacks import Checkpoint, EarlyStopping, ReduceOnPlateau
     from .checks import CrossCheck, GradientCheck, check_gradient, cross_check
+    from .exchange.torch import from_torch
     from .files import load
     from .tensor_file import ModelFormatError
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "callbacks": ("Checkpoint", "EarlyStopping", "ReduceOnPlateau"),
     "checks": ("CrossCheck", "GradientCheck", "check_gradient", "cross_check"),
+    "exchange.torch": ("from_torch",),
     "files": ("load",),
     "tensor_file": ("ModelFormatError",),
 }
@@ -65,6 +67,7 @@ __all__ = [
     "Rprop",
     "check_gradient",
     "cross_check",
+    "from_torch",
     "kernels",
     "load",
     "native",

@@ -40,6 +40,8 @@ from .ordering import OrderOfEpoch
 from .training import Data, Run, Step, TrainingState
 
 if TYPE_CHECKING:
+    from torch.nn import Sequential
+
     from .initializers import Seed
     from .table import Table
     from .unfinished import Unfinished
@@ -422,6 +424,33 @@ class Network:
         from .files import save
 
         save(self, path, training, allow_nonfinite)
+
+    def to_torch(self) -> Sequential:
+        """
+        The same network in PyTorch; :func:`from_torch` is the way back.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            A Linear for each layer, the module of its activation, if it has one, and a Dropout where it has `dropout`.
+            The parameters are copies, of the network's dtype, and predictions are equal but for rounding. The module is
+            in evaluation mode; its method ``train()`` turns dropout on. The loss and the optimizer are not part of it.
+            ``torch.nn.CrossEntropyLoss`` takes what comes before the softmax: train ``net.to_torch()[:-1]`` with it.
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is not installed: it is the extra `torch`.
+
+        Warns
+        -----
+        UserWarning
+            Naming the options of layers that are no part of a module in PyTorch: `l1`, `l2`, `max_norm`, `weight_rate`
+            and `bias_rate`.
+        """
+        from .exchange.torch import to_torch
+
+        return to_torch(self)
 
     # ---- Use -------------------------------------------------------------------------------------------------------
 

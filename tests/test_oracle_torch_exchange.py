@@ -10,37 +10,13 @@ import pytest
 import plainnet as pn
 from plainnet.activations import ACTIVATIONS
 
+from random_networks import N_NETWORKS, data_for, random_network
+
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'plainnet[torch]'")
 nn = torch.nn
 
-HIDDEN = [name for name in ACTIVATIONS if name != "softmax"]
-
 #: Of the largest value that is compared. In float32 the gradients of five layers add up thousands of rounding errors.
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
-
-
-def random_network(seed):
-    """1 to 5 layers of any activations, with and without bias and dropout; every second network is of float32."""
-    rng = np.random.default_rng(seed)
-    sizes = rng.integers(1, 20, rng.integers(2, 7))
-    last = len(sizes) - 2
-    layers = [
-        pn.Dense(
-            int(sizes[k]), int(sizes[k + 1]), str(rng.choice(list(ACTIVATIONS) if k == last else HIDDEN)),
-            bool(rng.random() < 0.7), dropout=0.0 if k == last or rng.random() < 0.5 else rng.uniform(0.1, 0.9),
-        )
-        for k in range(last + 1)
-    ]  # fmt: skip
-    loss = "cross_entropy" if layers[-1].activation == "softmax" else "mean_squared_error"
-    net = pn.Network(layers, loss, seed=seed, dtype=["float64", "float32"][seed % 2])
-    net.parameters = net.parameters + rng.normal(0, 0.1, net.parameters.size)  # biases are not 0
-    return net, rng
-
-
-def data(net, rng, n_rows=9):
-    x = rng.normal(size=(n_rows, net.layers[0].n_in)).astype(net.dtype)
-    y = rng.uniform(0.1, 1, (n_rows, net.layers[-1].n_out)).astype(net.dtype)
-    return x, y / y.sum(axis=1, keepdims=True)
 
 
 def loss_and_gradient(module, x, y):
@@ -71,10 +47,10 @@ def check_agrees(net, module, x, y):
 # ---- The same networks -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize("seed", range(N_NETWORKS))
 def test_random_network_agrees_in_pytorch_and_comes_back_as_it_was(seed):
-    net, rng = random_network(seed)
-    x, y = data(net, rng)
+    net = random_network(seed)
+    x, y = data_for(net, seed)
     module = net.to_torch()
     check_agrees(net, module, x, y)
     back = pn.from_torch(module, loss=net.loss)
@@ -84,7 +60,7 @@ def test_random_network_agrees_in_pytorch_and_comes_back_as_it_was(seed):
 
 def test_random_networks_cover_what_they_are_to_cover():
     """Guards the test above."""
-    nets = [random_network(seed)[0] for seed in range(200)]
+    nets = [random_network(seed) for seed in range(N_NETWORKS)]
     layers = [layer for net in nets for layer in net.layers]
     assert {layer.activation for layer in layers} == set(ACTIVATIONS)
     assert {net.layers[-1].activation for net in nets} == set(ACTIVATIONS)
@@ -108,7 +84,7 @@ def test_module_made_in_pytorch_agrees_when_it_is_taken_over(dtype, last):
     assert [(layer.activation, layer.has_bias, layer.dropout) for layer in net.layers[:3]] == [
         ("gelu", True, 0.25), ("leaky_relu", False, 0.0), ("identity", True, 0.5)
     ]  # fmt: skip
-    check_agrees(net, module, *data(net, np.random.default_rng(0)))
+    check_agrees(net, module, *data_for(net, 0))
 
 
 @pytest.mark.parametrize(

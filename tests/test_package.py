@@ -78,12 +78,20 @@ def test_core_imports_no_optional_package(module):
         assert f"'plainnet.{optional}'" not in result.stdout
 
 
-def test_torch_that_is_missing_is_named_with_its_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)
+@pytest.mark.parametrize(
+    ("package", "call"),
+    [
+        ("torch", lambda net, path: net.to_torch()),
+        ("torch", lambda net, path: pn.from_torch(net)),
+        ("onnx", lambda net, path: net.to_onnx(path)),
+    ],
+)
+def test_package_that_is_missing_is_named_with_its_extra(monkeypatch, tmp_path, package, call):
+    monkeypatch.setitem(sys.modules, package, None)
     net = pn.Network([pn.Dense(2, 1)], seed=0)
-    for call in net.to_torch, lambda: pn.from_torch(net):
-        with pytest.raises(ImportError, match=re.escape("get it with: pip install 'plainnet[torch]'")):
-            call()
+    with pytest.raises(ImportError, match=re.escape(f"get it with: pip install 'plainnet[{package}]'")):
+        call(net, tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_import_leaves_what_many_programs_never_need():

@@ -452,6 +452,35 @@ class Network:
 
         return to_torch(self)
 
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """
+        Writes the network to a file as a model in ONNX, for prediction with ONNX Runtime and others.
+
+        The model has one input, ``input`` (n_samples, n_in), and one output, ``output`` (n_samples, n_out), of the
+        network's dtype and for any number of rows, and the operators of opset 13. Its outputs are those of
+        :meth:`predict` but for rounding. Most activations are composed of simple operators, as those of ONNX Runtime
+        lack float64 or lose digits. The loss and options for training, such as `dropout`, are not part of the model.
+        The file is written as a whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Raises
+        ------
+        TypeError
+            If `path` is no path.
+        ValueError
+            If a parameter is not finite, or the parameters take more than 2 GiB, which is what a file can hold.
+        ImportError
+            If the package onnx is not installed: it is the extra `onnx`.
+        OSError
+            As from ``open(path, "wb")``. The file that was there still is.
+        """
+        from .exchange.onnx import to_onnx
+
+        to_onnx(self, path)
+
     # ---- Use -------------------------------------------------------------------------------------------------------
 
     def predict(self, x: npt.ArrayLike, out: Array | None = None) -> Array:

@@ -459,8 +459,8 @@ class Network:
         The model has one input, ``input`` (n_samples, n_in), and one output, ``output`` (n_samples, n_out), of the
         network's dtype and for any number of rows, and the operators of opset 13. Its outputs are those of
         :meth:`predict` but for rounding. Most activations are composed of simple operators, as those of ONNX Runtime
-        lack float64 or lose digits. The loss and options for training, such as `dropout`, are not part of the model.
-        The file is written as a whole or not at all.
+        lack float64 or lose digits; in float32 these would be faster, that of gelu up to four times. The loss and
+        options for training, such as `dropout`, are not part of the model. The file is written whole or not at all.
 
         Parameters
         ----------

@@ -90,7 +90,7 @@ class _Graph:
         return result
 
     def store(self, name: str, array: Array) -> str:
-        self.stored.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self.stored.append(self.onnx.numpy_helper.from_array(np.asarray(array, order="C"), name))
         return name
 
     def _constant(self, number: float) -> str:

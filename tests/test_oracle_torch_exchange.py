@@ -9,6 +9,7 @@ import pytest
 
 import plainnet as pn
 from plainnet.activations import ACTIVATIONS
+from plainnet.exchange import torch as exchange
 
 from random_networks import N_NETWORKS, data_for, random_network
 
@@ -56,6 +57,10 @@ def test_random_network_agrees_in_pytorch_and_comes_back_as_it_was(seed):
     back = pn.from_torch(module, loss=net.loss)
     assert repr(back) == repr(net)
     np.testing.assert_array_equal(back.parameters, net.parameters)
+
+
+def test_every_activation_has_its_module():
+    assert list(exchange._MODULES) == list(ACTIVATIONS)
 
 
 def test_random_networks_cover_what_they_are_to_cover():

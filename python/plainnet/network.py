@@ -481,6 +481,45 @@ class Network:
 
         to_onnx(self, path)
 
+    def to_c(
+        self,
+        path: str | os.PathLike[str],
+        name: str = "model",
+        batch: bool = False,
+        self_test: npt.ArrayLike | None = None,
+    ) -> None:
+        """
+        Writes the network to one C file, which needs nothing but a C99 or C++ compiler, and predicts.
+
+        The file defines ``void NAME_predict(const float *x, float *out)``, with double in networks of float64. It
+        allocates nothing and keeps no state. Where the target has fused multiply-adds, layers with identity, relu and
+        leaky_relu have the bits of :meth:`predict`. Without, a sum of n products and a bias differs by less than
+        (n + 1) eps times the sum of their magnitudes. Other activations are those of the C library (link with -lm),
+        and differ from plainnet's by some eps. The file is written as a whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path-like
+        name : str
+            What names in the file begin with: an ASCII letter, then letters, digits and single underscores.
+        batch : bool
+            Whether there is a function for many rows as well, ``void NAME_predict_batch(size_t n_rows, const float *x,
+            float *out)``.
+        self_test : array_like (n_samples, n_in), optional
+            At most 100 rows that the file keeps, with their predictions. With ``-DNAME_SELF_TEST``, NAME in capitals,
+            it has a ``main`` that returns 0 if it computes the same, but for rounding.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming the argument and what is allowed, or a parameter that is not finite.
+        OSError
+            As from ``open(path, "wb")``. The file that was there still is.
+        """
+        from .exchange.c_file import to_c
+
+        to_c(self, path, name, batch, self_test)
+
     # ---- Use -------------------------------------------------------------------------------------------------------
 
     def predict(self, x: npt.ArrayLike, out: Array | None = None) -> Array:

@@ -87,7 +87,7 @@ def test_model_has_the_names_and_the_sizes_that_are_said(tmp_path, dtype, bias):
 
 
 def test_every_activation_has_its_nodes():
-    assert list(exporter._ACTIVATIONS) == list(ACTIVATIONS)
+    assert list(exporter.ACTIVATIONS) == list(ACTIVATIONS)
 
 
 # ---- What is refused -------------------------------------------------------------------------------------------------

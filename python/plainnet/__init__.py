@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from . import kernels, plot, reference, schedules
     from .callbacks import Checkpoint, EarlyStopping, ReduceOnPlateau
     from .checks import CrossCheck, GradientCheck, check_gradient, cross_check
+    from .exchange.onnx_reader import from_onnx
     from .exchange.torch import from_torch
     from .files import load
     from .tensor_file import ModelFormatError
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "callbacks": ("Checkpoint", "EarlyStopping", "ReduceOnPlateau"),
     "checks": ("CrossCheck", "GradientCheck", "check_gradient", "cross_check"),
+    "exchange.onnx_reader": ("from_onnx",),
     "exchange.torch": ("from_torch",),
     "files": ("load",),
     "tensor_file": ("ModelFormatError",),
@@ -67,6 +69,7 @@ __all__ = [
     "Rprop",
     "check_gradient",
     "cross_check",
+    "from_onnx",
     "from_torch",
     "kernels",
     "load",

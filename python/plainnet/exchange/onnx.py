@@ -50,7 +50,7 @@ def _model(onnx: Any, network: Network) -> Any:
     """The network as a ModelProto: a Gemm or a MatMul for each layer, then its activation."""
     from .. import __version__
 
-    graph = _Graph(onnx, network.dtype)
+    graph = Graph(onnx, network.dtype)
     a = "input"
     for k, layer in enumerate(network.layers):
         inputs = [a, graph.store(f"layers.{k}.weight", layer.weight)]
@@ -72,7 +72,7 @@ def _model(onnx: Any, network: Network) -> Any:
     )  # fmt: skip
 
 
-class _Graph:
+class Graph:
     """The nodes of a model and the arrays that it stores; values are known by their names."""
 
     def __init__(self, onnx: Any, dtype: np.dtype[Any]) -> None:
@@ -103,7 +103,7 @@ class _Graph:
 # ---- Activations -----------------------------------------------------------------------------------------------------
 
 
-def _activate(graph: _Graph, activation: str, z: str) -> str:
+def _activate(graph: Graph, activation: str, z: str) -> str:
     """
     The nodes of an activation.
 
@@ -111,50 +111,50 @@ def _activate(graph: _Graph, activation: str, z: str) -> str:
     float64, and its operators of float32 lose digits: near 0 all of Elu's and Selu's, and those of Sigmoid and Gelu
     where the result is tiny.
     """
-    return _ACTIVATIONS[activation](graph, z)
+    return ACTIVATIONS[activation](graph, z)
 
 
-def _identity(graph: _Graph, z: str) -> str:
+def _identity(graph: Graph, z: str) -> str:
     return z
 
 
-def _tanh(graph: _Graph, z: str) -> str:
+def _tanh(graph: Graph, z: str) -> str:
     return graph.add("Tanh", z)
 
 
-def _relu(graph: _Graph, z: str) -> str:
+def _relu(graph: Graph, z: str) -> str:
     return graph.add("Relu", z)
 
 
-def _softmax(graph: _Graph, z: str) -> str:
+def _softmax(graph: Graph, z: str) -> str:
     return graph.add("Softmax", z, axis=1)
 
 
-def _leaky_relu(graph: _Graph, z: str) -> str:
+def _leaky_relu(graph: Graph, z: str) -> str:
     return graph.add("Max", z, graph.add("Mul", z, 0.01))
 
 
-def _expm1_below_0(graph: _Graph, z: str) -> str:
+def _expm1_below_0(graph: Graph, z: str) -> str:
     """exp(z) - 1 where z < 0, else 0: 2 t / (1 - t) with t = tanh(z / 2)."""
     t = graph.add("Tanh", graph.add("Mul", graph.add("Min", z, 0.0), 0.5))
     return graph.add("Div", graph.add("Mul", t, 2.0), graph.add("Sub", 1.0, t))
 
 
-def _elu(graph: _Graph, z: str) -> str:
+def _elu(graph: Graph, z: str) -> str:
     return graph.add("Add", graph.add("Relu", z), _expm1_below_0(graph, z))
 
 
-def _selu(graph: _Graph, z: str) -> str:
+def _selu(graph: Graph, z: str) -> str:
     scale, alpha = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
     below = graph.add("Mul", _expm1_below_0(graph, z), scale * alpha)
     return graph.add("Add", graph.add("Mul", graph.add("Relu", z), scale), below)
 
 
-def _exp_minus_abs(graph: _Graph, z: str) -> str:
+def _exp_minus_abs(graph: Graph, z: str) -> str:
     return graph.add("Exp", graph.add("Neg", graph.add("Abs", z)))
 
 
-def _softplus(graph: _Graph, z: str) -> str:
+def _softplus(graph: Graph, z: str) -> str:
     """max(z, 0) + log(1 + e), e = exp(-abs(z)); with w = 1 + e as it is rounded, the latter is e log(w) / (w - 1)."""
     e = _exp_minus_abs(graph, z)
     w = graph.add("Add", e, 1.0)
@@ -164,18 +164,18 @@ def _softplus(graph: _Graph, z: str) -> str:
     return graph.add("Add", graph.add("Relu", z), log1p)
 
 
-def _sigmoid(graph: _Graph, z: str) -> str:
+def _sigmoid(graph: Graph, z: str) -> str:
     """1 / (1 + e), or e / (1 + e) where z < 0, with e = exp(-abs(z))."""
     e = _exp_minus_abs(graph, z)
     above = graph.add("Where", graph.add("Less", z, 0.0), e, 1.0)
     return graph.add("Div", above, graph.add("Add", e, 1.0))
 
 
-def _silu(graph: _Graph, z: str) -> str:
+def _silu(graph: Graph, z: str) -> str:
     return graph.add("Mul", graph.add("Max", z, -1000.0), _sigmoid(graph, z))  # minus infinity times 0 is NaN
 
 
-def _mish(graph: _Graph, z: str) -> str:
+def _mish(graph: Graph, z: str) -> str:
     """z n / d with e = exp(-abs(z)): n = e^2 + 2 e and d = n + 2 where z < 0, else n = 1 + 2 e and d = n + 2 e^2."""
     e = _exp_minus_abs(graph, z)
     is_below = graph.add("Less", z, 0.0)
@@ -185,7 +185,7 @@ def _mish(graph: _Graph, z: str) -> str:
     return graph.add("Mul", graph.add("Max", z, -1000.0), graph.add("Div", n, d))
 
 
-def _gelu_tanh(graph: _Graph, z: str) -> str:
+def _gelu_tanh(graph: Graph, z: str) -> str:
     """z sigmoid(x (A + B x^2)), where x is z but for what is so large that the sigmoid is 0 or 1."""
     a = 2 * np.sqrt(2 / np.pi)
     x = graph.add("Max", graph.add("Min", z, 1000.0), -1000.0)
@@ -211,7 +211,7 @@ _NORMAL = {
 }  # fmt: skip
 
 
-def _gelu(graph: _Graph, z: str) -> str:
+def _gelu(graph: Graph, z: str) -> str:
     """max(z, 0) - x Phi(-x) with x = abs(z); from 39 on the product is 0."""
     x = graph.add("Min", graph.add("Abs", z), 39.0)
     y = graph.add("Div", x, graph.add("Add", x, 4.0))
@@ -224,7 +224,7 @@ def _gelu(graph: _Graph, z: str) -> str:
     return graph.add("Sub", graph.add("Relu", z), graph.add("Mul", graph.add("Mul", k, y), power))
 
 
-_ACTIVATIONS: dict[str, Callable[[_Graph, str], str]] = {
+ACTIVATIONS: dict[str, Callable[[Graph, str], str]] = {
     "identity": _identity,
     "sigmoid": _sigmoid,
     "tanh": _tanh,

@@ -43,7 +43,7 @@ _MODULES: dict[str, tuple[str, dict[str, Any]]] = {
 _LEAST_THRESHOLD = 20.0
 
 #: The loss of a network that PyTorch's user has not named one for, by its last activation.
-_LOSSES: dict[str, LossLike] = {"softmax": "cross_entropy", "sigmoid": "log_loss"}
+LOSSES: dict[str, LossLike] = {"softmax": "cross_entropy", "sigmoid": "log_loss"}
 
 #: Options of layers that PyTorch keeps in the loss, the optimizer or the loop of training, not in a module.
 _LEFT_OUT = ("l1", "l2", "max_norm", "weight_rate", "bias_rate")
@@ -149,7 +149,7 @@ def from_torch(sequential: Sequential, loss: LossLike | None = None, seed: Seed 
     parameters = np.concatenate(_parameters(torch, layers))
     dense = [layer.as_dense() for layer in layers]
     if loss is None:
-        loss = _LOSSES.get(dense[-1].activation, "mean_squared_error")
+        loss = LOSSES.get(dense[-1].activation, "mean_squared_error")
     return Network(dense, loss, init=parameters, seed=seed, dtype=parameters.dtype)
 
 

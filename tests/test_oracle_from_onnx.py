@@ -412,6 +412,49 @@ def test_tensor_with_too_few_data_is_refused(read):
         read(proto)
 
 
+def test_damage_that_the_checker_lets_pass_is_refused(read):
+    for change, message in [
+        (
+            lambda proto: setattr(proto.graph.initializer[0], "data_type", 99),
+            "tensor 'Wt' is of no type that is known, or damaged: 99",
+        ),
+        (
+            lambda proto: proto.graph.node[0].attribute[0].ints.append(7),
+            "node 'Transpose_0' (Transpose): perm is [1, 0, 7]",
+        ),
+        (lambda proto: proto.graph.node[0].attribute[0].ints.pop(), "perm is [1], and its input has 2 axes"),
+        (
+            lambda proto: setattr(proto.graph.node[2].attribute[0], "i", 98),
+            "casts to the unknown type 98; a cast must be",
+        ),
+    ]:
+        arrays = {"Wt": np.ascontiguousarray(W.T)}
+        proto = model(
+            ("Transpose", "Wt", "U", {"perm": [1, 0]}),
+            ("MatMul", "x U", "z"),
+            ("Cast", "z", "y", {"to": kinds.DOUBLE}),
+            arrays=arrays,
+        )
+        agree(read(proto).predict(X), X @ W)
+        change(proto)
+        with pytest.raises(ValueError, match=re.escape(message)):
+            read(proto)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "error", "message"),
+    [
+        (b"Elu", b"E\xffu", TypeError, "a network has no such operator"),
+        (b"alpha", b"al\xffha", ValueError, "is no valid model in ONNX"),
+    ],
+)
+def test_names_that_are_no_text_are_refused(read, before, after, error, message):
+    content = model(("MatMul", "x W", "z"), ("Elu", "z", "y", {"alpha": 1.0})).SerializeToString()
+    assert before in content
+    with pytest.raises(error, match=message):
+        read(content.replace(before, after))
+
+
 def test_file_that_is_too_large_is_refused_unread(tmp_path):
     path = tmp_path / "model.onnx"
     with path.open("wb") as file:

@@ -99,7 +99,7 @@ def check_shapes(onnx: Any, name: str, model: Any, output: str, n_out: int, dtyp
 def _check(onnx: Any, name: str, model: Any, full_check: bool = False) -> None:
     try:
         onnx.checker.check_model(model, full_check=full_check)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
         reason = " ".join(str(error).split("==> Context")[0].split())
         raise ValueError(f"{name!r} is no valid model in ONNX: {reason}") from None
 
@@ -204,7 +204,7 @@ class Graph:
 
 
 def _as_graph(onnx: Any, proto: Any, output: str, needed: list[tuple[str, Any]]) -> Graph:
-    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.initializer}
+    constants = {tensor.name: _as_array(onnx, tensor) for tensor in proto.initializer}
     inputs = [value for value in proto.input if value.name not in constants]
     if len(inputs) != 1:
         names = [value.name for value in inputs]
@@ -224,17 +224,27 @@ def _as_graph(onnx: Any, proto: Any, output: str, needed: list[tuple[str, Any]])
     return Graph(inputs[0].name, output, shape, constants, nodes)
 
 
+def _as_array(onnx: Any, tensor: Any) -> Array:
+    try:
+        array: Array = onnx.numpy_helper.to_array(tensor)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"tensor {tensor.name!r} is of no type that is known, or damaged: {error}") from None
+    return array
+
+
 def _constant(onnx: Any, node: Node, constants: dict[str, Array]) -> Array:
     """What a node computes of constants."""
     if node.operator == "Identity":
         return constants[node.inputs[0]]
     if node.operator == "Transpose":
-        array: Array = constants[node.inputs[0]].transpose(node.attributes.get("perm"))
-        return array
-    (name, value), *_ = node.attributes.items()
+        n_axes = constants[node.inputs[0]].ndim
+        axes = node.attributes.get("perm", range(n_axes)[::-1])
+        if sorted(axes) != list(range(n_axes)):
+            raise ValueError(f"{node}: perm is {axes}, and its input has {n_axes} axes")
+        return np.transpose(constants[node.inputs[0]], axes)
+    name, value = next(iter(node.attributes.items()))
     if name == "value":
-        array = onnx.numpy_helper.to_array(value)
-        return array
+        return _as_array(onnx, value)
     if name not in ("value_float", "value_floats", "value_int", "value_ints"):
         raise ValueError(f"{node}: it must hold numbers, not a {name}")
     return np.asarray(value, np.float32 if "float" in name else np.int64)

@@ -42,7 +42,7 @@ def named_activation(where: str, operator: str, attributes: dict[str, Any]) -> s
     defaults, known = SINGLE[operator]
     given = dict(defaults)
     for name, value in attributes.items():
-        given[name] = value.decode() if isinstance(value, bytes) else value
+        given[name] = value.decode(errors="replace") if isinstance(value, bytes) else value
     for settings, activation in known:
         if all(_is_setting(given[name], value) for name, value in settings.items()):
             return activation

@@ -70,6 +70,10 @@ def from_onnx(
         import onnx
     except ImportError as error:
         raise ImportError("from_onnx needs the package onnx; get it with: pip install 'plainnet[onnx]'") from error
+    return _network(onnx, name, output, loss, seed)
+
+
+def _network(onnx: Any, name: str, output: str | None, loss: LossLike | None, seed: Seed) -> Network:
     model, graph = read_graph(onnx, name, output)
     chain = _Chain(onnx, graph)
     chain.follow()
@@ -169,7 +173,7 @@ class _Chain:
                 raise ValueError(f"{node}: axis must be 1, so that rows stay as they are")
             self._is_flat = True
         elif node.operator == "Reshape":
-            shape = self._array(node, 1, "shape").tolist()
+            shape = self._array(node, 1, "shape").ravel().tolist()
             width = self._width
             is_kept = shape == [0, -1] or (len(shape) == 2 and shape[1] == width)
             if not is_kept or (0 in shape and node.attributes.get("allowzero", 0)):
@@ -181,7 +185,8 @@ class _Chain:
         elif node.operator == "Cast":
             dtype = self._dtype() if self.layers else self._first_dtype()
             if node.attributes["to"] != self.onnx.helper.np_dtype_to_tensor_dtype(dtype):
-                kind = self.onnx.TensorProto.DataType.Name(node.attributes["to"])
+                names = {number: name for name, number in self.onnx.TensorProto.DataType.items()}
+                kind = names.get(node.attributes["to"], f"the unknown type {node.attributes['to']}")
                 raise ValueError(f"{node}: it casts to {kind}; a cast must be to the parameters' dtype, {dtype}")
 
     def _dtype(self) -> np.dtype[Any]:

@@ -214,6 +214,55 @@ def test_model_that_pytorch_exports_is_read(read, activation, opset, dtype):
     agree(net.predict(x.reshape(6, 4).numpy()), module(x).detach().numpy())
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of PyTorch, about its own exporters
+@pytest.mark.parametrize("activation", TORCH)
+def test_model_of_pytorchs_newer_exporter_is_read(read, tmp_path, activation):
+    torch = pytest.importorskip("torch", reason="the oracle is PyTorch, which is not installed")
+    pytest.importorskip("onnxscript", reason="PyTorch's newer exporter needs onnxscript, which is not installed")
+    kind, settings = TORCH[activation]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = torch.nn.Sequential(
+            torch.nn.Flatten(), torch.nn.Linear(4, 5), getattr(torch.nn, kind)(**settings)
+        ).eval()
+    x = torch.linspace(-3, 3, 24).reshape(6, 2, 2)
+    for shapes in None, ({0: torch.export.Dim("n")},):
+        path = tmp_path / "torch.onnx"
+        torch.onnx.export(module, (x,), path, dynamo=True, dynamic_shapes=shapes, external_data=False, verbose=False)
+        net = read(path.read_bytes())
+        assert net.layers[0].activation == activation
+        agree(net.predict(x.reshape(6, 4).numpy()), module(x).detach().numpy())
+
+
+# ---- skl2onnx --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore")  # of training that is cut short
+@pytest.mark.parametrize(
+    ("n_classes", "output"), [(None, None), (2, "out_activations_result"), (3, "out_activations_result")]
+)
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+def test_model_that_skl2onnx_makes_is_read(read, activation, n_classes, output, dtype):
+    networks = pytest.importorskip("sklearn.neural_network", reason="needs scikit-learn")
+    skl2onnx = pytest.importorskip("skl2onnx", reason="needs skl2onnx, which is not installed")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 4)).astype(dtype)
+    settings = {"hidden_layer_sizes": (5, 3), "activation": activation, "max_iter": 5, "random_state": 0}
+    if n_classes is None:
+        estimator = networks.MLPRegressor(**settings).fit(x, x[:, 0])
+        expected = estimator.predict(x)[:, None]
+    else:
+        estimator = networks.MLPClassifier(**settings).fit(x, np.arange(60) % n_classes)
+        expected = estimator.predict_proba(x)[:, -1:] if n_classes == 2 else estimator.predict_proba(x)
+    net = read(skl2onnx.to_onnx(estimator, x[:1]), output=output)
+    assert net.dtype == dtype
+    agree(net.predict(x), expected.astype(dtype))
+
+
+# ---- Composed activations --------------------------------------------------------------------------------------------
+
+
 #: As PyTorch's newer exporter composes them, which needs a package more.
 COMPOSED = {
     "gelu": [

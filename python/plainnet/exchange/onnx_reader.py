@@ -41,9 +41,9 @@ def from_onnx(
     seed : None, int, sequence of int, SeedSequence, BitGenerator or Generator
         Of the order of mini-batches, as for :class:`Network`.
     output : str, optional
-        The name of the value that the network predicts, in graphs with several outputs: ``"probabilities"`` in those
-        that skl2onnx makes of classifiers. What else the graph computes is left out. It may be one that is computed on
-        the way: ``"out_activations_result"`` is skl2onnx' probability of the second of two classes.
+        The name of the value that the network predicts, in graphs with several outputs. It may also be one that is
+        computed on the way, and what else the graph computes is left out: ``"out_activations_result"`` are the
+        probabilities in what skl2onnx makes of classifiers; of two classes, that of the second.
 
     Returns
     -------

@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
+from multiprocessing.dummy import DummyProcess
 
 import numpy as np
 import pytest
@@ -62,6 +64,16 @@ wide = MLPClassifier((256, 256), batch_size=500, max_iter=2, random_state=0)
 """
 
 needs_proc = pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts the threads in /proc")
+
+
+@pytest.fixture(autouse=True)
+def jobs_come_to_their_end():
+    """Where one fails, joblib's others in threads go on for a while, and change the filters of warnings meanwhile."""
+    yield
+    for thread in threading.enumerate():
+        if isinstance(thread, DummyProcess):  # of a pool of threads
+            thread.join(60)
+            assert not thread.is_alive()
 
 
 @pytest.fixture(params=["loky", "threading"])

@@ -170,6 +170,11 @@ def _share_memory(a: Array, b: Array) -> bool:
         return True
 
 
+def sum_of_weights(n_rows: int, weight: Array | None) -> float:
+    """The sum of the weights of rows, without which it is their number."""
+    return n_rows if weight is None else float(weight.sum(dtype=np.float64))
+
+
 def check_training_data(x: Array, y: Array, loss: Loss) -> None:
     """Checks that all numbers are finite, and that `loss` allows the targets `y`; the shapes are right already."""
     check_finite("x", x)

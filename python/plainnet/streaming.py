@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, allocate, check_targets, not_finite, overflow
+from .arrays import Array, allocate, check_targets, not_finite, overflow, sum_of_weights
 from .backend import Backend, DivergedError, Progress, Training
 from .losses import Loss
 from .native import shuffled
@@ -196,11 +196,12 @@ class StreamedModel:
                 if part_out is not None:
                     self._model.forward(x[rows], part_out)
                 continue
-            loss, n_rows = self._model.total_loss(x[rows], y[rows], weight, part_out), _total(weight, len(y[rows]))
+            loss = self._model.total_loss(x[rows], y[rows], weight, part_out)
+            n_rows = sum_of_weights(len(y[rows]), weight)
             denominator = self.loss.denominator(n_rows, n_out(y))
             total += loss * denominator
             shares += self.loss.penalty_scale(n_rows) * denominator
-        all_rows = _total(sample_weight, len(x))
+        all_rows = sum_of_weights(len(x), sample_weight)
         denominator = self.loss.denominator(all_rows, n_out(y))
         if self.loss.divides_penalty or not self.loss.mean_over_rows:  # parts have more of it than all rows at once
             surplus = shares - self.loss.penalty_scale(all_rows) * denominator
@@ -267,7 +268,7 @@ class StreamedModel:
             return
         now = part.outcome(self._model)
         if now.row == len(x):
-            total = _total(weights[0] if weights else None, len(x))
+            total = sum_of_weights(len(x), weights[0] if weights else None)
             losses[now.epoch] = now.loss_sum / self.loss.denominator(total, n_out(y))
             now.epoch, now.row, now.loss_sum = now.epoch + 1, 0, 0.0
         progress.epoch, progress.row, progress.loss_sum, progress.steps = now.epoch, now.row, now.loss_sum, now.steps
@@ -284,11 +285,6 @@ class StreamedModel:
 def n_out(y: Array) -> int:
     """Over how many outputs a loss may be a mean; with labels, it is none."""
     return 1 if y.ndim == 1 else int(y.shape[1])
-
-
-def _total(weight: Array | None, n_rows: int) -> float:
-    """The sum of the rows' weights."""
-    return n_rows if weight is None else float(weight.sum(dtype=np.float64))
 
 
 def room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, check_training_data, names_fewer_rows
+from ..arrays import Array, check_training_data, names_fewer_rows, sum_of_weights
 from ..backend import DivergedError, Layer, Progress, SmallCalls, Training
 from ..losses import Loss
 from .dropout import StepNumber, dropped
@@ -186,7 +186,7 @@ class Model:
                 )
                 total.add(gradient)
             gradient[:] = total.value()
-            scale = self.loss.penalty_scale(_total(len(x), weight))
+            scale = self.loss.penalty_scale(sum_of_weights(len(x), weight))
             add_penalty_gradient(self.parameters, self._parts, scale, gradient)
             loss_sum += self._penalty(len(x), weight)
         return loss_sum
@@ -292,11 +292,11 @@ class Model:
         return grad_x
 
     def _denominator(self, n_rows: int, weight: Array | None) -> float:
-        return self.loss.denominator(_total(n_rows, weight), self.layers[-1].weight.shape[1])
+        return self.loss.denominator(sum_of_weights(n_rows, weight), self.layers[-1].weight.shape[1])
 
     def _penalty(self, n_rows: int, weight: Array | None) -> float:
         """What the layers' penalty adds to the sum of the losses of so many rows, before its division."""
-        scale = self.loss.penalty_scale(_total(n_rows, weight))
+        scale = self.loss.penalty_scale(sum_of_weights(n_rows, weight))
         return penalty(self.parameters, self._parts) * scale * self._denominator(n_rows, weight)
 
     def _order_of_rows(self, training: Training, epoch: int, n_rows: int) -> Array:
@@ -314,11 +314,6 @@ class Model:
         self._write(progress, training.slots(self.parameters))
         ends_epoch = progress.row + training.batch_size >= n_rows
         return DivergedError(progress.epoch + ends_epoch)
-
-
-def _total(n_rows: int, weight: Array | None) -> float:
-    """The sum of the weights of so many rows."""
-    return n_rows if weight is None else float(weight.sum(dtype=np.float64))
 
 
 def _column(sample_weight: Array | None, x: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import LARGE_BYTES, Array
+from ..arrays import LARGE_BYTES, Array, sum_of_weights
 from ..network import Network
 from .networks import sum_of_squares
 
@@ -39,23 +39,19 @@ def predict(network: Network, x: Any) -> Array:
     return outputs
 
 
-def _total(n_rows: int, weight: Array | None) -> float:
-    return float(n_rows) if weight is None else float(weight.sum(dtype=np.float64))
-
-
 def forward(network: Network, x: Any, y: Array, weight: Array | None) -> tuple[Array, float]:
     """The outputs, and the loss without the penalty."""
     outputs = np.empty((x.shape[0], network.layers[-1].n_out), network.dtype)
     penalty, total = network.layers[0].l2 / 2 * sum_of_squares(network), 0.0
     for rows, part in blocks(x, network):
         part_weight = None if weight is None else weight[rows]
-        size = _total(len(part), part_weight)
+        size = sum_of_weights(len(part), part_weight)
         if size == 0:
             network.predict(part, outputs[rows])
             continue
         native = network._pair(part, y[rows])
         total += network._model.total_loss(*native, part_weight, outputs[rows]) * size - penalty
-    return outputs, total / _total(len(outputs), weight)
+    return outputs, total / sum_of_weights(len(outputs), weight)
 
 
 def loss_and_gradient(network: Network, x: Any, y: Array, weight: Array | None) -> tuple[float, Array]:
@@ -65,7 +61,7 @@ def loss_and_gradient(network: Network, x: Any, y: Array, weight: Array | None) 
     l2, loss, gradient, n_parts = network.layers[0].l2, 0.0, np.zeros(network.parameters.size), 0
     for rows, part in blocks(x, network):
         part_weight = None if weight is None else weight[rows]
-        size = _total(len(part), part_weight)
+        size = sum_of_weights(len(part), part_weight)
         if size > 0:
             part_loss, part_gradient = network.loss_and_gradient(part, y[rows], part_weight)
             loss += size * part_loss
@@ -76,5 +72,5 @@ def loss_and_gradient(network: Network, x: Any, y: Array, weight: Array | None) 
     for layer in network.layers:
         gradient[start : start + layer.weight.size] -= (n_parts - 1) * l2 * layer.weight.ravel()
         start += layer.n_parameters
-    total = _total(int(x.shape[0]), weight)
+    total = sum_of_weights(int(x.shape[0]), weight)
     return loss / total, gradient / total

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import as_learning_rate
-from ..arrays import Array, allocate
+from ..arrays import Array, allocate, sum_of_weights
 from ..backend import DivergedError, Progress, Training
 from ..interrupt import DeferredInterrupt
 from ..network import Network
@@ -154,7 +154,7 @@ class Epochs:
     @cached_property
     def _denominator(self) -> float:
         """That of the loss of an epoch."""
-        rows = float(self._weights[0].sum(dtype=np.float64)) if self._weights else len(self._y)
+        rows = sum_of_weights(len(self._y), self._weights[0] if self._weights else None)
         return float(self._model.loss.denominator(rows, n_out(self._y)))
 
     def _train_slice(self) -> None:

@@ -11,7 +11,7 @@ from scipy.optimize import minimize as scipy_minimize
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from ..arrays import Array
+from ..arrays import Array, sum_of_weights
 from ..network import Network
 from ..progress_bar import ProgressBar
 from ..training import Data
@@ -42,7 +42,7 @@ def minimize(estimator: BaseMLP, objective: Objective, data: Data, constant: flo
     """
     network: Network = estimator.network_
     n_rows = int(data.x.shape[0])
-    total = float(n_rows if data.weight is None else data.weight.sum(dtype=np.float64))
+    total = sum_of_weights(n_rows, data.weight)
 
     def function(parameters: Array) -> tuple[float, Array]:
         network.parameters[:] = parameters

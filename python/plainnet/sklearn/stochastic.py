@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from ..arrays import Array
+from ..arrays import Array, sum_of_weights
 from ..backend import DivergedError
 from ..network import Network
 from ..progress_bar import ProgressBar
@@ -153,6 +153,10 @@ class StochasticRun:
     def _loss_of_epoch(self, loss: float) -> bool:
         if not self._needs_batches():
             return self.epoch_end(self.objective.factor * loss + self.constant)
+        return self._epoch_of_batches_end()
+
+    def _epoch_of_batches_end(self) -> bool:
+        """After an epoch whose loss to report has been counted step by step."""
         total, self._total = self._total, 0.0
         return self.epoch_end(total / self._n_rows)
 
@@ -168,7 +172,7 @@ class StochasticRun:
 
     def _total_weight(self, rows: Array) -> float:
         weight = self._data.weight
-        return float(len(rows)) if weight is None else float(weight[rows].sum(dtype=np.float64))
+        return sum_of_weights(len(rows), None if weight is None else weight[rows])
 
     def _reported(self, loss: float, rows: Array, total: float) -> float:
         """The loss to report where the network's is `loss`, for rows of this weight in total."""
@@ -192,8 +196,7 @@ class StochasticRun:
                     loss = self.network.train_on_batch(batch, y[rows], self._rate(), batch_weight)
                     self._total += self._reported(loss, rows, total) * len(rows)
             self.network.epochs_trained += 1
-            total, self._total = self._total, 0.0
-            self.epoch_end(total / self._n_rows)
+            self._epoch_of_batches_end()
 
     # ---- Between epochs --------------------------------------------------------------------------------------------
 

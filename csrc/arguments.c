@@ -41,6 +41,7 @@ const char *pn_status_message(pn_status status)
     case PN_BAD_LAYER_OPTION: return "an option of a layer is out of range";
     case PN_DROPOUT_ON_LAST_LAYER: return "dropout is for hidden layers: on the last layer it would drop outputs";
     case PN_BAD_ORDER: return "pn_training.order holds a number that is not below n_rows";
+    case PN_NEEDS_SQUARES: return "Gauss-Newton needs the sum of squares or the mean squared error as the loss";
     }
     return "unknown status";
 }

@@ -46,6 +46,8 @@ typedef pn_update_f64 FN(update_constants);
         .dense_backward_x = PN_JOIN(dense_backward_x, PN_ISA, suffix),                                               \
         .dense_backward_weight = PN_JOIN(dense_backward_weight, PN_ISA, suffix),                                     \
         .dense_backward_bias = PN_JOIN(dense_backward_bias, PN_ISA, suffix),                                         \
+        .add_gram = PN_JOIN(add_gram, PN_ISA, suffix),                                                               \
+        .gram_workspace = PN_JOIN(gram_workspace, PN_ISA, suffix),                                                   \
         .packed_size = PN_JOIN(packed_size, PN_ISA, suffix),                                                         \
         .pack = PN_JOIN(pack_weight, PN_ISA, suffix),                                                                \
         .unpack = PN_JOIN(unpack_weight, PN_ISA, suffix),                                                            \

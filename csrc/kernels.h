@@ -89,6 +89,10 @@
  *                       threads
  * dense_forward_workspace  the same for dense_forward alone; where it is 0, workspace may be anything
  *
+ * add_gram              gram[p][p] = beta gram + j^T j for j[m][p], beta 0 or 1: the upper triangle, with the diagonal, of
+ *                       sums that run in the order of the rows. Some of the elements below are written as well
+ * gram_workspace        elements of workspace that it needs
+ *
  * packed_size           elements of weight[k][n] when packed; 0: leave this layer as it is, for batches of about m rows
  *                       packing does not pay. Best aligned to 64 bytes; what lies between its panels is neither read
  *                       nor written
@@ -157,6 +161,8 @@
         void (*dense_backward_weight)(const pn_dense_layer_##suffix *layer, const real *x, const real *grad_z,       \
                                       real alpha, real beta, real *target);                                          \
         void (*dense_backward_bias)(size_t m, size_t n, const real *grad_z, real alpha, real beta, real *target);    \
+        void (*add_gram)(size_t m, size_t p, const real *j, real beta, real *gram, real *workspace);                 \
+        size_t (*gram_workspace)(size_t m, size_t p);                                                                \
         size_t (*packed_size)(size_t m, size_t k, size_t n);                                                         \
         void (*pack)(size_t k, size_t n, const real *weight, real *packed);                                          \
         void (*unpack)(size_t k, size_t n, const real *packed, real *weight);                                        \

@@ -75,7 +75,8 @@ typedef enum pn_status {
     PN_BAD_OPTIMIZER,        /* an option of the optimizer is out of range; see pn_optimizer */
     PN_BAD_LAYER_OPTION,     /* an option of a layer is out of range; see pn_layer_options */
     PN_DROPOUT_ON_LAST_LAYER, /* dropout is for hidden layers */
-    PN_BAD_ORDER             /* pn_training.order holds a number that is not below n_rows */
+    PN_BAD_ORDER,            /* pn_training.order holds a number that is not below n_rows */
+    PN_NEEDS_SQUARES         /* pn_gauss_newton with a loss other than PN_SUM_OF_SQUARES and PN_MEAN_SQUARED_ERROR */
 } pn_status;
 
 /* A sentence for a status; never NULL, static. */
@@ -417,6 +418,34 @@ pn_status pn_input_gradient_f32(size_t n_rows, const pn_network *network, const 
 pn_status pn_jacobian_workspace_f32(size_t n_rows, const pn_network *network, size_t *n_bytes);
 pn_status pn_jacobian_f32(size_t n_rows, const pn_network *network, const float *parameters, const float *x,
                           float *jacobian, void *workspace, size_t workspace_bytes);
+
+/*
+ * Derivatives with respect to the parameters, for solvers of least squares. jacobian[n_rows][n_out of the last
+ * layer][n_parameters] = those of each row's outputs.
+ *
+ * pn_gauss_newton_f64 has the loss and the gradient of pn_loss_and_gradient_f64, to the last bit, and
+ * hessian[n_parameters][n_parameters], the approximation of the second derivatives of the loss by Gauss and Newton. The
+ * loss is PN_SUM_OF_SQUARES or PN_MEAN_SQUARED_ERROR, else PN_NEEDS_SQUARES: a sum of c (a - y)^2 over rows and outputs
+ * (c = w, or w / (n_out sum w)), whose second derivatives are about the sum of 2 c (da/dp)(da/dp)^T, with l2 of the
+ * layers on the diagonal. The Jacobian is computed for a block of rows at a time, in the workspace, whose size does not
+ * grow with the rows beyond one block: PN_BLOCK_ROWS, or fewer where its Jacobian would have more than 16 MB. Sums over
+ * rows run in order within a block, and blocks are added in order.
+ * workspace: at least so many bytes as the workspace functions tell, any alignment.
+ */
+pn_status pn_jacobian_parameters_workspace_f64(size_t n_rows, const pn_network *network, size_t *n_bytes);
+pn_status pn_jacobian_parameters_f64(size_t n_rows, const pn_network *network, const double *parameters,
+                                     const double *x, double *jacobian, void *workspace, size_t workspace_bytes);
+pn_status pn_gauss_newton_workspace_f64(size_t n_rows, const pn_network *network, size_t *n_bytes);
+pn_status pn_gauss_newton_f64(size_t n_rows, const pn_network *network, const double *parameters, const double *x,
+                              const double *y, const double *sample_weight, double *loss, double *gradient,
+                              double *hessian, void *workspace, size_t workspace_bytes);
+pn_status pn_jacobian_parameters_workspace_f32(size_t n_rows, const pn_network *network, size_t *n_bytes);
+pn_status pn_jacobian_parameters_f32(size_t n_rows, const pn_network *network, const float *parameters,
+                                     const float *x, float *jacobian, void *workspace, size_t workspace_bytes);
+pn_status pn_gauss_newton_workspace_f32(size_t n_rows, const pn_network *network, size_t *n_bytes);
+pn_status pn_gauss_newton_f32(size_t n_rows, const pn_network *network, const float *parameters, const float *x,
+                              const float *y, const float *sample_weight, double *loss, float *gradient,
+                              float *hessian, void *workspace, size_t workspace_bytes);
 
 /* ---- Single kernels ----------------------------------------------------------------------------------- */
 

@@ -38,8 +38,8 @@ def methods(cls):
 
 
 SEAM = [
-    "__init__", "forward", "input_gradient", "jacobian", "loss_and_gradient", "small_calls", "total_loss", "train",
-    "train_batches",
+    "__init__", "forward", "gauss_newton", "input_gradient", "jacobian", "jacobian_parameters", "loss_and_gradient",
+    "small_calls", "total_loss", "train", "train_batches",
 ]  # fmt: skip
 
 

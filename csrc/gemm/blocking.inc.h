@@ -93,6 +93,9 @@
 /* backward_x is not computed transposed if the weights have more bytes than this. */
 #define PN_TRANSPOSED_WEIGHT_BYTES (1 << 22)
 
+/* A Gram matrix is computed by about so many columns at a time: below the diagonal, half of them are computed in vain. */
+#define PN_GRAM_COLUMNS 96
+
 /* Training keeps weights packed from step to step if a batch has at least this many rows. */
 #define PN_KEEP_PACKED_M 8
 

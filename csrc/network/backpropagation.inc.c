@@ -152,6 +152,17 @@ static void FN(activate_last)(size_t m, const FN(model) *model, const real *z, r
         model->kernels->activate(m * model->e.n_out, f, z, a);
 }
 
+/* grad_z = grad_a * f'(z) of the last layer. */
+static void FN(activate_last_backward)(size_t m, const FN(model) *model, const real *z, const real *a, const real *grad_a,
+                                       real *grad_z)
+{
+    const pn_activation f = model->network->layers[model->network->n_layers - 1].activation;
+    if (f == PN_SOFTMAX)
+        model->kernels->softmax_backward(m, model->e.n_out, a, grad_a, grad_z);
+    else
+        model->kernels->activate_backward(m * model->e.n_out, f, z, a, grad_a, grad_z);
+}
+
 /* Sets the denominator and the penalty's scale of rows whose n, weight and order are set. */
 static void FN(set_denominator)(const pn_network *network, FN(rows) *rows)
 {

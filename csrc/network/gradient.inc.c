@@ -81,6 +81,29 @@ pn_status FN(pn_gradient_workspace)(size_t n_rows, const pn_network *network, si
     return PN_OK;
 }
 
+/* The loss of rows that have been checked; gradient = its gradient. space: gradient_bytes, aligned. */
+static double FN(gradient_of_rows)(const FN(model) *model, const FN(rows) *rows, real *gradient, char *space)
+{
+    const FN(extent) *e = &model->e;
+    FN(sums) sums = FN(plan_sums)(rows->n, e->n_parameters);
+    double sum;
+    if (sums.n_blocks == 0) {
+        FN(tape) tape = FN(make_tape)(space, rows->n, e, 0);
+        sum = FN(loss)(model, rows, 0, rows->n, &tape);
+        FN(backward)(rows->n, model, tape, 1, 0, gradient, NULL);
+    } else {
+        FN(alloc_sums)(&sums, &space);
+        sums.tape_bytes = FN(tape_bytes)(PN_BLOCK_ROWS, model->network, model->kernels, e, 0);
+        sum = FN(sum_blocks)(model, rows, &sums, space);
+        memcpy(gradient, sums.total, e->n_parameters * sizeof(real));
+    }
+    if (e->has_penalty) {
+        sum += FN(penalty)(model, rows);
+        FN(add_penalty)(model, rows->penalty_scale, gradient);
+    }
+    return sum / rows->denominator;
+}
+
 pn_status FN(pn_loss_and_gradient)(size_t n_rows, const pn_network *network, const real *parameters,
                                    const real *x, const real *y, const real *sample_weight,
                                    double *loss, real *gradient, void *workspace, size_t workspace_bytes)
@@ -95,24 +118,6 @@ pn_status FN(pn_loss_and_gradient)(size_t n_rows, const pn_network *network, con
                              .parameters = (real *)parameters}; /* which are only read */
     FN(rows) rows = {.n = n_rows, .x = x, .y = y, .weight = sample_weight};
     PN_TRY(FN(check_loss_call)(&model, &rows, outputs, 3));
-
-    char *space = pn_align_workspace(workspace);
-    FN(sums) sums = FN(plan_sums)(n_rows, e.n_parameters);
-    double sum;
-    if (sums.n_blocks == 0) {
-        FN(tape) tape = FN(make_tape)(space, n_rows, &e, 0);
-        sum = FN(loss)(&model, &rows, 0, n_rows, &tape);
-        FN(backward)(n_rows, &model, tape, 1, 0, gradient, NULL);
-    } else {
-        FN(alloc_sums)(&sums, &space);
-        sums.tape_bytes = FN(tape_bytes)(PN_BLOCK_ROWS, network, model.kernels, &e, 0);
-        sum = FN(sum_blocks)(&model, &rows, &sums, space);
-        memcpy(gradient, sums.total, e.n_parameters * sizeof(real));
-    }
-    if (e.has_penalty) {
-        sum += FN(penalty)(&model, &rows);
-        FN(add_penalty)(&model, rows.penalty_scale, gradient);
-    }
-    *loss = sum / rows.denominator;
+    *loss = FN(gradient_of_rows)(&model, &rows, gradient, pn_align_workspace(workspace));
     return PN_OK;
 }

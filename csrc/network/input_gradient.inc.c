@@ -53,9 +53,7 @@ pn_status FN(pn_jacobian_workspace)(size_t n_rows, const pn_network *network, si
 /* jacobian[m][n_out][n_in] of the m rows x: for each output, the gradient of that output alone goes back to the input. */
 static void FN(jacobian_block)(size_t m, const FN(model) *model, const real *x, real *jacobian, char *space)
 {
-    const FN(pn_kernels) *kernels = model->kernels;
     const size_t n_in = model->e.n_in, n_out = model->e.n_out;
-    const pn_activation f = model->network->layers[model->network->n_layers - 1].activation;
     real *z = FN(arena_alloc)(&space, m * n_out), *a = FN(arena_alloc)(&space, m * n_out);
     real *grad_a = FN(arena_alloc)(&space, m * n_out), *grad_x = FN(arena_alloc)(&space, m * n_in);
     FN(tape) tape = FN(make_tape)(space, m, &model->e, 0);
@@ -70,10 +68,7 @@ static void FN(jacobian_block)(size_t m, const FN(model) *model, const real *x, 
             if (j > 0)
                 grad_a[i * n_out + j - 1] = 0;
         }
-        if (f == PN_SOFTMAX)
-            kernels->softmax_backward(m, n_out, a, grad_a, tape.grad_z[0]);
-        else
-            kernels->activate_backward(m * n_out, f, z, a, grad_a, tape.grad_z[0]);
+        FN(activate_last_backward)(m, model, z, a, grad_a, tape.grad_z[0]);
         FN(backward)(m, model, tape, 0, 0, NULL, grad_x);
         for (size_t i = 0; i < m; i++)
             memcpy(jacobian + (i * n_out + j) * n_in, grad_x + i * n_in, n_in * sizeof(real));

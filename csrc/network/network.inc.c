@@ -8,3 +8,5 @@
 #include "gradient.inc.c"
 #include "loss.inc.c"
 #include "input_gradient.inc.c"
+#include "parameter_jacobian.inc.c"
+#include "gauss_newton.inc.c"

@@ -193,6 +193,17 @@ class Backend(Protocol):
     def jacobian(self, x: Array, out: Array) -> None:
         """`out` (n_samples, n_out, n_in) = the derivatives of each row's outputs with respect to its inputs."""
 
+    def jacobian_parameters(self, x: Array, out: Array) -> None:
+        """`out` (n_samples, n_out, n_parameters) = the derivatives of each row's outputs with respect to parameters."""
+
+    def gauss_newton(
+        self, x: Array, y: Array, gradient: Array, hessian: Array, sample_weight: Array | None = None
+    ) -> float:
+        """
+        The loss of `x`, `y`, which is a sum or a mean of squares; `gradient` as in `loss_and_gradient`, and `hessian`
+        (n_parameters, n_parameters), the second derivatives of the loss as Gauss and Newton approximate them.
+        """
+
     def train(
         self,
         x: Array,

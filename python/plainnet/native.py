@@ -156,8 +156,9 @@ class Model:
             self._label_network = ffi.new("pn_network *", (*network[:2], lib.PN_CROSS_ENTROPY_LABELS, *network[3:]))
         suffix = _SUFFIX[parameters.dtype]
         for name in ("forward", "forward_workspace", "loss_and_gradient", "gradient_workspace", "loss",
-                     "input_gradient", "jacobian", "jacobian_workspace", "train", "train_batches",
-                     "train_workspace"):  # fmt: skip
+                     "input_gradient", "jacobian", "jacobian_workspace", "jacobian_parameters",
+                     "jacobian_parameters_workspace", "gauss_newton", "gauss_newton_workspace", "train",
+                     "train_batches", "train_workspace"):  # fmt: skip
             setattr(self, f"_{name}", getattr(lib, f"pn_{name}_{suffix}"))
         self._workspace: tuple[Any, int] = _NULL, 0  # of training
         self._optimizer: tuple[Optimizer | None, Any] = None, _NULL  # the last one, and its pn_optimizer
@@ -173,6 +174,10 @@ class Model:
     _input_gradient: Any
     _jacobian: Any
     _jacobian_workspace: Any
+    _jacobian_parameters: Any
+    _jacobian_parameters_workspace: Any
+    _gauss_newton: Any
+    _gauss_newton_workspace: Any
     _train: Any
     _train_batches: Any
     _train_workspace: Any
@@ -260,6 +265,30 @@ class Model:
             len(x), self._network, self._parameters, _from_buffer(self._array, x),
             _from_buffer(self._array, out, True), workspace, n_bytes,
         ))  # fmt: skip
+
+    def jacobian_parameters(self, x: Array, out: Array) -> None:
+        """`out` (n_samples, n_out, n_parameters) = the derivatives of each row's outputs with respect to parameters."""
+        workspace, n_bytes = _new_workspace(self._jacobian_parameters_workspace, len(x), self._network)
+        _check(self._jacobian_parameters(
+            len(x), self._network, self._parameters, _from_buffer(self._array, x),
+            _from_buffer(self._array, out, True), workspace, n_bytes,
+        ))  # fmt: skip
+
+    def gauss_newton(
+        self, x: Array, y: Array, gradient: Array, hessian: Array, sample_weight: Array | None = None
+    ) -> float:
+        """The loss of `x`, `y`; `gradient`, and `hessian` (n_parameters, n_parameters) as Gauss and Newton have it."""
+        loss = _new(_DOUBLE)
+        workspace, n_bytes = _new_workspace(self._gauss_newton_workspace, len(x), self._network)
+        status = self._gauss_newton(
+            len(x), self._network, self._parameters, _from_buffer(self._array, x), _from_buffer(self._array, y),
+            _pointer(sample_weight), loss, _from_buffer(self._array, gradient, True),
+            _from_buffer(self._array, hessian, True), workspace, n_bytes,
+        )  # fmt: skip
+        if status:
+            check_training_data(x, y, self.loss)
+            _check(status)
+        return float(loss[0])
 
     def train(
         self,

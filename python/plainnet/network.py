@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from torch.nn import Sequential
 
     from .initializers import Seed
+    from .solvers.minimize import MinimizeResult
     from .table import Table
     from .unfinished import Unfinished
 
@@ -666,6 +667,100 @@ class Network:
         jacobian = allocate("the result", shape, self._dtype, "take fewer rows at once")
         self._model.jacobian(native_x, jacobian)
         return jacobian
+
+    def jacobian_parameters(self, x: npt.ArrayLike) -> Array:
+        """
+        The derivatives of each row's outputs with respect to the parameters.
+
+        Returns
+        -------
+        ndarray (n_samples, n_out, n_parameters)
+            Of the network's dtype; the last axis is laid out as ``net.parameters``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for :meth:`predict`.
+        """
+        native_x = x if self._is_ready(x, self._n_in) else self._rows("x", x, self._n_in)
+        shape = len(native_x), self._n_out, self._parameters.size
+        jacobian = allocate("the result", shape, self._dtype, "take fewer rows at once")
+        self._model.jacobian_parameters(native_x, jacobian)
+        return jacobian
+
+    def minimize(
+        self,
+        x: npt.ArrayLike,
+        y: npt.ArrayLike,
+        method: str = "levenberg-marquardt",
+        max_iterations: int = 100,
+        sample_weight: npt.ArrayLike | None = None,
+        validation: float | Sequence[npt.ArrayLike] | None = None,
+        metrics: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] = NONE,
+        callbacks: Any = NONE,
+        progress: bool = False,
+        gradient_tolerance: float = 1e-10,
+        loss_tolerance: float = 1e-12,
+        regularization: str | None = None,
+    ) -> MinimizeResult:
+        """
+        Trains with all rows at once, and to the last digit, where :meth:`fit` makes many small steps.
+
+        ``"levenberg-marquardt"`` is for sums and means of squares, and for small networks: an iteration takes
+        ``n_samples * n_out * n_parameters**2 + n_parameters**3`` operations, and the matrix of second derivatives,
+        ``16 * n_parameters**2`` bytes. In exchange some dozen iterations go where thousands of epochs do not. The
+        activations should be smooth: with relu and leaky_relu it works, but less well. ``"lbfgs"`` is SciPy's L-BFGS-B,
+        for every loss and for larger networks.
+
+        Both compute in double precision, whatever the network's dtype is, and neither uses nor changes the network's
+        optimizer and ``epochs_trained``. Layers whose ``weight_rate`` or ``bias_rate`` is 0 keep their weight or bias;
+        rates above 0 do nothing here. After each iteration the network has its parameters, also if Ctrl-C comes.
+
+        Parameters
+        ----------
+        x : array_like (n_samples, n_in)
+        y : array_like (n_samples, n_out)
+        sample_weight, validation, metrics, callbacks, progress
+            As for :meth:`fit`; an epoch is an iteration here. Its ``loss`` is that of after the iteration, and its
+            learning rate is NaN. Callbacks that change learning rates are refused.
+        method : {"levenberg-marquardt", "lbfgs"}
+        max_iterations : int
+            At least 0.
+        gradient_tolerance : float
+            The run ends when no entry of the gradient is larger, in absolute value.
+        loss_tolerance : float
+            The run ends when an iteration lowers the loss by at most this part of it.
+        regularization : {None, "bayesian"}
+            With "bayesian" and Levenberg-Marquardt, ``decay / 2 * sum(parameters**2)`` is added to the loss, and after
+            each iteration the decay follows from the data: the most probable one (MacKay 1992; Foresee and Hagan
+            1997). It takes no validation data to keep a network with too many parameters from learning the noise.
+
+        Returns
+        -------
+        MinimizeResult
+            ``loss``, ``n_iterations``, ``converged``, ``message``, ``gradient_norm``, ``history``, and with Bayesian
+            regularisation ``decay`` and ``effective_parameters``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming the argument and what is allowed, or an option of a layer that the method does not know: `dropout`,
+            `max_norm`, with Levenberg-Marquardt `l1`, and with Bayesian regularisation `l2`. The network is unchanged.
+        MemoryError
+            If there is no memory for the second derivatives, before anything is allocated.
+        DivergedError
+            If the loss is not finite for the parameters that it begins with.
+        ImportError
+            If ``"lbfgs"`` has no SciPy: it is the extra `solvers`.
+        RuntimeError
+            If the network is being trained already.
+        """
+        from .solvers.minimize import minimize
+
+        return minimize(
+            self, x, y, method, max_iterations, sample_weight, validation, metrics, callbacks, progress,
+            gradient_tolerance, loss_tolerance, regularization,
+        )  # fmt: skip
 
     def fit(
         self,

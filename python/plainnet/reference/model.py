@@ -283,6 +283,58 @@ class Model:
                     grad_z = ACTIVATIONS[self.layers[-1].activation].backward(kept[-1], grad_a)
                     out[rows, j] = self._backward_to_input(kept, grad_z)
 
+    @names_fewer_rows
+    def jacobian_parameters(self, x: Array, out: Array) -> None:
+        """`out` (n_samples, n_out, n_parameters) = the derivatives of each row's outputs with respect to parameters."""
+        with np.errstate(all="ignore"):
+            for rows in blocks_of_rows(len(x)):
+                out[rows] = self._parameter_jacobian(x[rows])
+
+    def _parameter_jacobian(self, x: Array) -> Array:
+        """
+        :meth:`jacobian_parameters` of a block of rows: the gradient of each output of each row, by back-propagation.
+
+        Unlike in :meth:`_backpropagate_block`, nothing is summed over the rows: grad_weight of a row is the outer
+        product of the layer's input and grad_z.
+        """
+        a, kept, _ = self._forward_block(x)
+        n_out = a[-1].shape[1]
+        jacobian = np.empty((len(x), n_out, self.parameters.size), x.dtype)
+        for j in range(n_out):
+            grad_a = np.zeros_like(a[-1])
+            grad_a[:, j] = 1
+            grad_z = ACTIVATIONS[self.layers[-1].activation].backward(kept[-1], grad_a)
+            for k in reversed(range(len(self.layers))):
+                part, layer = self._parts[k], self.layers[k]
+                jacobian[:, j, part.weight] = (a[k][:, :, np.newaxis] * grad_z[:, np.newaxis, :]).reshape(len(x), -1)
+                if layer.bias is not None:
+                    jacobian[:, j, part.bias] = grad_z
+                if k > 0:
+                    grad_z = ACTIVATIONS[self.layers[k - 1].activation].backward(kept[k], grad_z @ layer.weight.T)
+        return jacobian
+
+    @names_fewer_rows
+    def gauss_newton(
+        self, x: Array, y: Array, gradient: Array, hessian: Array, sample_weight: Array | None = None
+    ) -> float:
+        """The loss of `x`, `y`; `gradient`, and `hessian` (n_parameters, n_parameters) as Gauss and Newton have it."""
+        # With r = a - y, the loss is a sum of terms scale * r**2. Its second derivatives are the sum of
+        # 2 * scale * outer(dr, dr), with the derivatives dr of r, and of 2 * scale * r times the second derivatives
+        # of r. Gauss and Newton leave the latter out, as r is small in the end.
+        loss = self.loss_and_gradient(x, y, gradient, sample_weight)
+        weights, denominator = _column(sample_weight, x), self._denominator(len(x), sample_weight)
+        roots = np.sqrt(2 * weights.astype(np.float64) / denominator).astype(x.dtype)[:, :, np.newaxis]
+        hessian[...] = 0
+        with np.errstate(all="ignore"):
+            for rows in blocks_of_rows(len(x)):
+                jacobian = np.where(roots[rows] > 0, roots[rows] * self._parameter_jacobian(x[rows]), 0)
+                jacobian = jacobian.reshape(-1, self.parameters.size)
+                hessian += jacobian.T @ jacobian
+        diagonal, scale = np.einsum("ii->i", hessian), self.loss.penalty_scale(sum_of_weights(len(x), sample_weight))
+        for part in self._parts:
+            diagonal[part.weight] += scale * part.options.l2
+        return loss
+
     def _backward_to_input(self, kept: list[Array], grad_z: Array) -> Array:
         """The gradient with respect to the input from `grad_z` of the last layer."""
         for k in reversed(range(1, len(self.layers))):

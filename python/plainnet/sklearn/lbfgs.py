@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import OptimizeResult
-from scipy.optimize import minimize as scipy_minimize
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
 from ..arrays import Array, sum_of_weights
 from ..network import Network
 from ..progress_bar import ProgressBar
+from ..solvers.lbfgs import lbfgs
 from ..training import Data
 from .blocks import loss_and_gradient
 from .networks import Objective, sum_of_squares
 
 if TYPE_CHECKING:
     from .base import BaseMLP
+
+#: Of SciPy, which scikit-learn leaves as it is: 1e7 times the relative rounding of double precision.
+SCIPY_LOSS_TOLERANCE = 2.220446049250313e-09
 
 
 def minimize(estimator: BaseMLP, objective: Objective, data: Data, constant: float) -> None:
@@ -54,16 +56,15 @@ def minimize(estimator: BaseMLP, objective: Objective, data: Data, constant: flo
 
     iterations = _Iterations(estimator, n_rows)
     try:
-        # SciPy's own share are products of vectors, for which threads of a BLAS take longer to begin than to compute.
-        with threadpool_limits(1, "blas"):
-            result = scipy_minimize(
-                function,
-                network.parameters.copy(),
-                method="L-BFGS-B",
-                jac=True,
-                callback=iterations if estimator.verbose or estimator.progress else None,
-                options={"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol},
-            )
+        result = lbfgs(
+            function,
+            network.parameters.copy(),
+            estimator.max_iter,
+            estimator.tol,
+            SCIPY_LOSS_TOLERANCE,
+            callback=iterations if estimator.verbose or estimator.progress else None,
+            max_evaluations=estimator.max_fun,
+        )
     finally:
         iterations.close()
     estimator.n_iter_ = min(int(result.nit), estimator.max_iter)

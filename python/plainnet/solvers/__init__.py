@@ -1,0 +1,1 @@
+"""Solvers that take all rows at once and go to the last digit: what :meth:`plainnet.Network.minimize` does."""

@@ -32,6 +32,23 @@ def test_readme_example_of_saving_runs(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.safetensors", "model.safetensors"]
 
 
+def figures_of_the_last_digit(output):
+    """The losses of minimize and of Adam, and the errors without and with Bayesian regularisation."""
+    return [float(number) for number in re.findall(r"(?:^loss|error) (\S+)", output, flags=re.MULTILINE)]
+
+
+def test_readme_example_of_the_last_digit_prints_its_figures(tmp_path):
+    code = block("python", after="<!-- last digit -->\n")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=600)
+    assert (done.returncode, done.stderr) == (0, "")
+    printed = figures_of_the_last_digit(done.stdout)
+    written = figures_of_the_last_digit(block("text", after="<!-- output of the last digit -->\n"))
+    assert len(printed) == len(written) == 4
+    for minimized, adam, plain, bayesian in printed, written:  # the bits are LAPACK's, and so the last figures
+        assert minimized < 1e-7 < 1e-6 < adam
+        assert bayesian < 0.1 < 0.5 < plain
+
+
 def test_readme_example_of_scikit_learn_runs(tmp_path):
     pytest.importorskip("sklearn", reason="needs the extra sklearn")
     code = block("python", after="<!-- scikit-learn -->\n")

@@ -6,6 +6,11 @@ import numpy as np
 
 from ..arrays import Array
 
+#: What the decay begins with, of what it would be if half of what the data can determine were determined; and by what it
+#: may grow in an iteration. A network that has not learned anything yet would be taken for one that has nothing to
+#: learn, and never recover from the decay that follows.
+FIRST_DECAY, LARGEST_GROWTH = 1e-6, 2.0
+
 
 class BayesianDecay:
     """
@@ -36,8 +41,8 @@ class BayesianDecay:
         self.change = np.inf
 
     def first(self, parameters: Array, loss: float) -> float:
-        """The decay to begin with, as if half of what the data can determine were determined."""
-        return self._decay(min(len(parameters), self._n_data) / 2, parameters, loss)
+        """The decay to begin with."""
+        return FIRST_DECAY * self._decay(min(len(parameters), self._n_data) / 2, parameters, loss)
 
     def next(self, parameters: Array, loss: float, hessian: Array, decay: float) -> float:
         """
@@ -54,7 +59,7 @@ class BayesianDecay:
         of_loss = np.maximum(np.linalg.eigvalsh(hessian) - decay, 0)
         shares = np.divide(of_loss, of_loss + decay, out=np.zeros_like(of_loss), where=of_loss > 0)
         self.effective_parameters = float(shares.sum())
-        decay_now = self._decay(self.effective_parameters, parameters, loss)
+        decay_now = min(self._decay(self.effective_parameters, parameters, loss), LARGEST_GROWTH * decay)
         self.change = abs(decay_now - decay) / max(decay_now, decay) if decay_now != decay else 0.0
         return decay_now
 
@@ -64,5 +69,5 @@ class BayesianDecay:
                 f"the data determine {effective:.4g} parameters, but count as {self._n_data:.4g} numbers: with "
                 'regularization="bayesian", a row of sample_weight 2 counts as two rows'
             )
-        size = float(parameters @ parameters)
-        return 2 * effective * loss / ((self._n_data - effective) * size) if size > 0 else 0.0
+        size = float(parameters @ parameters) or 1.0
+        return 2 * effective * loss / ((self._n_data - effective) * size)

@@ -6,8 +6,8 @@ import numpy as np
 
 from ..arrays import Array
 
-#: What the decay begins with, of what it would be if half of what the data can determine were determined; and by what it
-#: may grow in an iteration. A network that has not learned anything yet would be taken for one that has nothing to
+#: What the decay begins with, of what it would be if half of what the data can determine were determined; and by what
+#: it may grow in an iteration. A network that has not learned anything yet would be taken for one that has nothing to
 #: learn, and never recover from the decay that follows.
 FIRST_DECAY, LARGEST_GROWTH = 1e-6, 2.0
 

@@ -42,6 +42,7 @@ from .training import Data, Run, Step, TrainingState
 if TYPE_CHECKING:
     from torch.nn import Sequential
 
+    from .exchange.c_file import CExport
     from .initializers import Seed
     from .solvers.minimize import MinimizeResult
     from .table import Table
@@ -488,7 +489,9 @@ class Network:
         name: str = "model",
         batch: bool = False,
         self_test: npt.ArrayLike | None = None,
-    ) -> None:
+        weights: str = "exact",
+        calibration: npt.ArrayLike | None = None,
+    ) -> CExport:
         """
         Writes the network to one C file, which needs nothing but a C99 or C++ compiler, and predicts.
 
@@ -509,6 +512,18 @@ class Network:
         self_test : array_like (n_samples, n_in), optional
             At most 100 rows that the file keeps, with their predictions. With ``-DNAME_SELF_TEST``, NAME in capitals,
             it has a ``main`` that returns 0 if it computes the same, but for rounding.
+        weights : {"exact", "int8"}
+            With "int8", weights take a byte each: they are rounded to whole numbers from -127 to 127, with a scale for
+            each output. Sums, biases and outputs stay float or double.
+        calibration : array_like (n_samples, n_in), optional
+            For int8 weights, which need it: rows such as the network will get, training data for instance. Weights are
+            rounded for inputs of these sizes, and the file tells how far the outputs are from those of exact weights.
+
+        Returns
+        -------
+        CExport
+            ``constants_bytes`` and ``stack_bytes``; with int8 weights, ``loss``, which tells what rounding has changed
+            for the calibration data (print it); and ``network``, which predicts what the file does.
 
         Raises
         ------
@@ -519,7 +534,7 @@ class Network:
         """
         from .exchange.c_file import to_c
 
-        to_c(self, path, name, batch, self_test)
+        return to_c(self, path, name, batch, self_test, weights, calibration)
 
     # ---- Use -------------------------------------------------------------------------------------------------------
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import FLOAT64, Array, as_native, check_rows
-from ..conversion import position
+from ..arrays import FLOAT64, Array
 from ..network import Network
 from ..reference.equations import ACTIVATIONS as EQUATIONS
 from ..reference.equations import affine
 from .c_activations import C_ACTIVATIONS
+from .c_int8 import Int8, Int8Layer
+from .c_rows import as_rows, check_finite
 
 #: A C program tells the number of a row that fails by its exit status, of which most systems keep eight bits.
 MOST_ROWS = 100
@@ -26,9 +27,9 @@ class SelfTest(NamedTuple):
     tolerance: Array
 
 
-def as_self_test(value: npt.ArrayLike, network: Network) -> SelfTest:
+def as_self_test(value: npt.ArrayLike, network: Network, int8: Int8 | None) -> SelfTest:
     """
-    `value` as rows for the self-test of `network`, with its predictions.
+    `value` as rows for the self-test of `network`, with its predictions, or with those of the rounded weights.
 
     Raises
     ------
@@ -36,40 +37,36 @@ def as_self_test(value: npt.ArrayLike, network: Network) -> SelfTest:
         If `value` is no array (n_rows, n_in) of 1 to 100 rows of finite numbers, or if their predictions, or the bounds
         of the errors of these, are not finite.
     """
-    x = as_native("self_test", value, network.dtype)
-    check_rows("self_test", x, network.layers[0].n_in, f"the first layer has n_in = {network.layers[0].n_in}")
+    x = as_rows("self_test", value, network)
     if len(x) > MOST_ROWS:
         raise ValueError(f"self_test has {len(x)} rows, and may have {MOST_ROWS}, which are in the file in full")
-    _check_finite(x, "self_test holds {number} ({position}); its numbers must be finite")
-    out = network.predict(x)
-    _check_finite(out, "the prediction for self_test's {position} is {number}; take rows whose predictions are finite")
-    with np.errstate(over="ignore", invalid="ignore"):
-        tolerance = _tolerance(network, x).astype(network.dtype)
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        computed, tolerance = (array.astype(network.dtype) for array in _outputs(network, x, int8))
+    out = network.predict(x) if int8 is None else computed
+    check_finite(out, "the prediction for self_test's {position} is {number}; take rows whose predictions are finite")
     too_large = "the error of the prediction for self_test's {position} cannot be bounded; take rows of smaller numbers"
-    _check_finite(tolerance, too_large)
+    check_finite(tolerance, too_large)
     return SelfTest(x, out, tolerance)
 
 
-def _check_finite(array: Array, message: str) -> None:
-    finite = np.isfinite(array)
-    if not finite.all():
-        index: tuple[Any, ...] = tuple(np.argwhere(~finite)[0].tolist())
-        raise ValueError(message.format(number=array[index], position=position(index)))
-
-
-def _tolerance(network: Network, x: Array) -> Array:
+def _outputs(network: Network, x: Array, int8: Int8 | None) -> tuple[Array, Array]:
     """
-    How far two ways to compute the network's outputs can be from each other, (n_rows, n_out).
+    The network's outputs, and how far two ways to compute them can be from each other, both (n_rows, n_out).
 
     Each is at most `off` from exact arithmetic, to first order: no product passes through more than n_in + 1 roundings
-    in a sum, and an activation is off by its error times eps max(1, abs(a)), softmax by n_out eps a more.
+    in a sum, and an activation is off by its error times eps max(1, abs(a)), softmax by n_out eps a more. Rounded
+    weights have two roundings more: of the product with the scale, and of a weight as a number of float64.
     """
     eps, tiny = float(np.finfo(network.dtype).eps), float(np.finfo(network.dtype).tiny)
     a, off = x.astype(FLOAT64), np.zeros(x.shape)
-    for layer in network.layers:
-        weight = layer.weight.astype(FLOAT64)
-        bias = np.zeros(layer.n_out) if layer.bias is None else layer.bias.astype(FLOAT64)
-        roundings = (layer.n_in + 1) * eps / 2 * ((np.abs(a) + off) @ np.abs(weight) + np.abs(bias))
+    for k, layer in enumerate(network.layers):
+        own = layer if int8 is None else int8.layers[k]
+        weight = own.as_float64 if isinstance(own, Int8Layer) else own.weight.astype(FLOAT64)
+        bias = np.zeros(layer.n_out) if own.bias is None else own.bias.astype(FLOAT64)
+        magnitude = (np.abs(a) + off) @ np.abs(weight) + np.abs(bias)
+        roundings = (layer.n_in + (1 if int8 is None else 3)) * eps / 2 * magnitude
+        if isinstance(own, Int8Layer):
+            roundings += _overflow(own, np.abs(a) + off)
         off = off @ np.abs(weight) + roundings
         a = EQUATIONS[layer.activation].forward(affine(a, weight, bias))
         c = C_ACTIVATIONS[layer.activation]
@@ -78,4 +75,11 @@ def _tolerance(network: Network, x: Array) -> Array:
         off = c.slope * off + c.error * eps * np.maximum(1, np.abs(a))
         if layer.activation == "softmax":
             off += layer.n_out * eps * a
-    return 2.02 * off + tiny  # the 0.02: roundings of the bound itself
+    return a, 2.02 * off + tiny  # the 0.02: roundings of the bound itself
+
+
+def _overflow(layer: Int8Layer, magnitude: Array) -> Array:
+    """Infinity where the sum of inputs up to `magnitude` may overflow before it is scaled, and 0 elsewhere."""
+    scale = 1 if layer.input_scale is None else layer.input_scale.astype(FLOAT64)
+    sums = (magnitude * scale) @ np.abs(layer.weight.astype(FLOAT64))
+    return np.where(sums < np.finfo(layer.scale.dtype).max / 2, 0, np.inf)

@@ -90,12 +90,16 @@ class Int8Loss:
     def __str__(self) -> str:
         text = (
             f"in {self.n_rows} rows of calibration data, outputs differ from those with exact weights by at most "
-            f"{self.largest:.2g}, and by {self.rms:.2g} in root mean square; the outputs' own standard deviation is "
-            f"{self.spread:.2g}"
+            f"{_short(self.largest)}, and by {_short(self.rms)} in root mean square; the outputs' own standard "
+            f"deviation is {_short(self.spread)}"
         )
         if self.n_same is None:
             return text
         return f"{text}; the class is the same in {self.n_same} rows, {100 * self.n_same / self.n_rows:.4g} %"
+
+
+def _short(number: float) -> str:
+    return f"{number:.0f}" if 1000 <= number < 1e9 else f"{number:.3g}"
 
 
 class Int8(NamedTuple):

@@ -2,14 +2,16 @@
 
 import re
 import shlex
+import shutil
 
 import numpy as np
 import pytest
 
 import plainnet as pn
+from plainnet import native
 
 import toolchain
-from test_cli_train import flowers, houses, plainnet, rows_of, write  # noqa: F401
+from test_cli_train import ROOT, flowers, houses, plainnet, rows_of, write  # noqa: F401
 
 pytest.importorskip("pandas", reason="CSV files are read with pandas")
 
@@ -94,6 +96,22 @@ def test_export_refuses_tables_that_do_not_fit(trained, tmp_path, options, statu
     assert (code, out) == (status, "")
     assert message in err
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_page_on_firmware_shows_what_export_writes(plainnet, tmp_path):  # noqa: F811
+    page = (ROOT / "docs" / "firmware.md").read_text()
+    command, output = (
+        re.search(rf"<!-- export {what} -->\n```\w+\n(.*?)```", page, re.DOTALL)[1] for what in ("command", "output")
+    )
+    (tmp_path / "examples").mkdir()
+    shutil.copy(ROOT / "examples" / "flats.csv", tmp_path / "examples")
+    assert plainnet("train", "examples/flats.csv", "--target", "price", "-o", "flats.safetensors")[0] == 0
+    status, out, err = plainnet(*shlex.split(command)[1:])
+    assert (status, err) == (0, "")
+    out = out.replace(str(tmp_path), "/home/you")
+    if native.isa() == "baseline":  # which trains another network, in the last digits
+        out, output = (re.sub(r"\d+", "1", text) for text in (out, output))
+    assert out == output
 
 
 def test_export_never_overwrites_a_table(trained, tmp_path):

@@ -2,17 +2,22 @@
 
 import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import plainnet as pn
+from plainnet import native
 from plainnet.activations import ACTIVATIONS
 
 import toolchain
+from test_readme import ROOT
 from test_to_c import HIDDEN, STANDARDS, WARNINGS, compiled, compiles, network, predict, random_network
 
 needs_compiler = pytest.mark.skipif(not toolchain.COMPILERS, reason="needs a C compiler")
+PAGE = (ROOT / "docs" / "firmware.md").read_text()
 
 
 def export(net, path, calibration, **options):
@@ -218,6 +223,20 @@ def test_int8_tells_how_many_classes_stay(tmp_path):
     net = pn.Network([pn.Dense(2, 8, "tanh"), pn.Dense(8, 1, "sigmoid")], "log_loss", seed=0)
     result = export(net, tmp_path / "model.c", x)
     assert result.loss.n_same == ((net.predict(x) > 0.5) == (result.network.predict(x) > 0.5)).sum()
+
+
+@needs_compiler
+def test_page_on_firmware_prints_what_it_says(tmp_path):
+    code, expected = (
+        re.search(rf"<!-- {comment} -->\n```\w+\n(.*?)```", PAGE, re.DOTALL)[1] for comment in ("int8", "int8 output")
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=600)
+    assert (done.returncode, done.stderr) == (0, "")
+    if native.isa() != "baseline":  # whose bits, and so what weights are rounded to, may differ
+        assert done.stdout == expected
+    command = [toolchain.COMPILERS[0], "-DPUMP_SELF_TEST", tmp_path / "pump.c", "-lm", "-o", tmp_path / "self_test"]
+    toolchain.compile_cleanly(*command)
+    assert toolchain.run(tmp_path / "self_test").returncode == 0
 
 
 # ---- What is refused -------------------------------------------------------------------------------------------------

@@ -42,9 +42,13 @@ class Target(NamedTuple):
         return self.tools.endswith("-eabi-")
 
     def missing(self):
-        """The program that is needed and not there, or None."""
-        needed = f"{self.tools}gcc", self.emulator[0]
-        return next((program for program in needed if shutil.which(program) is None), None)
+        """What is needed and not there, or None."""
+        compiler = f"{self.tools}gcc"
+        for program in compiler, self.emulator[0]:
+            if shutil.which(program) is None:
+                return program
+        done = toolchain.run(compiler, *self.flags, "-E", "-x", "c", "-", input="#include <math.h>\n")
+        return None if done.returncode == 0 else f"a C library for {compiler}"
 
     def compile(self, source, target, *flags):
         """An object, without a warning; a file with the stack of each function is beside it."""
@@ -87,12 +91,13 @@ TARGETS = (
     Target("riscv64", "riscv64-linux-gnu-", (), ("qemu-riscv64",), ("float32", "float64")),
 )  # fmt: skip
 
-#: For parametrize: each one, skipped where what it needs is not there.
-EACH_TARGET = [
-    pytest.param(
-        target,
-        id=target.name,
-        marks=pytest.mark.skipif(bool(target.missing()), reason=f"{target.name} needs {target.missing()}"),
+
+def _parameter(target):
+    missing = target.missing()
+    return pytest.param(
+        target, id=target.name, marks=pytest.mark.skipif(missing is not None, reason=f"{target.name} needs {missing}")
     )
-    for target in TARGETS
-]
+
+
+#: For parametrize: each one, skipped where what it needs is not there.
+EACH_TARGET = [_parameter(target) for target in TARGETS]

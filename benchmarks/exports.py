@@ -138,7 +138,7 @@ def table(title: str, rows: Sequence[Sequence[str]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=51, help="in which times are taken (default 51)")
+    parser.add_argument("--rounds", type=int, default=1001, help="in which times are taken (default 1001)")
     parser.add_argument("--update", action="store_true", help="put the tables into docs/firmware.md")
     options = parser.parse_args()
     x, y = load_digits(return_X_y=True)

@@ -58,11 +58,10 @@ EMPTY = Export("none", "static void run(const float *x, float *out) { (void)x; (
 
 @dataclass(frozen=True)
 class OnCortex:
-    """Bytes of flash and of RAM, of which `stack` is what the stack has been seen to take; and instructions a row."""
+    """Bytes of flash, and of RAM with what the stack has been seen to take; and instructions a row."""
 
     flash: int
     ram: int
-    stack: int
     instructions: float
 
 
@@ -81,7 +80,7 @@ class OnHost:
 
     def __init__(self, export: Export, folder: Path, n_in: int, n_out: int) -> None:
         self.export, self.n_out = export, n_out
-        source, library = folder / "network.c", folder / f"{abs(hash(export.name))}.so"
+        source, library = folder / "network.c", folder / f"{export.name}.so"
         source.write_text(export.source)
         sizes = f"-DN_IN={n_in}", f"-DN_OUT={n_out}"
         flags = ("-O2", "-shared", "-fPIC", f'-DNETWORK="{source}"', *sizes, *export.flags)
@@ -149,7 +148,7 @@ def on_cortex(export: Export, x: npt.NDArray[np.float32], n_out: int, folder: Pa
     own, none = (_run_on_cortex(each, x, n_out, folder) for each in (export, EMPTY))
     differences: list[Any] = [a - b for a, b in zip(own, none)]
     flash, static, stack, ticks = differences
-    return OnCortex(flash, static + stack, stack, ticks * INSTRUCTIONS_A_TICK / (N_ROWS * REPEATS))
+    return OnCortex(flash, static + stack, ticks * INSTRUCTIONS_A_TICK / (N_ROWS * REPEATS))
 
 
 def _run_on_cortex(export: Export, x: npt.NDArray[np.float32], n_out: int, folder: Path) -> tuple[int, int, int, int]:

@@ -1,5 +1,6 @@
 """Networks to PyTorch and back: predictions, gradients by its autograd, and what is refused."""
 
+import collections
 import copy
 import pickle
 import re
@@ -15,6 +16,7 @@ from random_networks import N_NETWORKS, data_for, random_network
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'plainnet[torch]'")
 nn = torch.nn
+prune = pytest.importorskip("torch.nn.utils.prune")
 
 #: Of the largest value that is compared. In float32 the gradients of five layers add up thousands of rounding errors.
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
@@ -202,6 +204,36 @@ def test_frozen_parameters_are_taken_over_and_trained():
     assert (net.parameters != before).all()
 
 
+def test_tensors_in_any_order_in_memory_are_read():
+    module = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2, bias=False)).double()
+    numbers = torch.arange(12.0, dtype=torch.float64).reshape(3, 4)
+    module[0].weight = nn.Parameter(numbers[:, ::2].T)
+    module[1].weight = nn.Parameter(torch.complex(numbers, numbers).conj().imag[:2, :2])  # marked as to be negated
+    assert module[1].weight.is_neg()
+    net = pn.from_torch(module)
+    np.testing.assert_array_equal(net.layers[0].weight, numbers[:, ::2])
+    np.testing.assert_array_equal(net.layers[1].weight, -numbers[:2, :2].T)
+
+
+def test_sequences_are_entered_to_any_depth():
+    module = nn.Sequential(nn.Linear(2, 3), nn.Sequential())
+    for _ in range(2000):
+        module = nn.Sequential(module)
+    assert pn.from_torch(module).layers[0].n_out == 3
+
+
+def test_activations_can_be_shared():
+    relu = nn.Sequential(nn.ReLU())
+    net = pn.from_torch(nn.Sequential(nn.Linear(2, 3), relu, nn.Linear(3, 1), relu))
+    assert [layer.activation for layer in net.layers] == ["relu", "relu"]
+
+
+def test_modules_that_a_leaf_holds_are_no_part_of_what_it_computes():
+    relu = nn.ReLU()
+    relu.add_module("unused", nn.Linear(7, 7))
+    assert len(pn.from_torch(nn.Sequential(nn.Linear(2, 3), relu)).layers) == 1
+
+
 # ---- What is refused -------------------------------------------------------------------------------------------------
 
 
@@ -222,6 +254,12 @@ def hooked(module):
 def with_weight(weight):
     module = nn.Linear(2, 3)
     module.weight = nn.Parameter(weight)
+    return module
+
+
+def without_weight():
+    module = nn.Linear(2, 2)
+    module.weight = None
     return module
 
 
@@ -277,12 +315,23 @@ def test_module_that_a_network_cannot_have_is_named_with_its_position(name):
         ([with_weight(torch.ones(3, 1))], 0, r"its weight has shape (3, 1); it must be (3, 2)"),
         ([nn.Linear(2, 2), with_weight(torch.ones(3, 2)), nn.LazyLinear(2)], 2, "a network has no such module"),
         ([Linear(2, 2)], 0, "a network has no such module"),
-        ([torch.nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))], 0, "a network has no such module"),
+        ([torch.nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))], 0, "its weight has parametrizations"),
+        (
+            [torch.nn.utils.parametrizations.spectral_norm(nn.Linear(2, 2))],
+            0,
+            "call torch.nn.utils.parametrize.remove_parametrizations(module, 'weight') first",
+        ),
+        ([prune.random_unstructured(nn.Linear(2, 2), "weight", 1)], 0, "it has forward hooks"),
+        ([nn.Linear(2, 2, dtype=torch.complex64)], 0, "its weight is of torch.complex64; parameters must all be"),
+        ([nn.Linear(2, 2, dtype=torch.bfloat16)], 0, "or all float64: call sequential.float() or sequential.double()"),
+        ([with_weight(torch.ones(3, 2).to_sparse())], 0, "must be a dense tensor with numbers, not of device cpu"),
+        ([without_weight()], 0, "its weight is None; it must be a tensor"),
+        ([nn.Linear(2, 2), None], 1, "None: a network has no such module"),
     ],
 )  # fmt: skip
 def test_modules_that_do_not_make_a_network_are_refused_at_their_position(modules, position, message):
     with pytest.raises((ValueError, TypeError), match=rf"^module '{position}', at position {position}, .*: ") as caught:
-        pn.from_torch(nn.Sequential(*modules))
+        pn.from_torch(nn.Sequential(collections.OrderedDict((str(k), module) for k, module in enumerate(modules))))
     assert message in str(caught.value)
 
 
@@ -308,6 +357,35 @@ def test_linear_without_inputs_or_outputs_is_refused(shape):
 def test_what_is_no_sequence_of_modules_is_refused(value, error, message):
     with pytest.raises(error, match=message):
         pn.from_torch(value)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 5])
+def test_sequence_that_holds_itself_is_refused(depth):
+    around = inner = nn.Sequential(nn.Linear(2, 2))
+    for _ in range(depth):
+        around = nn.Sequential(around)
+    inner.append(around)
+    name = ".".join([*["0"] * depth, "1"])
+    with pytest.raises(ValueError, match=f"^module '{name}', at position 1, is a Sequential that holds itself$"):
+        pn.from_torch(around)
+
+
+def test_linear_that_is_met_very_often_is_refused_at_once():
+    module = nn.Sequential(nn.Linear(2, 2))
+    for _ in range(60):
+        module = nn.Sequential(module, module)
+    with pytest.raises(ValueError, match=r"at position 1, .* layers of a network share no parameters"):
+        pn.from_torch(module)
+
+
+def test_module_that_is_compiled_is_named():
+    class Compiled(nn.Module):  # as torch.compile returns, which needs a compiler to be called
+        def __init__(self, module):
+            super().__init__()
+            self._orig_mod = module
+
+    with pytest.raises(TypeError, match=r"not Compiled; pass the module that torch\.compile was called with"):
+        pn.from_torch(Compiled(nn.Sequential(nn.Linear(2, 2))))
 
 
 def test_loss_that_does_not_go_with_the_last_activation_is_refused():

@@ -144,6 +144,8 @@ def from_torch(sequential: Sequential, loss: LossLike | None = None, seed: Seed 
     torch = _import_torch()
     if not isinstance(sequential, torch.nn.Sequential):
         hint = "; wrap it: torch.nn.Sequential(module)" if isinstance(sequential, torch.nn.Module) else ""
+        if hasattr(sequential, "_orig_mod"):
+            hint = "; pass the module that torch.compile was called with"
         raise TypeError(f"sequential must be a torch.nn.Sequential, not {type(sequential).__name__}{hint}")
     layers = _as_layers(torch, sequential)
     parameters = np.concatenate(_parameters(torch, layers))
@@ -151,6 +153,9 @@ def from_torch(sequential: Sequential, loss: LossLike | None = None, seed: Seed 
     if loss is None:
         loss = LOSSES.get(dense[-1].activation, "mean_squared_error")
     return Network(dense, loss, init=parameters, seed=seed, dtype=parameters.dtype)
+
+
+_SHARED = "{} is that of module {!r}; layers of a network share no parameters"
 
 
 @dataclass
@@ -198,11 +203,15 @@ def _as_layers(torch: Any, sequential: Sequential) -> list[_Layer]:
     layers: list[_Layer] = []
     for part in _parts(torch, sequential):
         kind = type(part.module)
+        _check_parametrizations(torch, part)
         name = None if kind in (torch.nn.Linear, torch.nn.Dropout) else _activation(torch, part)
         _check_plain(part, part.module, None)
         if kind is torch.nn.Linear:
             if layers and layers[-1].activation == "softmax":
                 raise ValueError(f"{part}: a Softmax comes before it, which is for the last layer only")
+            for layer in layers:  # here, as a Sequential may hold others twice each that hold others twice
+                if layer.linear.module is part.module:
+                    raise ValueError(_SHARED.format(f"{part}: its weight", layer.linear.name))
             layers.append(_Layer(part))
             continue
         if name == "identity" or (name is None and part.module.p == 0):
@@ -223,13 +232,24 @@ def _as_layers(torch: Any, sequential: Sequential) -> list[_Layer]:
 def _parts(torch: Any, sequential: Sequential) -> Iterator[_Part]:
     """The modules of `sequential` that are none themselves, in the order in which they are called."""
     position = 0
-    for name, module in sequential.named_modules(remove_duplicate=False):
-        part = _Part(name, position, module)
-        if isinstance(module, torch.nn.Sequential):
-            _check_plain(part if name else "sequential", module, torch.nn.Sequential.forward)
-        else:
+    _check_plain("sequential", sequential, torch.nn.Sequential.forward)
+    # Those that are entered, with the names of what is still to be read of them: without recursion, so of any depth.
+    entered = [("", sequential, iter(sequential._modules.items()))]
+    while entered:
+        prefix, _, rest = entered[-1]
+        child, module = next(rest, (None, None))
+        if child is None:
+            entered.pop()
+            continue
+        part = _Part(prefix + child, position, module)
+        if not isinstance(module, torch.nn.Sequential):
             yield part
             position += 1
+            continue
+        if any(module is around for _, around, _ in entered):
+            raise ValueError(f"module {part.name!r}, at position {position}, is a Sequential that holds itself")
+        _check_plain(part, module, torch.nn.Sequential.forward)
+        entered.append((f"{part.name}.", module, iter(module._modules.items())))
 
 
 def _check_plain(where: object, module: Any, forward: Any) -> None:
@@ -237,7 +257,20 @@ def _check_plain(where: object, module: Any, forward: Any) -> None:
     if "forward" in vars(module) or (forward is not None and type(module).forward != forward):
         raise TypeError(f"{where}: it has a forward function of its own, which a network does not have")
     if module._forward_hooks or module._forward_pre_hooks:
-        raise ValueError(f"{where}: it has forward hooks, which a network does not have; remove them first")
+        raise ValueError(
+            f"{where}: it has forward hooks, which a network does not have; remove them first (pruning and the older "
+            "weight_norm and spectral_norm of torch.nn.utils are such hooks)"
+        )
+
+
+def _check_parametrizations(torch: Any, part: _Part) -> None:
+    """Parametrizations change the class of a module."""
+    if torch.nn.utils.parametrize.is_parametrized(part.module):
+        names = list(part.module.parametrizations)
+        raise TypeError(
+            f"{part}: its {' and '.join(names)} has parametrizations, which a network does not have; call "
+            f"torch.nn.utils.parametrize.remove_parametrizations(module, {names[0]!r}) first"
+        )
 
 
 def _activation(torch: Any, part: _Part) -> str:
@@ -281,7 +314,7 @@ def _allowed(setting: str, value: Any) -> str:
 def _parameters(torch: Any, layers: list[_Layer]) -> list[Array]:
     """The parameters in the order of a network, each checked."""
     arrays: list[Array] = []
-    dtype, n_before = layers[0].linear.module.weight.dtype, layers[0].linear.module.in_features
+    dtype, n_before = None, layers[0].linear.module.in_features
     seen: dict[int, str] = {}
     for layer in layers:
         part, linear = layer.linear, layer.linear.module
@@ -292,15 +325,21 @@ def _parameters(torch: Any, layers: list[_Layer]) -> list[Array]:
         n_before = linear.out_features
         shapes = {"weight": (n_before, linear.in_features), "bias": (n_before,)}
         for name, shape in shapes.items():
-            tensor = getattr(linear, name)
+            tensor = getattr(linear, name, None)
             if tensor is None and name == "bias":
                 continue
             where = f"{part}: its {name}"
+            if not isinstance(tensor, torch.Tensor):
+                raise TypeError(f"{where} is {shown(tensor)}; it must be a tensor")
+            dtype = dtype or tensor.dtype
             if tensor.dtype != dtype or dtype not in (torch.float32, torch.float64):
-                raise ValueError(f"{where} is of {tensor.dtype}; parameters must all be torch.float32, or all float64")
+                raise ValueError(
+                    f"{where} is of {tensor.dtype}; parameters must all be torch.float32, or all float64: call "
+                    "sequential.float() or sequential.double() first"
+                )
             if id(tensor) in seen:
-                raise ValueError(f"{where} is that of {seen[id(tensor)]}; layers of a network share no parameters")
-            seen[id(tensor)] = f"module {part.name!r}"
+                raise ValueError(_SHARED.format(where, seen[id(tensor)]))
+            seen[id(tensor)] = part.name
             arrays.append(_as_array(torch, where, tensor, shape).T.ravel())
     return arrays
 
@@ -311,7 +350,10 @@ def _as_array(torch: Any, where: str, tensor: Any, shape: tuple[int, ...]) -> Ar
         raise ValueError(f"{where} has shape {tuple(tensor.shape)}; it must be {shape}, with no side of 0")
     if tensor.is_meta or tensor.layout != torch.strided:
         raise ValueError(f"{where} must be a dense tensor with numbers, not of device {tensor.device}, {tensor.layout}")
-    array: Array = tensor.detach().cpu().numpy()
+    try:
+        array: Array = tensor.detach().cpu().resolve_neg().numpy()
+    except (RuntimeError, TypeError) as error:  # of tensors of other kinds: those of torch.func, of several machines
+        raise ValueError(f"{where} cannot be read as an array: {error}") from None
     if not np.isfinite(array).all():
         raise ValueError(f"{where} holds NaN or infinity; parameters must be finite")
     return array

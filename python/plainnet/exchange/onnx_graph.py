@@ -12,6 +12,7 @@ import numpy as np
 
 from ..arrays import Array
 from .onnx_patterns import COMPOSED, SINGLE
+from .onnx_shapes import NONE, OF_SHAPES, as_object, is_of_shapes, of_shapes
 
 #: Messages of protobuf, which models are, have no more bytes.
 _MOST_BYTES = 2**31 - 1
@@ -23,6 +24,9 @@ LAYERS = ("Gemm", "MatMul", "Add")
 WITHOUT_EFFECT = ("Identity", "Flatten", "Reshape", "Dropout", "Cast")
 _OF_CONSTANTS = ("Constant", "Identity", "Transpose")
 _DOMAINS = ("", "ai.onnx")
+
+#: The end of messages about nodes that scale the inputs.
+SCALING = "; export the network without what scales its inputs, and scale these before predict"
 
 
 # ---- The file --------------------------------------------------------------------------------------------------------
@@ -70,6 +74,8 @@ def _check_opset(onnx: Any, name: str, model: Any) -> None:
     newest = onnx.defs.onnx_opset_version()
     if not versions:
         raise ValueError(f"{name!r} is no model in ONNX, or is truncated: it names no version of the operators")
+    if len(set(versions)) > 1:
+        raise ValueError(f"{name!r} is of several opsets, {versions}, and must be of one")
     for version in versions:
         if not _FIRST_OPSET <= version <= newest:
             raise ValueError(
@@ -147,15 +153,30 @@ def _nodes_for(graph: Any, output: str) -> list[tuple[str, Any]]:
         if needed.intersection(node.output):
             needed.update(node.input)
             nodes.append((_label(node, index), node))
-    allowed = {*LAYERS, *WITHOUT_EFFECT, *SINGLE, *COMPOSED, *_OF_CONSTANTS}
+    allowed = {*LAYERS, *WITHOUT_EFFECT, *SINGLE, *COMPOSED, *_OF_CONSTANTS, *OF_SHAPES}
+    is_layer = False
     for label, node in reversed(nodes):
+        is_layer |= node.op_type in ("Gemm", "MatMul")
         if node.domain not in _DOMAINS or node.op_type not in allowed:
             of_domain = "" if node.domain in _DOMAINS else f" of the domain {node.domain!r}"
             raise TypeError(
                 f"{label}: a network has no such operator{of_domain}; allowed are "
                 f"{', '.join([*LAYERS, *WITHOUT_EFFECT, *SINGLE])}, and activations composed of simple operators"
+                f"{_advice(node, is_layer)}"
             )
     return nodes[::-1]
+
+
+def _advice(node: Any, comes_after_layers: bool) -> str:
+    """What can be done about a node that no network has."""
+    if node.op_type == "Scaler" and node.domain == "ai.onnx.ml":
+        return SCALING
+    return up_to(node.input[0]) if comes_after_layers and node.input else ""
+
+
+def up_to(value: str) -> str:
+    """The end of a message about a node that takes `value` from another node."""
+    return f"; output={value!r} reads the graph up to there"
 
 
 def _label(node: Any, index: int) -> str:
@@ -194,6 +215,36 @@ class Graph:
     def consumers(self, value: str) -> list[Node]:
         return self._consumers.get(value, [])
 
+    def name_same(self, kind: int | None) -> None:
+        """Takes out the nodes that leave values as they are: each Identity, and each Cast to `kind`, of TensorProto."""
+        same: dict[str, str] = {}
+        kept = []
+        for node in self.nodes:
+            node.inputs = [same.get(value, value) for value in node.inputs]
+            if node.operator == "Identity" or (node.operator == "Cast" and node.attributes["to"] == kind):
+                same[node.outputs[0]] = node.inputs[0]
+            else:
+                kept.append(node)
+        self.output = same.get(self.output, self.output)
+        self._keep(kept)
+
+    def fold_shape(self, value: str, shape: list[object]) -> None:
+        """Makes constants of what is computed of the shape of `value` alone, as a Reshape takes it."""
+        kept = []
+        for node in self.nodes:
+            arrays = [self.constants.get(name) if name else NONE for name in node.inputs]
+            if node.operator == "Shape":
+                arrays = [as_object(shape) if node.inputs == [value] else None]
+            if node.operator in OF_SHAPES and arrays and all(map(is_of_shapes, arrays)):
+                self.constants[node.outputs[0]] = of_shapes(node, [array for array in arrays if array is not None])
+            else:
+                kept.append(node)
+        self._keep(kept)
+
+    def _keep(self, nodes: list[Node]) -> None:
+        self.nodes = nodes
+        self.__dict__.pop("_consumers", None)
+
     @cached_property
     def _consumers(self) -> dict[str, list[Node]]:
         consumers: dict[str, list[Node]] = {}
@@ -211,6 +262,9 @@ def _as_graph(onnx: Any, proto: Any, output: str, needed: list[tuple[str, Any]])
         raise ValueError(f"a network has one input, and the graph has {len(inputs)}: {names}")
     nodes: list[Node] = []
     for label, node in needed:
+        for entry in node.attribute:
+            if entry.ref_attr_name:
+                raise ValueError(f"{label}: its attribute {entry.name!r} is that of a function, and it is in none")
         attributes = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
         ours = Node(label, node.op_type, list(node.input), list(node.output), attributes)
         if node.op_type in _OF_CONSTANTS and all(value in constants for value in node.input):
@@ -242,7 +296,7 @@ def _constant(onnx: Any, node: Node, constants: dict[str, Array]) -> Array:
         if sorted(axes) != list(range(n_axes)):
             raise ValueError(f"{node}: perm is {axes}, and its input has {n_axes} axes")
         return np.transpose(constants[node.inputs[0]], axes)
-    name, value = next(iter(node.attributes.items()))
+    name, value = next(iter(node.attributes.items()), ("value without content", None))
     if name == "value":
         return _as_array(onnx, value)
     if name not in ("value_float", "value_floats", "value_int", "value_ints"):

@@ -12,8 +12,9 @@ from ..arrays import Array
 from ..layers import Dense
 from ..losses import LossLike
 from ..network import Network
-from .onnx_graph import WITHOUT_EFFECT, Graph, Node, check_shapes, read_graph
+from .onnx_graph import SCALING, WITHOUT_EFFECT, Graph, Node, check_shapes, read_graph, up_to
 from .onnx_patterns import COMMUTATIVE, SINGLE, Template, named_activation, templates
+from .onnx_shapes import OF_SHAPES, ROWS, UNKNOWN
 from .torch import LOSSES
 
 if TYPE_CHECKING:
@@ -33,17 +34,19 @@ def from_onnx(
         a MatMul and, for the bias, an Add; then at most one activation. That is Relu, ``LeakyRelu(0.01)``, ``Elu(1)``,
         Selu, Gelu, Sigmoid, Tanh, Softplus, Mish, ``Swish(1)``, one of those composed of simple operators as
         :meth:`Network.to_onnx`, PyTorch or Keras write them, and last of all Softmax. Identity, Dropout, and Flatten,
-        Reshape and Cast that leave rows of the parameters' dtype as they are may be anywhere. With a Flatten or a
-        Reshape first, the input may have more axes: the network takes the flattened rows. All parameters are stored in
-        the file, of float32 or all of float64.
+        Reshape and Cast that leave rows of the parameters' dtype as they are may be anywhere; the shape of a Reshape is
+        stored or computed of the number of rows. With a Flatten or a Reshape first, the input may have more axes: the
+        network takes the flattened rows. All parameters are stored in the file, of float32 or all of float64.
     loss : str, CrossEntropy, Huber or Quantile, optional
         By default ``"cross_entropy"`` after a softmax, ``"log_loss"`` after a sigmoid, else ``"mean_squared_error"``.
     seed : None, int, sequence of int, SeedSequence, BitGenerator or Generator
         Of the order of mini-batches, as for :class:`Network`.
     output : str, optional
         The name of the value that the network predicts, in graphs with several outputs. It may also be one that is
-        computed on the way, and what else the graph computes is left out: ``"out_activations_result"`` are the
-        probabilities in what skl2onnx makes of classifiers; of two classes, that of the second.
+        computed on the way, and what else the graph computes is left out; errors about a node name the value before
+        it. ``"out_activations_result"`` are the probabilities in what skl2onnx makes of classifiers; of two classes,
+        that of the second. ``"probabilities"`` are those of both: the network has a softmax, and before it zeros for
+        the first.
 
     Returns
     -------
@@ -118,20 +121,43 @@ class _Chain:
 
     def follow(self) -> None:
         graph, value = self.graph, self.graph.input
+        graph.name_same(self._kind())
         while value != graph.output:
-            found = self._composed(value) if self.layers else None
+            if any(node.operator == "Shape" for node in graph.consumers(value)):
+                graph.fold_shape(value, self._shape())
+            found = self._composed(value) or self._complement(value) if self.layers else None
             if found is not None:
                 name, used, value = found
                 self._add_activation(used[0], name)
                 continue
+            advice = up_to(value) if self.layers else ""
             following = graph.consumers(value)
             if len(following) != 1:
                 nodes = ", ".join(map(str, following)) or "no node, and is not the output"
-                raise ValueError(f"the value {value!r} goes to {nodes}: this is no chain of layers and activations")
-            self._add(following[0], value)
+                raise ValueError(
+                    f"the value {value!r} goes to {nodes}: this is no chain of layers and activations"
+                    f"{advice if following else ''}"
+                )
+            try:
+                self._add(following[0], value)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"{error}{advice}") from None
             value = following[0].outputs[0]
         if not self.layers:
             raise ValueError("the graph holds no Gemm and no MatMul: a network needs at least one layer")
+
+    def _kind(self) -> int | None:
+        """The kind of the first weight, in TensorProto, to which a Cast may be."""
+        for node in self.graph.nodes:
+            if node.operator in ("Gemm", "MatMul"):
+                weight = self.graph.constants.get(node.inputs[1])
+                return None if weight is None else int(self.onnx.helper.np_dtype_to_tensor_dtype(weight.dtype))
+        return None
+
+    def _shape(self) -> list[object]:
+        """The shape of the current value."""
+        sides = [self._width] if self._is_flat or self.graph.shape is None else self.graph.shape
+        return [ROWS, *(UNKNOWN if side is None else side for side in sides)]
 
     @property
     def _width(self) -> int | None:
@@ -163,6 +189,10 @@ class _Chain:
             self._add_bias(node, value)
         elif node.operator in SINGLE:
             self._add_activation(node, named_activation(node.label, node.operator, node.attributes))
+        elif not self.layers and node.operator in ("Sub", "Div", "Mul"):
+            raise TypeError(f"{node}: it comes before the first layer{SCALING}")
+        elif node.operator in OF_SHAPES and node.operator != "Mul":
+            raise TypeError(f"{node}: a network has such an operator in what computes the shape of a Reshape alone")
         else:
             raise TypeError(f"{node}: it is no part of an activation that a network has")
 
@@ -175,29 +205,27 @@ class _Chain:
         elif node.operator == "Reshape":
             shape = self._array(node, 1, "shape").ravel().tolist()
             width = self._width
-            is_kept = shape == [0, -1] or (len(shape) == 2 and shape[1] == width)
+            is_kept = shape in ([0, -1], [ROWS, -1]) or (len(shape) == 2 and shape[1] == width)
             if not is_kept or (0 in shape and node.attributes.get("allowzero", 0)):
                 raise ValueError(f"{node}: its shape is {shape}; it must be [-1, {width}], so that rows stay rows")
             self._is_flat = True
         elif node.operator == "Dropout":
             if len(node.inputs) > 2 and node.inputs[2] and self._array(node, 2, "training_mode").any():
                 raise ValueError(f"{node}: training_mode must be false; export the model for inference")
-        elif node.operator == "Cast":
-            dtype = self._dtype() if self.layers else self._first_dtype()
-            if node.attributes["to"] != self.onnx.helper.np_dtype_to_tensor_dtype(dtype):
-                names = {number: name for name, number in self.onnx.TensorProto.DataType.items()}
-                kind = names.get(node.attributes["to"], f"the unknown type {node.attributes['to']}")
-                raise ValueError(f"{node}: it casts to {kind}; a cast must be to the parameters' dtype, {dtype}")
+        else:
+            self._refuse_cast(node)
+
+    def _refuse_cast(self, node: Node) -> None:
+        """Those to the parameters' dtype are left out before."""
+        if self._kind() is None:
+            raise ValueError("the graph holds no Gemm and no MatMul: a network needs at least one layer")
+        names = {number: name for name, number in self.onnx.TensorProto.DataType.items()}
+        kind = names.get(node.attributes["to"], f"the unknown type {node.attributes['to']}")
+        dtype = self.onnx.helper.tensor_dtype_to_np_dtype(self._kind())
+        raise ValueError(f"{node}: it casts to {kind}; a cast must be to the parameters' dtype, {dtype}")
 
     def _dtype(self) -> np.dtype[Any]:
         return self.layers[0].weight.dtype
-
-    def _first_dtype(self) -> np.dtype[Any]:
-        """The dtype of the first weight, which a Cast before it casts to."""
-        for node in self.graph.nodes:
-            if node.operator in ("Gemm", "MatMul"):
-                return self._array(node, 1, "weight").dtype
-        raise ValueError("the graph holds no Gemm and no MatMul: a network needs at least one layer")
 
     def _array(self, node: Node, index: int, what: str) -> Array:
         if len(node.inputs) <= index or node.inputs[index] not in self.graph.constants:
@@ -272,6 +300,25 @@ class _Chain:
             if found is not None:
                 return template.activation, *found
         return None
+
+    def _complement(self, value: str) -> tuple[str, list[Node], str] | None:
+        """
+        A softmax, of what are 1 - p and p in two columns: classifiers of two classes compute them of one sigmoid.
+
+        With a first column of zeros before it, it is the same: p is exp(z) / (1 + exp(z)).
+        """
+        nodes, layer = self.graph.consumers(value), self.layers[-1]
+        if [node.operator for node in nodes] != ["Sub", "Concat"] or (layer.activation, layer.n_out) != ("sigmoid", 1):
+            return None
+        (difference, both) = nodes
+        if not self._is_node(difference, "Sub", [1.0, value], []) or both.attributes["axis"] not in (1, -1):
+            return None
+        if both.inputs != [difference.outputs[0], value] or self.graph.consumers(both.inputs[0]) != [both]:
+            return None
+        layer.weight, layer.activation = np.hstack([np.zeros_like(layer.weight), layer.weight]), None
+        if layer.bias is not None:
+            layer.bias = np.concatenate([np.zeros_like(layer.bias), layer.bias])
+        return "softmax", [both], both.outputs[0]
 
     def _match(self, template: Template, start: str) -> tuple[list[Node], str] | None:
         """

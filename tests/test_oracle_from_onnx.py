@@ -197,6 +197,86 @@ def test_casts_and_identities_within_a_composed_activation_are_left_out(read):
             read(model(*other))
 
 
+# ---- Inputs that are scaled ------------------------------------------------------------------------------------------
+
+
+ROW, ONE_ROW = np.array([0.5, -3.0]), np.array([[2.0, 0.25]])
+SCALER = ("Scaler", "x", "s", {"domain": "ai.onnx.ml", "offset": [0.5, -3.0], "scale": [2.0, 0.25]})
+SCALED = {
+    "Sub": ([("Sub", "x row", "s")], X - ROW),
+    "Sub and Div": ([("Sub", "x row", "r"), ("Div", "r one_row", "s")], (X - ROW) / ONE_ROW),
+    "Mul and Add": ([("Mul", "one_row x", "r"), ("Add", "row r", "s")], X * ONE_ROW + ROW),
+    "all": ([("Add", "x row", "p"), ("Mul", "p one_row", "q"), ("Sub", "q two", "r"), ("Div", "r two", "s")],
+            ((X + ROW) * ONE_ROW - 2) / 2),
+    "Scaler": ([SCALER], (X - ROW) * ONE_ROW),
+    "Scaler, one number": ([(*SCALER[:3], SCALER[3] | {"offset": [0.0], "scale": [4.0]})], X * 4),
+}  # fmt: skip
+OF_SCALING = {"row": ROW, "one_row": ONE_ROW, "two": np.array(2.0)}
+
+
+def scaled(nodes, layer=("Gemm", "s W B", "y"), arrays=None, **options):
+    """A Scaler returns float32, whatever it is given."""
+    is_single = any(node[0] == "Scaler" for node in nodes)
+    arrays = {name: a.astype("f4") if is_single else a for name, a in (arrays or OF_SCALING).items()}
+    options = {"dtype": np.float32 if is_single else np.float64} | options
+    proto = model(*nodes, layer, arrays=arrays, **options)
+    proto.opset_import.add(domain="ai.onnx.ml", version=1)
+    return proto
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+@pytest.mark.parametrize("way", SCALED)
+def test_scaling_of_the_inputs_is_folded_into_the_first_layer(read, way, has_bias):
+    nodes, expected = SCALED[way]
+    net = read(scaled(nodes, ("Gemm", "s W B", "y") if has_bias else ("MatMul", "s W", "y")))
+    assert [layer.n_in for layer in net.layers] == [2]
+    agree(net.predict(X.astype(net.dtype)), (expected @ W + B * has_bias).astype(net.dtype))
+
+
+def test_scaling_without_a_shift_makes_no_bias(read):
+    assert not read(scaled([("Mul", "x two", "s")], ("MatMul", "s W", "y"))).layers[0].has_bias
+
+
+def test_one_number_scales_inputs_of_more_axes(read):
+    nodes = [("Div", "x two", "r"), ("Flatten", "r", "s")]
+    agree(read(scaled(nodes, shape=("n", 1, 2))).predict(X), X / 2 @ W + B)
+    with pytest.raises(ValueError, match=r"'Div_0' \(Div\): it scales columns, and the graph's input is not flattened"):
+        read(scaled([("Div", "x row", "r"), nodes[1]], shape=("n", 1, 2), arrays={"row": np.ones(2)}))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        ([("Sub", "row x", "s")], "'Sub_0' (Sub): 'x' must be its first input"),
+        ([("Div", "row x", "s")], "'Div_0' (Div): 'x' must be its first input"),
+        ([("Div", "x zero", "s")], "'Div_0' (Div): it must scale its inputs by finite numbers above 0"),
+        ([("Mul", "x zero", "s")], "'Mul_0' (Mul): it must scale its inputs by finite numbers above 0"),
+        ([("Mul", "x row", "s")], "'Mul_0' (Mul): it must scale its inputs by finite numbers above 0"),
+        ([("Sub", "x nan", "s")], "'Sub_0' (Sub): it must scale its inputs by finite numbers above 0, and shift"),
+        ([("Sub", "x three", "s")], "'Sub_0' (Sub): it scales 3 columns, and the first layer takes 2"),
+        ([("Sub", "x x", "s")], "'Sub_0' (Sub): what it scales the inputs by must be one row of numbers"),
+        ([("Add", "x column", "s")], "'Add_0' (Add): what it scales the inputs by must be one row of numbers"),
+        ([("Sub", "x empty", "s")], "'Sub_0' (Sub): what it scales the inputs by must be one row of numbers"),
+        ([(*SCALER[:3], {"domain": "ai.onnx.ml", "scale": [1.0]})], "'Scaler_0' (Scaler): it must have an offset and"),
+        ([("Mul", "x tiny", "r"), ("Sub", "r huge", "s")], "'Sub_1' (Sub): with what comes before it, it scales"),
+        ([("Sub", "x huge", "r"), ("Div", "r tiny", "s")], "layers[0].bias would be nan with the scaling"),
+    ],
+)
+def test_scaling_that_cannot_be_folded_is_refused(read, nodes, message):
+    arrays = OF_SCALING | {
+        "zero": np.zeros(1), "nan": np.array([np.nan, 1]), "three": np.ones(3), "column": np.ones((2, 1)),
+        "empty": np.zeros(0), "tiny": np.array(1e-308), "huge": np.array(1e308),
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read(scaled(nodes, arrays=None if nodes[0][0] == "Scaler" else arrays))
+
+
+def test_scaler_after_a_layer_is_refused(read):
+    proto = scaled([("Gemm", "x W B", "s")], ("Scaler", "s", "y", SCALER[3]), dtype=np.float32)
+    with pytest.raises(TypeError, match=r"'Scaler_1' \(Scaler\): it is no part of an activation"):
+        read(proto)
+
+
 # ---- Classifiers of two classes --------------------------------------------------------------------------------------
 
 
@@ -297,6 +377,13 @@ COMPOSED = {
         ("Mul", "g f", "y"),
     ],
     "softplus": [("Softplus", "z", "a"), ("Greater", "z twenty", "b"), ("Where", "b z a", "y")],
+    "mish": [
+        ("Softplus", "z", "a"),
+        ("Greater", "z twenty", "b"),
+        ("Where", "b z a", "c"),
+        ("Tanh", "c", "d"),
+        ("Mul", "z d", "y"),
+    ],
 }
 NUMBERS = {
     "root": 2**0.5, "one": 1.0, "half": 0.5, "three": 3.0, "cubic": 0.044715,
@@ -424,24 +511,6 @@ def test_refusal_names_the_output_up_to_which_the_graph_is_read(read, nodes, out
     with pytest.raises((TypeError, ValueError), match=rf"; output='{output}' reads the graph up to there$"):
         read(proto)
     assert len(read(proto, output=output).layers) == 1
-
-
-@pytest.mark.parametrize(
-    "node",
-    [
-        ("Sub", "x offset", "s"),
-        ("Mul", "x offset", "s"),
-        ("Scaler", "x", "s", {"domain": "ai.onnx.ml", "scale": [2.0]}),
-    ],
-)
-def test_scaling_of_the_inputs_is_refused_with_what_to_do(read, node):
-    proto = model(node, ("Gemm", "s W B", "y"), arrays={"offset": np.ones(2)})
-    proto.opset_import.add(domain="ai.onnx.ml", version=1)
-    message = (
-        rf"node '{node[0]}_0' \({node[0]}\): .*; export the network without what scales its inputs, and scale these"
-    )
-    with pytest.raises(TypeError, match=message):
-        read(proto)
 
 
 def test_operator_of_shapes_elsewhere_is_refused(read):

@@ -110,11 +110,8 @@ def test_model_that_skl2onnx_makes_is_read(read, activation, n_classes, output, 
 
 @pytest.mark.filterwarnings("ignore")  # of training that is cut short
 def test_refusals_of_what_skl2onnx_makes_say_what_to_do(read):
-    """A regressor's outputs become one column there; maps of classes and scaled inputs are no network."""
+    """A regressor's outputs become one column there, and maps of classes are no network."""
     networks = pytest.importorskip("sklearn.neural_network", reason="needs scikit-learn")
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import MinMaxScaler, StandardScaler
-
     skl2onnx = pytest.importorskip("skl2onnx", reason="needs skl2onnx, which is not installed")
     x = np.random.default_rng(0).normal(size=(60, 4))
     settings = {"hidden_layer_sizes": (5,), "max_iter": 5, "random_state": 0}
@@ -129,11 +126,24 @@ def test_refusals_of_what_skl2onnx_makes_say_what_to_do(read):
     proto = skl2onnx.to_onnx(classifier, x[:1])
     with pytest.raises(TypeError, match=r"'ZipMap' \(ZipMap\): .*; output='probabilities' reads the graph up to there"):
         read(proto, output="output_probability")
-    for scaler in StandardScaler(), MinMaxScaler():
-        for dtype in "f4", "f8":
-            pipeline = make_pipeline(scaler, networks.MLPRegressor(**settings)).fit(x.astype(dtype), x[:, 0])
-            with pytest.raises(TypeError, match=r"; export the network without what scales its inputs"):
-                read(skl2onnx.to_onnx(pipeline, x[:1].astype(dtype)))
+
+
+@pytest.mark.filterwarnings("ignore")  # of training that is cut short
+@pytest.mark.parametrize("scalers", [["StandardScaler"], ["MinMaxScaler"], ["MinMaxScaler", "StandardScaler"]])
+def test_pipeline_that_skl2onnx_makes_is_read_as_one_network(read, scalers, dtype):
+    networks = pytest.importorskip("sklearn.neural_network", reason="needs scikit-learn")
+    from sklearn import pipeline, preprocessing
+
+    skl2onnx = pytest.importorskip("skl2onnx", reason="needs skl2onnx, which is not installed")
+    x = np.random.default_rng(0).normal(1, 2, size=(60, 4)).astype(dtype)
+    regressor = networks.MLPRegressor(hidden_layer_sizes=(5,), max_iter=5, random_state=0)
+    steps = [getattr(preprocessing, name)() for name in scalers]
+    whole = pipeline.make_pipeline(*steps, regressor).fit(x, x[:, 0])
+    net = read(skl2onnx.to_onnx(whole, x[:1]))
+    assert net.dtype == dtype
+    rtol = {"float32": 1e-5, "float64": 1e-13}[net.dtype.name]  # rounding grows with the mean in units of the scale
+    expected = whole.predict(x)[:, np.newaxis]
+    assert np.abs(net.predict(x) - expected).max() <= rtol * np.abs(expected).max()
 
 
 # ---- Keras -----------------------------------------------------------------------------------------------------------
@@ -186,6 +196,20 @@ def test_model_that_keras_exports_is_read(read, keras, tmp_path, activation, for
     net = read((tmp_path / "keras.onnx").read_bytes())
     assert [(layer.activation, layer.has_bias) for layer in net.layers] == [("tanh", False), (activation, True)]
     agree(net.predict(x.reshape(6, 4)), expected)
+
+
+@pytest.mark.filterwarnings("ignore")  # of PyTorch, by which Keras exports
+def test_model_of_keras_that_scales_pictures_is_read(read, keras, tmp_path):
+    layers = keras.layers
+    whole = keras.Sequential(
+        [keras.Input((2, 3)), layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(4, activation="softmax")]
+    )
+    x = np.random.default_rng(0).integers(0, 256, (5, 2, 3)).astype(np.float32)
+    expected = whole(x).detach().numpy()
+    whole.export(tmp_path / "keras.onnx", format="onnx", verbose=False)
+    net = read((tmp_path / "keras.onnx").read_bytes())
+    assert [layer.activation for layer in net.layers] == ["softmax"]
+    agree(net.predict(x.reshape(5, 6)), expected)
 
 
 #: What tf2onnx, by which Keras exports on TensorFlow, makes of activations that are no operator; names are shortened.

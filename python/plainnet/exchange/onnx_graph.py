@@ -12,6 +12,7 @@ import numpy as np
 
 from ..arrays import Array
 from .onnx_patterns import COMPOSED, SINGLE
+from .onnx_scaling import SCALER
 from .onnx_shapes import NONE, OF_SHAPES, as_object, is_of_shapes, of_shapes
 
 #: Messages of protobuf, which models are, have no more bytes.
@@ -24,9 +25,7 @@ LAYERS = ("Gemm", "MatMul", "Add")
 WITHOUT_EFFECT = ("Identity", "Flatten", "Reshape", "Dropout", "Cast")
 _OF_CONSTANTS = ("Constant", "Identity", "Transpose")
 _DOMAINS = ("", "ai.onnx")
-
-#: The end of messages about nodes that scale the inputs.
-SCALING = "; export the network without what scales its inputs, and scale these before predict"
+_SCALER = ("ai.onnx.ml", SCALER)
 
 
 # ---- The file --------------------------------------------------------------------------------------------------------
@@ -157,21 +156,15 @@ def _nodes_for(graph: Any, output: str) -> list[tuple[str, Any]]:
     is_layer = False
     for label, node in reversed(nodes):
         is_layer |= node.op_type in ("Gemm", "MatMul")
-        if node.domain not in _DOMAINS or node.op_type not in allowed:
+        if (node.domain, node.op_type) != _SCALER and (node.domain not in _DOMAINS or node.op_type not in allowed):
+            advice = up_to(node.input[0]) if is_layer and node.input else ""
             of_domain = "" if node.domain in _DOMAINS else f" of the domain {node.domain!r}"
             raise TypeError(
                 f"{label}: a network has no such operator{of_domain}; allowed are "
                 f"{', '.join([*LAYERS, *WITHOUT_EFFECT, *SINGLE])}, and activations composed of simple operators"
-                f"{_advice(node, is_layer)}"
+                f"{advice}"
             )
     return nodes[::-1]
-
-
-def _advice(node: Any, comes_after_layers: bool) -> str:
-    """What can be done about a node that no network has."""
-    if node.op_type == "Scaler" and node.domain == "ai.onnx.ml":
-        return SCALING
-    return up_to(node.input[0]) if comes_after_layers and node.input else ""
 
 
 def up_to(value: str) -> str:

@@ -92,6 +92,7 @@ def _others() -> list[tuple[str, Callable[[Graph, str], str]]]:
     others: list[tuple[str, Callable[[Graph, str], str]]] = [
         ("silu", lambda graph, z: graph.add("Mul", z, graph.add("Sigmoid", z))),
         ("mish", lambda graph, z: graph.add("Mul", z, graph.add("Tanh", graph.add("Softplus", z)))),
+        ("mish", lambda graph, z: graph.add("Mul", z, graph.add("Tanh", _softplus(20.0, graph, z)))),
         ("softplus", partial(_softplus, 20.0)),
         ("softplus", partial(_softplus, 40.0)),
     ]

@@ -12,8 +12,9 @@ from ..arrays import Array
 from ..layers import Dense
 from ..losses import LossLike
 from ..network import Network
-from .onnx_graph import SCALING, WITHOUT_EFFECT, Graph, Node, check_shapes, read_graph, up_to
+from .onnx_graph import WITHOUT_EFFECT, Graph, Node, check_shapes, read_graph, up_to
 from .onnx_patterns import COMMUTATIVE, SINGLE, Template, named_activation, templates
+from .onnx_scaling import OF_SCALING, Scaling
 from .onnx_shapes import OF_SHAPES, ROWS, UNKNOWN
 from .torch import LOSSES
 
@@ -37,6 +38,10 @@ def from_onnx(
         Reshape and Cast that leave rows of the parameters' dtype as they are may be anywhere; the shape of a Reshape is
         stored or computed of the number of rows. With a Flatten or a Reshape first, the input may have more axes: the
         network takes the flattened rows. All parameters are stored in the file, of float32 or all of float64.
+
+        Before the first layer, the inputs may be scaled, as pipelines of scikit-learn with a ``StandardScaler`` or a
+        ``MinMaxScaler`` do it, and Keras' ``Rescaling``: a Scaler, or Sub, Add, Mul and Div of one row or one number.
+        This is folded into the first layer as by :meth:`Network.fold`, which says how rounding grows.
     loss : str, CrossEntropy, Huber or Quantile, optional
         By default ``"cross_entropy"`` after a softmax, ``"log_loss"`` after a sigmoid, else ``"mean_squared_error"``.
     seed : None, int, sequence of int, SeedSequence, BitGenerator or Generator
@@ -80,12 +85,16 @@ def _network(onnx: Any, name: str, output: str | None, loss: LossLike | None, se
     model, graph = read_graph(onnx, name, output)
     chain = _Chain(onnx, graph)
     chain.follow()
+    mean, scale = chain.scaling.of_columns(chain.layers[0].weight.shape[0])
+    if mean.any() and chain.layers[0].bias is None:
+        chain.layers[0].bias = np.zeros(chain.layers[0].n_out, chain.layers[0].weight.dtype)
     check_shapes(onnx, name, model, graph.output, chain.layers[-1].n_out, chain.layers[0].weight.dtype)
     dense = [layer.as_dense() for layer in chain.layers]
     if loss is None:
         loss = LOSSES.get(dense[-1].activation, "mean_squared_error")
     parameters = np.concatenate([array.ravel() for layer in chain.layers for array in layer.parameters()])
-    return Network(dense, loss, init=parameters, seed=seed, dtype=parameters.dtype)
+    network = Network(dense, loss, init=parameters, seed=seed, dtype=parameters.dtype)
+    return network.fold(input_mean=mean, input_scale=scale) if chain.scaling else network
 
 
 # ---- The chain -------------------------------------------------------------------------------------------------------
@@ -116,6 +125,7 @@ class _Chain:
     def __init__(self, onnx: Any, graph: Graph) -> None:
         self.onnx, self.graph = onnx, graph
         self.layers: list[_Layer] = []
+        self.scaling = Scaling()
         self._is_flat = graph.shape is None or len(graph.shape) == 1
         self._templates: list[Template] = []
 
@@ -179,6 +189,10 @@ class _Chain:
                 raise ValueError(f"{node}: {value!r} must be its first input")
             self._check_effect(node)
             return
+        if not self.layers and node.operator in OF_SCALING:
+            if not self.scaling.add(node, value, self.graph.constants) and not self._is_flat:
+                raise ValueError(f"{node}: it scales columns, and the graph's input is not flattened before it")
+            return
         if not self._is_flat:
             raise ValueError(
                 f"{node}: the graph's input must have 2 axes, (n_samples, n_in), or be flattened before this node"
@@ -189,8 +203,6 @@ class _Chain:
             self._add_bias(node, value)
         elif node.operator in SINGLE:
             self._add_activation(node, named_activation(node.label, node.operator, node.attributes))
-        elif not self.layers and node.operator in ("Sub", "Div", "Mul"):
-            raise TypeError(f"{node}: it comes before the first layer{SCALING}")
         elif node.operator in OF_SHAPES and node.operator != "Mul":
             raise TypeError(f"{node}: a network has such an operator in what computes the shape of a Reshape alone")
         else:

@@ -1,4 +1,4 @@
-"""200 networks of all activations, and data for them: for what reads and writes networks of other libraries."""
+"""200 networks of all activations, and data for them: for what takes networks to other libraries and to C."""
 
 import numpy as np
 
@@ -10,7 +10,11 @@ HIDDEN = [name for name in ACTIVATIONS if name != "softmax"]
 
 
 def random_network(seed):
-    """1 to 5 layers of any activations, with and without bias and dropout; every second network is of float32."""
+    """
+    1 to 5 layers of any activations, with and without bias and dropout, of either dtype.
+
+    `seed` is a number below `N_NETWORKS`, or a generator that begins with one.
+    """
     rng = np.random.default_rng(seed)
     sizes = rng.integers(1, 20, rng.integers(2, 7))
     last = len(sizes) - 2
@@ -22,7 +26,7 @@ def random_network(seed):
         for k in range(last + 1)
     ]  # fmt: skip
     loss = "cross_entropy" if layers[-1].activation == "softmax" else "mean_squared_error"
-    net = pn.Network(layers, loss, seed=seed, dtype=["float64", "float32"][seed % 2])
+    net = pn.Network(layers, loss, seed=int(rng.integers(2**31)), dtype=str(rng.choice(["float32", "float64"])))
     net.parameters = net.parameters + rng.normal(0, 0.1, net.parameters.size)  # biases are not 0
     return net
 

@@ -15,6 +15,7 @@ from plainnet import cli, native
 from plainnet.activations import ACTIVATIONS
 from plainnet.exchange.c_activations import C_ACTIVATIONS
 
+import random_networks
 import toolchain
 from test_readme import README, block
 
@@ -70,18 +71,9 @@ def network(sizes, activations, dtype="float64", bias=True, seed=3):
 
 
 def random_network(rng):
-    """1 to 5 layers of any widths and activations, with and without bias, of either dtype; and rows for it."""
-    n_layers = int(rng.integers(1, 6))
-    sizes = rng.integers(1, 20, n_layers + 1)
-    activations = [str(name) for name in rng.choice(HIDDEN, n_layers - 1)] + [str(rng.choice(list(ACTIVATIONS)))]
-    layers = [
-        pn.Dense(int(n_in), int(n_out), activation, bias=bool(rng.integers(2)))
-        for n_in, n_out, activation in zip(sizes, sizes[1:], activations)
-    ]
-    loss = "cross_entropy" if activations[-1] == "softmax" else "mean_squared_error"
-    net = pn.Network(layers, loss, dtype=str(rng.choice(["float32", "float64"])), seed=int(rng.integers(2**31)))
-    net.parameters = rng.normal(size=net.parameters.size) * 0.7
-    return net, rng.normal(size=(4, sizes[0]))
+    """One of the 200 that go to ONNX and PyTorch too, and rows for it."""
+    net = random_networks.random_network(rng)
+    return net, rng.normal(size=(4, net.layers[0].n_in))
 
 
 # ---- What is computed ------------------------------------------------------------------------------------------------

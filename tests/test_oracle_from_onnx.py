@@ -1,5 +1,6 @@
 """Networks from ONNX models: those that the project writes, others by hand, and what is refused."""
 
+import os
 import re
 
 import numpy as np
@@ -690,6 +691,12 @@ def test_file_that_is_too_large_is_refused_unread(tmp_path):
         file.truncate(2**31)  # without blocks on the disk
     with pytest.raises(ValueError, match="has 2147483648 bytes; a model in one file of ONNX has at most 2147483647"):
         pn.from_onnx(path)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs a device that can be read without end")
+def test_device_is_refused_unread():
+    with pytest.raises(ValueError, match="'/dev/zero' is no regular file, but a pipe or a device"):
+        pn.from_onnx("/dev/zero")
 
 
 @pytest.mark.parametrize(("path", "error"), [("missing", FileNotFoundError), (".", IsADirectoryError), (3, TypeError)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -46,7 +47,10 @@ def _read_model(onnx: Any, name: str) -> Any:
     from google.protobuf.message import DecodeError
 
     with open(name, "rb") as file:
-        n_bytes = os.fstat(file.fileno()).st_size
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(f"{name!r} is no regular file, but a pipe or a device")
+        n_bytes = status.st_size
         if n_bytes > _MOST_BYTES:
             raise ValueError(f"{name!r} has {n_bytes} bytes; a model in one file of ONNX has at most {_MOST_BYTES}")
         content = file.read()

@@ -141,6 +141,18 @@ def test_shape_that_is_computed_of_the_number_of_rows_flattens(read, way):
     agree(net.predict(x), x @ arrays["V"] + B)
 
 
+@pytest.mark.parametrize(("shape", "is_kept"), [([4, -1], True), ([4, 6], True), ([5, -1], False), ([5, 6], False)])
+def test_shape_of_a_fixed_number_of_rows_is_that_of_the_input(read, shape, is_kept):
+    arrays = {"V": np.arange(18.0).reshape(6, 3), "shape": np.array(shape)}
+    proto = model(("Reshape", "x shape", "f"), ("MatMul", "f V", "y"), arrays=arrays, shape=(4, 3, 2))
+    proto.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 4
+    if is_kept:
+        assert read(proto).layers[0].n_in == 6
+    else:
+        with pytest.raises(ValueError, match=rf"'Reshape_0' \(Reshape\): its shape is \[5, {shape[1]}\]; it must be"):
+            read(proto)
+
+
 def test_shape_of_what_is_between_layers_can_be_computed(read):
     nodes = [
         ("Gemm", "x W B", "z"),
@@ -617,8 +629,12 @@ def test_data_in_other_files_are_not_read(read, tmp_path):
     tensor.ClearField("raw_data")
     tensor.data_location = kinds.EXTERNAL
     tensor.external_data.add(key="location", value="data.bin")
-    with pytest.raises(ValueError, match="tensor 'W' keeps its data in another file, which is not read"):
+    with pytest.raises(ValueError, match="tensor 'W' keeps its data in another file, which is not read") as caught:
         read(proto)
+    path = tmp_path / "model.onnx"
+    assert "onnx.save(onnx.load(path), path)" in str(caught.value)
+    onnx.save(onnx.load(path), path)
+    assert pn.from_onnx(path).layers[0].n_out == 3
 
 
 def test_file_that_is_cut_anywhere_is_refused(read):

@@ -64,7 +64,8 @@ def _read_model(onnx: Any, name: str) -> Any:
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
             raise ValueError(
                 f"tensor {tensor.name!r} keeps its data in another file, which is not read: save the model with all "
-                "its data in one file"
+                "its data in one file, by torch.onnx.export(..., external_data=False) or by onnx.save(onnx.load(path), "
+                "path)"
             )
     if model.functions or model.graph.sparse_initializer:
         what = "functions of its own" if model.functions else "sparse tensors"
@@ -165,8 +166,8 @@ def _nodes_for(graph: Any, output: str) -> list[tuple[str, Any]]:
             of_domain = "" if node.domain in _DOMAINS else f" of the domain {node.domain!r}"
             raise TypeError(
                 f"{label}: a network has no such operator{of_domain}; allowed are "
-                f"{', '.join([*LAYERS, *WITHOUT_EFFECT, *SINGLE])}, and activations composed of simple operators"
-                f"{advice}"
+                f"{', '.join([*LAYERS, *WITHOUT_EFFECT, *SINGLE])}, activations composed of simple operators, and what "
+                f"scales the inputs{advice}"
             )
     return nodes[::-1]
 
@@ -201,10 +202,12 @@ class Graph:
     The nodes that the output needs and that are not constant, in order, and what is constant.
 
     `shape` is the shape of the input but for the samples, None for what is not known; None if no shape is known.
+    `n_samples` is their number, in a graph that is made for one.
     """
 
     input: str
     output: str
+    n_samples: int | None
     shape: list[int | None] | None
     constants: dict[str, Array]
     nodes: list[Node]
@@ -269,10 +272,11 @@ def _as_graph(onnx: Any, proto: Any, output: str, needed: list[tuple[str, Any]])
         else:
             nodes.append(ours)
     kind = inputs[0].type.tensor_type
-    shape = None
+    n_samples, shape = None, None
     if kind.HasField("shape"):
-        shape = [side.dim_value if side.HasField("dim_value") else None for side in kind.shape.dim][1:]
-    return Graph(inputs[0].name, output, shape, constants, nodes)
+        sides = [side.dim_value if side.HasField("dim_value") else None for side in kind.shape.dim]
+        n_samples, shape = (sides or [None])[0], sides[1:]
+    return Graph(inputs[0].name, output, n_samples, shape, constants, nodes)
 
 
 def _as_array(onnx: Any, tensor: Any) -> Array:

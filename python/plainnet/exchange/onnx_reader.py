@@ -215,17 +215,21 @@ class _Chain:
                 raise ValueError(f"{node}: axis must be 1, so that rows stay as they are")
             self._is_flat = True
         elif node.operator == "Reshape":
-            shape = self._array(node, 1, "shape").ravel().tolist()
-            width = self._width
-            is_kept = shape in ([0, -1], [ROWS, -1]) or (len(shape) == 2 and shape[1] == width)
-            if not is_kept or (0 in shape and node.attributes.get("allowzero", 0)):
-                raise ValueError(f"{node}: its shape is {shape}; it must be [-1, {width}], so that rows stay rows")
+            self._check_shape(node)
             self._is_flat = True
         elif node.operator == "Dropout":
             if len(node.inputs) > 2 and node.inputs[2] and self._array(node, 2, "training_mode").any():
                 raise ValueError(f"{node}: training_mode must be false; export the model for inference")
         else:
             self._refuse_cast(node)
+
+    def _check_shape(self, node: Node) -> None:
+        """Checks that a Reshape makes rows, each of what it was."""
+        shape, width = self._array(node, 1, "shape").ravel().tolist(), self._width
+        rows = [ROWS, 0] if self.graph.n_samples is None else [ROWS, 0, self.graph.n_samples]
+        is_kept = len(shape) == 2 and ((shape[0] in rows and shape[1] in (-1, width)) or shape == [-1, width])
+        if not is_kept or (0 in shape and node.attributes.get("allowzero", 0)):
+            raise ValueError(f"{node}: its shape is {shape}; it must be [-1, {width}], so that rows stay rows")
 
     def _refuse_cast(self, node: Node) -> None:
         """Those to the parameters' dtype are left out before."""

@@ -1,4 +1,4 @@
-"""The algorithm of Levenberg and Marquardt, with Nielsen's rule for the damping."""
+"""The algorithm of Levenberg and Marquardt, with Nielsen's rule for the damping, and geodesic acceleration."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from .objective import Objective
 
 #: The damping that the first step has, over the largest second derivative.
 FIRST_DAMPING = 1e-2
+
+#: A correction is made where it is at most so long, of the step.
+LONGEST_CORRECTION = 0.1875
 
 
 class Point(NamedTuple):
@@ -47,6 +50,10 @@ def levenberg_marquardt(objective: Objective, bayesian: BayesianDecay | None = N
     grows: the steps become shorter and turn towards -g. When one does, the damping follows from how well the quadratic
     model has predicted the gain (Nielsen, "Damping parameter in Marquardt's method", IMM-REP-1999-05, 1999).
 
+    A straight step leaves the bottom of a valley that bends. So a second system of equations gives a correction, half
+    of the acceleration with which the outputs would go on along the valley (Transtrum and Sethna, "Improvements to the
+    Levenberg-Marquardt algorithm for nonlinear least-squares minimization", 2012).
+
     Parameters
     ----------
     objective : Objective
@@ -65,12 +72,14 @@ def levenberg_marquardt(objective: Objective, bayesian: BayesianDecay | None = N
         undamped = diagonal.copy()
         diagonal += damping
         step = _solved(hessian, -gradient)
+        correction = _solved(hessian, -objective.bend(parameters, step, gradient)) / 2
         diagonal[:] = undamped
-        trial = parameters + step
+        is_short = np.linalg.norm(correction) <= LONGEST_CORRECTION * np.linalg.norm(step)
+        trial = parameters + (step + correction if is_short else step)
         gain = value - objective.value(trial)
         if gain > 0:
             predicted = float(step @ (damping * step - gradient)) / 2
-            damping *= max(1 / 3, 1 - (2 * gain / predicted - 1) ** 3)
+            damping *= max(1 / 3, 1 - (2 * min(gain / predicted, 1.0) - 1) ** 3)
             growth, before, parameters = 2.0, value, trial
             value, gradient, hessian = objective.derivatives(parameters)
             diagonal = np.einsum("ii->i", hessian)

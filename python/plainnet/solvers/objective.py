@@ -8,6 +8,9 @@ from ..arrays import FLOAT64, Array, check_training_data
 from ..network import Network
 from ..training import Data
 
+#: Second derivatives along a step are differences over this part of it (Transtrum and Sethna recommend 0.1).
+BEND_STEP = 0.1
+
 
 class Objective:
     """
@@ -69,6 +72,35 @@ class Objective:
             hessian = hessian[np.ix_(self._free, self._free)]
         np.einsum("ii->i", hessian)[:] += self.decay
         return loss + self.decay / 2 * float(free @ free), gradient[self._free] + self.decay * free, hessian
+
+    def bend(self, free: Array, step: Array, gradient: Array) -> Array:
+        """
+        How the outputs bend along a step: what the gradient would have more if the outputs were off by a'' more.
+
+        Parameters
+        ----------
+        free, step, gradient : ndarray (n_free,)
+            The gradient is that of the objective at `free`.
+
+        Returns
+        -------
+        ndarray (n_free,)
+            With the second derivatives a'' of the outputs along the step, by differences. NaN if these are not finite.
+        """
+        behind, here, ahead = (self._outputs(free + t * step) for t in (-BEND_STEP, 0.0, BEND_STEP))
+        with np.errstate(all="ignore"):
+            targets = self._data.y - (ahead - 2 * here + behind) / BEND_STEP**2
+        if not np.isfinite(targets).all():
+            return np.full_like(free, np.nan)
+        bent = np.empty(self.parameters(free).size)
+        self._model.loss_and_gradient(self._data.x, targets, bent, self._data.weight)
+        return bent[self._free] + self.decay * free - gradient
+
+    def _outputs(self, free: Array) -> Array:
+        self.parameters(free)
+        outputs = np.empty_like(self._data.y)
+        self._model.forward(self._data.x, outputs)
+        return outputs
 
 
 def _free(network: Network) -> Array | slice:

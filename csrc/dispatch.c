@@ -94,7 +94,9 @@ enum { PN_CHECK_WORKSPACE = 4096 };
         return kernels->all_finite(3, numbers) && !kernels->all_finite(3, nan) && !kernels->all_finite(3, infinite) && \
                kept > zero && lost == zero;                                                                          \
     }
+#if PN_HAVE_F32
 PN_DEFINE_IS_EXACT(float, f32, FLT_MIN / 4)
+#endif
 PN_DEFINE_IS_EXACT(double, f64, DBL_MIN / 4)
 
 /* The last kernels that have passed the test. */
@@ -105,7 +107,11 @@ static int is_exact(const pn_isa_kernels *kernels)
     if (kernels == atomic_load_explicit(&known_exact, memory_order_relaxed))
         return 1;
     PN_EXACT_MODE;
-    if (!is_exact_f32(&kernels->f32) || !is_exact_f64(&kernels->f64))
+#if PN_HAVE_F32
+    if (!is_exact_f32(&kernels->f32))
+        return 0;
+#endif
+    if (!is_exact_f64(&kernels->f64))
         return 0;
     atomic_store_explicit(&known_exact, kernels, memory_order_relaxed);
     return 1;

@@ -4,12 +4,14 @@
 
 #ifdef PN_ISA
 
+#if PN_HAVE_F32
 #define real float
 #define REAL_IS_DOUBLE 0
 #define FN(name) PN_JOIN(name, PN_ISA, f32)
 typedef pn_dense_layer_f32 FN(dense_layer);
 typedef pn_update_f32 FN(update_constants);
 #include "rooms.inc.c"
+#endif
 
 #define real double
 #define REAL_IS_DOUBLE 1
@@ -56,6 +58,12 @@ typedef pn_update_f64 FN(update_constants);
 #define PN_STRING_(name) #name
 #define PN_STRING(name) PN_STRING_(name)
 
-const pn_isa_kernels PN_JOIN(pn, isa, PN_ISA) = {PN_STRING(PN_ISA), PN_TABLE(f32), PN_TABLE(f64)};
+const pn_isa_kernels PN_JOIN(pn, isa, PN_ISA) = {
+    .name = PN_STRING(PN_ISA),
+#if PN_HAVE_F32
+    .f32 = PN_TABLE(f32),
+#endif
+    .f64 = PN_TABLE(f64),
+};
 
 #endif

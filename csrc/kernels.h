@@ -19,6 +19,13 @@
 #include "plainnet.h"
 #include "random.h"
 
+/* -DPN_NO_F32 leaves single precision out, where size counts: then no function that ends in _f32 is there. */
+#ifdef PN_NO_F32
+#define PN_HAVE_F32 0
+#else
+#define PN_HAVE_F32 1
+#endif
+
 #define PN_JOIN_(a, b, c) a##_##b##_##c
 #define PN_JOIN(a, b, c) PN_JOIN_(a, b, c)
 

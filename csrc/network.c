@@ -5,6 +5,7 @@
 #include "shuffle.h"
 #include "threads.h"
 
+#if PN_HAVE_F32
 #define real float
 #define MEMBER f32
 #define FN(name) name##_f32
@@ -13,6 +14,7 @@
 #undef real
 #undef MEMBER
 #undef FN
+#endif
 
 #define real double
 #define MEMBER f64

@@ -4,6 +4,7 @@
 #include "kernels.h"
 #include "threads.h"
 
+#if PN_HAVE_F32
 #define real float
 #define MEMBER f32
 #define FN(name) name##_f32
@@ -11,6 +12,7 @@
 #undef real
 #undef MEMBER
 #undef FN
+#endif
 
 #define real double
 #define MEMBER f64

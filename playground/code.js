@@ -46,7 +46,7 @@ function pythonNetwork({ state, train, epoch }) {
   return [
     ...init,
     `net = pn.Network([`, ...layers,
-    `], loss="${state.loss}", init=${start}, seed=${state.seed}, optimizer=${OPTIMIZERS[state.optimizer].python.replace("RATE", first)})`,
+    `], loss="${state.loss}", init=${start}, seed=${state.seed}, optimizer=${OPTIMIZER_EQUATIONS[state.optimizer].python.replace("RATE", first)})`,
   ];
 }
 
@@ -119,7 +119,7 @@ static double loss_of(size_t n, double x[][N_FEATURES], const double *y)
 
 function cTraining(run) {
   const { state } = run, isShuffled = run.batchSize < run.train.n, hasRates = state.rates.length > 1;
-  const optimizer = OPTIMIZERS[state.optimizer].c;
+  const optimizer = OPTIMIZER_EQUATIONS[state.optimizer].c;
   return [
     "    const pn_training training = {",
     `        .epochs = ${epochsOf(run)}, /* ${epochNote(run)} */`,

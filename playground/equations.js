@@ -73,11 +73,11 @@ class EquationPanel {
   }
 
   output(k, j, row = this.row) {
-    return k < 0 ? this.numbers.x[row * this.sizes[0] + j] : this.numbers.forward[k].a[row * this.sizes[k + 1] + j];
+    return k < 0 ? this.numbers.x[row * this.sizes[0] + j] : this.numbers.layers[k].a[row * this.sizes[k + 1] + j];
   }
 
   gradZ(k, j, row = this.row) {
-    return this.numbers.backward[k].gradZ[row * this.sizes[k + 1] + j];
+    return this.numbers.layers[k].gradZ[row * this.sizes[k + 1] + j];
   }
 
   weightOf = (k, i, j) => this.run.network.layers[k].weight[i * this.sizes[k + 1] + j];
@@ -114,7 +114,7 @@ class EquationPanel {
 
   neuron(k, j) {
     const { sizes, run } = this, activation = this.isOutput(k) ? run.state.output : run.state.activation;
-    const f = ACTIVATIONS[activation], at = this.row * sizes[k + 1] + j, z = this.numbers.forward[k].z[at], a = this.numbers.forward[k].a[at];
+    const f = ACTIVATION_EQUATIONS[activation], at = this.row * sizes[k + 1] + j, z = this.numbers.layers[k].z[at], a = this.numbers.layers[k].a[at];
     const inputs = Array.from({ length: sizes[k] }, (_, i) => i), bias = run.network.layers[k].bias[j];
     const name = this.nameOf(k, j);
     return [
@@ -129,9 +129,9 @@ class EquationPanel {
       el("h4", {}, "Backward"),
       ...(this.isOutput(k) ? this.outputGradient(k, j, f, z, a) : this.hiddenGradient(k, j, f, z, a)),
       el("h4", {}, "The bias in this step"),
-      line("∂L/∂b = Σ over the rows of ∂L/∂z = ", ...sum(this.numbers.rows.map((_, row) => inBrackets(this.gradZ(k, j, row)))), " = ", value(this.numbers.backward[k].gradBias[j])),
+      line("∂L/∂b = Σ over the rows of ∂L/∂z = ", ...sum(this.numbers.rows.map((_, row) => inBrackets(this.gradZ(k, j, row)))), " = ", value(this.numbers.layers[k].gradBias[j])),
       this.sourceLine(LINES.bias, "In C"),
-      ...this.update("b", bias, this.numbers.backward[k].gradBias[j], this.indexOf(k, sizes[k], j)),
+      ...this.update("b", bias, this.numbers.layers[k].gradBias[j], this.indexOf(k, sizes[k], j)),
     ];
   }
 
@@ -139,7 +139,7 @@ class EquationPanel {
     const next = Array.from({ length: this.sizes[k + 2] }, (_, n) => n), at = this.row * this.sizes[k + 1] + j;
     return [
       line("∂L/∂a = Σ weight · ∂L/∂z, over the neurons that take a"),
-      line("∂L/∂a = ", ...sum(next.map((n) => el("span", {}, this.weightLink(k + 1, j, n), "·", this.link(`n${k + 1}.${n}`, this.gradZ(k + 1, n), `∂L/∂z of ${this.nameOf(k + 1, n)}`)))), " = ", value(this.numbers.backward[k].gradA[at])),
+      line("∂L/∂a = ", ...sum(next.map((n) => el("span", {}, this.weightLink(k + 1, j, n), "·", this.link(`n${k + 1}.${n}`, this.gradZ(k + 1, n), `∂L/∂z of ${this.nameOf(k + 1, n)}`)))), " = ", value(this.numbers.layers[k].gradA[at])),
       line(`f′(z) = ${f.slope} = `, value(f.derivative(z, a))),
       line("∂L/∂z = ∂L/∂a · f′(z) = ", value(this.gradZ(k, j))),
       this.sourceLine(LINES.backward, "In C, the product"),
@@ -148,7 +148,7 @@ class EquationPanel {
   }
 
   outputGradient(k, j, f, z, a) {
-    const loss = LOSSES[this.run.state.loss], m = this.numbers.rows.length, y = this.numbers.y[this.row];
+    const loss = LOSS_EQUATIONS[this.run.state.loss], m = this.numbers.rows.length, y = this.numbers.y[this.row];
     const lines = [line(`L = ${loss.f}, over the m = ${m} rows of the step`)];
     if (loss.needs) {
       lines.push(line(`∂L/∂z = ${loss.slope} = (${shown(a)} − ${shown(y)}) / ${m} = `, value(this.gradZ(k, j))));
@@ -165,7 +165,7 @@ class EquationPanel {
 
   weight(k, i, j) {
     const w = this.weightOf(k, i, j), a = this.output(k - 1, i), { regularization, strength } = this.run.state;
-    const gradient = this.numbers.backward[k].gradWeight[i * this.sizes[k + 1] + j];
+    const gradient = this.numbers.layers[k].dataGradWeight[i * this.sizes[k + 1] + j];
     const terms = this.numbers.rows.map((_, row) => `${inBrackets(this.output(k - 1, i, row))}·${inBrackets(this.gradZ(k, j, row))}`);
     const penalty = { none: 0, l1: strength * Math.sign(w), l2: strength * w }[regularization];
     const lines = [
@@ -194,8 +194,8 @@ class EquationPanel {
 
   /** The step of the optimizer, and a field to change the number by hand. */
   update(letter, w, g, index) {
-    const optimizer = OPTIMIZERS[this.run.state.optimizer], { rate, t } = this.numbers;
-    const { w: after, lines } = optimizer.step(w, g, this.numbers.slots(index), rate, t), rename = (text) => (letter === "b" ? text.replaceAll("w", "b") : text);
+    const optimizer = OPTIMIZER_EQUATIONS[this.run.state.optimizer], { rate, t } = this.numbers;
+    const { w: after, lines } = optimizer.step(w, g, this.run.slots(index), rate, t), rename = (text) => (letter === "b" ? text.replaceAll("w", "b") : text);
     const input = el("input", { type: "number", step: "any", value: String(w), "data-key": "edit", "aria-label": `new value of ${letter}` });
     const isSum = lines.length === 0;
     return [

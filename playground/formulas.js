@@ -16,7 +16,7 @@ const IN_LOSSES = "csrc/elementwise/losses.inc.c";
 const IN_UPDATES = "csrc/elementwise/updates.inc.c";
 
 /* f and slope are texts; derivative(z, a) is f'(z). Each of the lines of C is [file, text]. */
-const ACTIVATIONS = {
+const ACTIVATION_EQUATIONS = {
   tanh: {
     f: "tanh(z)", slope: "1 − a²", derivative: (z, a) => 1 - a * a,
     c: [[IN_MATH, "FN(vec) FN(tanh_vector)(FN(vec) z)"],
@@ -89,7 +89,7 @@ const ACTIVATIONS = {
 };
 
 /* m is the number of rows; slope(d, m) is the derivative of the loss with respect to one output, d = a − y. */
-const LOSSES = {
+const LOSS_EQUATIONS = {
   log_loss: {
     title: "log loss", needs: "sigmoid", f: "the mean of −[y ln a + (1 − y) ln(1 − a)]",
     slope: "(a − y) / m", derivative: (d, m) => d / m, // with respect to z: the derivative of the sigmoid cancels
@@ -137,7 +137,7 @@ function adamStep(w, g, [m, v], rate, t, kept) {
   };
 }
 
-const OPTIMIZERS = {
+const OPTIMIZER_EQUATIONS = {
   sgd: {
     title: "gradient descent", kernel: { name: "SGD" }, python: "pn.SGD(RATE)", c: ".kind = PN_SGD",
     rule: "w ← w − rate · g", step: (w, g, slots, rate) => ({ w: w - rate * g, lines: [] }),
@@ -198,7 +198,6 @@ const OPTIMIZERS = {
     title: "Rprop (all rows)", kernel: { name: "Rprop" }, python: "pn.Rprop(RATE)",
     c: ".kind = PN_RPROP, .eta_minus = 0.5, .eta_plus = 1.2, .step_min = 1e-6, .step_max = 50",
     rule: "w ← w − s · sign(g), but 0 where g has changed its sign; s begins as the rate",
-    start: (rate) => [0, rate],
     step: (w, g, [h, s]) => {
       const size = Math.min(50, Math.max(1e-6, s * (g * h > 0 ? 1.2 : g * h < 0 ? 0.5 : 1)));
       const used = g * h < 0 ? 0 : g;
@@ -208,7 +207,7 @@ const OPTIMIZERS = {
   },
 };
 
-const INITIALIZERS = ["glorot_uniform", "he_uniform", "lecun_uniform", "uniform"];
+const START_NAMES = ["glorot_uniform", "he_uniform", "lecun_uniform", "uniform"];
 
 const REGULARIZATIONS = { none: "none", l1: "L1", l2: "L2" };
 

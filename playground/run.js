@@ -15,9 +15,6 @@ class Run {
     this.stepsPerEpoch = this.train.n > 0 ? Math.ceil(this.train.n / this.batchSize) : 0;
     this.network = new plainnet.Network(describe(state));
     this.startParameters = Float64Array.from(this.network.parameters);
-    this.rate = rateAt(state, 0);
-    this.steps = 0;
-    this.order = null;
     this.curve = [];
     this.curveInterval = 1; // epochs
     this.record();
@@ -27,35 +24,33 @@ class Run {
     return { n: points.length, points, x: featureRows(points, this.state.features), y: Float64Array.from(points, (p) => p[2]) };
   }
 
+  /** Steps made so far; those of the optimizer are the same. */
+  get steps() {
+    return this.network.nSteps;
+  }
+
   get epoch() {
-    return this.train.n > 0 ? Math.floor(this.steps / this.stepsPerEpoch) : 0;
+    return Math.floor(this.steps / (this.stepsPerEpoch || 1));
+  }
+
+  /** Makes steps, at most `most` and not beyond the end of the epoch. */
+  advance(most) {
+    const { steps, state } = this, rate = rateAt(state, steps);
+    const nextRate = state.rates.find(([from]) => from > steps)?.[0] ?? Infinity;
+    const count = Math.min(most, this.stepsPerEpoch - (steps % this.stepsPerEpoch), nextRate - steps);
+    if (rate !== this.network.learningRate)
+      this.network.setLearningRate(rate);
+    this.known = null;
+    this.network.advance(this.train.x, this.train.y, { steps: count, batchSize: this.batchSize });
+    if (this.steps % this.stepsPerEpoch === 0 && this.epoch % this.curveInterval === 0)
+      this.record();
   }
 
   /** The rows of the step that comes next: numbers of training rows, and their x and y. */
   batch() {
-    if (this.batchSize === this.train.n)
-      return { rows: Array.from(this.train.y.keys()), x: this.train.x, y: this.train.y };
-    if (this.order?.epoch !== this.epoch)
-      this.order = { epoch: this.epoch, rows: this.network.order(this.epoch, this.train.n) };
-    const begin = (this.steps % this.stepsPerEpoch) * this.batchSize;
-    const rows = Array.from(this.order.rows.slice(begin, begin + this.batchSize), Number);
-    const nIn = this.state.features.length, x = new Float64Array(rows.length * nIn);
-    rows.forEach((row, i) => x.set(this.train.x.subarray(row * nIn, (row + 1) * nIn), i * nIn));
-    return { rows, x, y: Float64Array.from(rows, (row) => this.train.y[row]) };
-  }
-
-  step() {
-    const rate = rateAt(this.state, this.steps);
-    if (rate !== this.rate) {
-      this.network.setLearningRate(rate);
-      this.rate = rate;
-    }
-    const { x, y } = this.batch();
-    this.network.trainBatch(x, y);
-    this.steps++;
-    this.known = null;
-    if (this.steps % this.stepsPerEpoch === 0 && this.epoch % this.curveInterval === 0)
-      this.record();
+    const rows = Array.from(this.network.nextRows(this.train.n, { batchSize: this.batchSize }));
+    const points = rows.map((row) => this.train.points[row]);
+    return { rows, x: featureRows(points, this.state.features), y: Float64Array.from(points, (point) => point[2]) };
   }
 
   /** The losses after the last step. */
@@ -85,16 +80,17 @@ class Run {
   /** The numbers of the step that comes next: of its rows forward and backward, and what the optimizer keeps. */
   numbers() {
     if (this.numbersAt !== this.steps) {
-      const batch = this.batch(), n = this.network.parameters.length, kept = this.network.optimizerState;
-      const rate = rateAt(this.state, this.steps), start = OPTIMIZERS[this.state.optimizer].start?.(rate);
+      const batch = this.batch(), { layers } = this.network.backward(batch.x, batch.y);
       this.numbersAt = this.steps;
-      this.cachedNumbers = {
-        ...batch, rate, t: this.steps + 1,
-        forward: this.network.activations(batch.x), backward: this.network.backward(batch.x, batch.y),
-        slots: (index) => Array.from({ length: kept.length / n }, (_, k) => (this.steps === 0 ? start?.[k] ?? 0 : kept[k * n + index])),
-      };
+      this.ofNextStep = { ...batch, layers, rate: rateAt(this.state, this.steps), t: this.steps + 1 };
     }
-    return this.cachedNumbers;
+    return this.ofNextStep;
+  }
+
+  /** What the optimizer keeps for the parameter of this number. */
+  slots(index) {
+    const kept = this.network.optimizerState, n = this.network.nParameters;
+    return Array.from({ length: kept.length / n }, (_, k) => kept[k * n + index]);
   }
 
   free() {
@@ -111,7 +107,7 @@ function describe(state) {
       nIn: sizes[k], nOut, activation: k === state.hidden.length ? state.output : state.activation, bias: true, ...penalty,
     })),
     loss: state.loss,
-    optimizer: { ...OPTIMIZERS[state.optimizer].kernel, learningRate: rateAt(state, 0) },
+    optimizer: { ...OPTIMIZER_EQUATIONS[state.optimizer].kernel, learningRate: rateAt(state, 0) },
     init: state.start.length > 0 ? Float64Array.from(state.start) : state.init,
     seed: state.seed,
   };

@@ -75,15 +75,15 @@ const FIELDS = {
   points: [[], list(tuple([number(-EDGE, EDGE, false), number(-EDGE, EDGE, false), number(0, 1)], "_"), 0, MAX_POINTS)],
   features: [["x1", "x2"], list(oneOf(FEATURES), 1, Object.keys(FEATURES).length)],
   hidden: [[4, 3], list(number(1, MAX_NEURONS), 0, MAX_LAYERS)],
-  activation: ["tanh", oneOf(ACTIVATIONS)],
-  output: ["sigmoid", oneOf(ACTIVATIONS, ["sigmoid", "tanh", "identity"])],
-  loss: ["log_loss", oneOf(LOSSES)],
-  optimizer: ["sgd", oneOf(OPTIMIZERS)],
+  activation: ["tanh", oneOf(ACTIVATION_EQUATIONS)],
+  output: ["sigmoid", oneOf(ACTIVATION_EQUATIONS, ["sigmoid", "tanh", "identity"])],
+  loss: ["log_loss", oneOf(LOSS_EQUATIONS)],
+  optimizer: ["sgd", oneOf(OPTIMIZER_EQUATIONS)],
   rates: [[[0, 0.3]], list(tuple([number(0, 1e9), RATE], "_"), 1, 1000)], // [step from which on, rate]
   batch: [10, number(0, MAX_POINTS)], // 0: all rows
   regularization: ["none", oneOf(REGULARIZATIONS)],
   strength: [0.001, number(0, 100, false)],
-  init: ["glorot_uniform", oneOf({}, INITIALIZERS)],
+  init: ["glorot_uniform", oneOf({}, START_NAMES)],
   seed: [0, number(0, 4294967295)],
   start: [[], list(number(-1e6, 1e6, false), 0, 1000)], // all parameters, instead of those that init and seed give
   steps: [0, number(0, 1e9)],
@@ -139,9 +139,9 @@ function settle(state) {
     state.output = "identity";
     notes.push("Log loss is for classes: the loss is now the mean squared error, and the output is not squashed.");
   }
-  if (LOSSES[state.loss].needs && state.output !== LOSSES[state.loss].needs) {
-    state.output = LOSSES[state.loss].needs;
-    notes.push(`${LOSSES[state.loss].title} needs a ${state.output} at the output: that is chosen now.`);
+  if (LOSS_EQUATIONS[state.loss].needs && state.output !== LOSS_EQUATIONS[state.loss].needs) {
+    state.output = LOSS_EQUATIONS[state.loss].needs;
+    notes.push(`${LOSS_EQUATIONS[state.loss].title} needs a ${state.output} at the output: that is chosen now.`);
   }
   if (state.optimizer === "rprop" && state.batch !== 0) {
     state.batch = 0;

@@ -36,7 +36,7 @@ EXPORTS = re.compile(r'(?:call\(|#workspace\()"(\w+)"|library\.pn_(\w+)')
 
 #: Bits do not depend on these, but for the first two, without which clang might fuse or reorder.
 FLAGS = [
-    "-ffp-contract=off", "-fno-fast-math", "-std=c11", "-Oz", "-msimd128", "-mbulk-memory", "-mnontrapping-fptoint",
+    "-ffp-contract=off", "-fno-fast-math", "-std=c11", "-Os", "-msimd128", "-mbulk-memory", "-mnontrapping-fptoint",
     "-DPN_NO_F32", "-fno-math-errno", "-fno-trapping-math", "-ffunction-sections", "-fdata-sections", "-g0",
 ]  # fmt: skip
 

@@ -152,6 +152,8 @@ static inline PN_INLINE FN(vec) FN(vec_min)(FN(vec) a, FN(vec) b)
 {
 #ifdef PN_INTRINSIC
     return PN_INTRINSIC(min)(a, b);
+#elif defined(__wasm_simd128__) && REAL_IS_DOUBLE /* pmin(a, b) is b < a ? b : a */
+    return (FN(vec))__builtin_wasm_pmin_f64x2(b, a);
 #else
     FN(vec) r;
     for (int l = 0; l < PN_LANES; l++)
@@ -165,6 +167,8 @@ static inline PN_INLINE FN(vec) FN(vec_max)(FN(vec) a, FN(vec) b)
 {
 #ifdef PN_INTRINSIC
     return PN_INTRINSIC(max)(a, b);
+#elif defined(__wasm_simd128__) && REAL_IS_DOUBLE
+    return (FN(vec))__builtin_wasm_pmax_f64x2(b, a);
 #else
     FN(vec) r;
     for (int l = 0; l < PN_LANES; l++)
@@ -192,6 +196,8 @@ static inline PN_INLINE FN(vec) FN(vec_sqrt)(FN(vec) a)
     return (FN(vec))vsqrtq_f64((float64x2_t)a);
 #elif defined(__aarch64__)
     return (FN(vec))vsqrtq_f32((float32x4_t)a);
+#elif defined(__wasm_simd128__) && REAL_IS_DOUBLE
+    return (FN(vec))__builtin_wasm_sqrt_f64x2(a);
 #else
     FN(vec) r;
     for (int l = 0; l < PN_LANES; l++)

@@ -89,33 +89,35 @@ function cNetwork(run) {
   ];
 }
 
-const C_HELPERS = `static void check(pn_status status)
-{
-    if (status != PN_OK) {
-        fprintf(stderr, "%s\\n", pn_status_message(status));
-        exit(EXIT_FAILURE);
-    }
-}
-
-static void *allocate(size_t n_bytes)
-{
-    void *space = calloc(n_bytes + 1, 1);
-    if (space == NULL)
-        exit(EXIT_FAILURE);
-    return space;
-}
-
-static double loss_of(size_t n, double x[][N_FEATURES], const double *y)
-{
-    size_t n_bytes;
-    double loss;
-    check(pn_gradient_workspace_f64(n, &network, &n_bytes));
-    void *workspace = allocate(n_bytes);
-    check(pn_loss_f64(n, &network, parameters, x[0], y, NULL, &loss, NULL, workspace, n_bytes));
-    free(workspace);
-    return loss;
-}
-`;
+const C_HELPERS = [
+  "static void check(pn_status status)",
+  "{",
+  "    if (status != PN_OK) {",
+  '        fprintf(stderr, "%s\\n", pn_status_message(status));',
+  "        exit(EXIT_FAILURE);",
+  "    }",
+  "}",
+  "",
+  "static void *allocate(size_t n_bytes)",
+  "{",
+  "    void *space = calloc(n_bytes + 1, 1);",
+  "    if (space == NULL)",
+  "        exit(EXIT_FAILURE);",
+  "    return space;",
+  "}",
+  "",
+  "static double loss_of(size_t n, double x[][N_FEATURES], const double *y)",
+  "{",
+  "    size_t n_bytes;",
+  "    double loss;",
+  "    check(pn_gradient_workspace_f64(n, &network, &n_bytes));",
+  "    void *workspace = allocate(n_bytes);",
+  "    check(pn_loss_f64(n, &network, parameters, x[0], y, NULL, &loss, NULL, workspace, n_bytes));",
+  "    free(workspace);",
+  "    return loss;",
+  "}",
+  "",
+];
 
 function cTraining(run) {
   const { state } = run, isShuffled = run.batchSize < run.train.n, hasRates = state.rates.length > 1;
@@ -144,7 +146,7 @@ function cText(run) {
     "/* cc -O3 -Icsrc network.c csrc/(every .c file) -lm -lpthread -o network */",
     "#include <math.h>", "#include <stdint.h>", "#include <stdio.h>", "#include <stdlib.h>", "", '#include "plainnet.h"', "",
     ...cRows("train", run.train), ...(hasTest ? cRows("test", run.test) : []), "",
-    `enum { N_FEATURES = ${sizes[0]} };`, "", ...cNetwork(run), "", C_HELPERS,
+    `enum { N_FEATURES = ${sizes[0]} };`, "", ...cNetwork(run), "", ...C_HELPERS,
     "static void prepare(size_t n, const double points[][3], double x[][N_FEATURES], double *y)", "{",
     "    for (size_t i = 0; i < n; i++) {", "        const double x1 = points[i][0], x2 = points[i][1];",
     ...state.features.map((name, k) => `        x[i][${k}] = ${FEATURES[name].c};`),

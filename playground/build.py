@@ -5,11 +5,11 @@ Makes the playground: one page, with the C kernels compiled to WebAssembly in it
 
 Needs clang and wasm-ld, of LLVM 14 or later. Writes
 
-    python/plainnet/playground/index.html   page.html with its styles, its scripts and the kernels; it needs nothing else
-    playground/wasm.js                      the kernels alone, with which page.html opens from this folder (not committed)
+    python/plainnet/playground/index.html   page.html with its styles, and its scripts and the kernels compressed
+    playground/wasm.js                      the kernels alone, with which page.html opens from this folder
 
-The page is committed, so that a wheel needs no clang. It names the hash of its sources, by which a test finds a page that
-is older than they are.
+The page needs nothing else. It is committed, so that a wheel needs no clang; wasm.js is not. The page names the hash of
+its sources, by which a test finds a page that is older than they are.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -80,9 +81,9 @@ def compiled(folder: Path) -> bytes:
     return out.read_bytes()
 
 
-def packed(code: bytes) -> str:
-    """What `unpackWasm` of kernels.js unpacks."""
-    return base64.b64encode(zlib.compress(code, 9)).decode()
+def packed(content: bytes) -> str:
+    """What `unpackWasm` of kernels.js and `loadScripts` of loader.js unpack."""
+    return base64.b64encode(zlib.compress(content, 9)).decode()
 
 
 # ---- The page --------------------------------------------------------------------------------------------------------
@@ -90,8 +91,9 @@ def packed(code: bytes) -> str:
 
 def sources() -> list[Path]:
     """All files that the page is made of, but for what is generated."""
-    here = [path for path in HERE.rglob("*") if path.is_file() and path.name != _GENERATED and path.suffix != ".pyc"]
-    return sorted(here) + sorted(path for path in CSRC.rglob("*") if path.suffix in (".c", ".h"))
+    suffixes = {".c", ".css", ".h", ".html", ".js", ".py"}
+    files = sorted(path for folder in (HERE, CSRC) for path in folder.rglob("*") if path.suffix in suffixes)
+    return [path for path in files if path.name != _GENERATED]
 
 
 def sources_hash() -> str:
@@ -104,19 +106,19 @@ def sources_hash() -> str:
 
 
 def inlined(page: str) -> str:
-    """`page` with the styles and scripts of this folder in the place of what refers to them."""
+    """`page` with the styles and scripts of this folder in the place of what refers to them, the scripts compressed."""
 
     def style(match: re.Match[str]) -> str:
         return f"<style>\n{(HERE / match[1]).read_text().strip()}\n</style>"
 
-    def script(match: re.Match[str]) -> str:
-        text = (HERE / match[1]).read_text().strip()
-        if "</script" in text.lower():
-            sys.exit(f"{match[1]} has </script in it, which would end the script in the page")
-        return f"<script>\n{text}\n</script>"
-
     page = re.sub(r'<link rel="stylesheet" href="([\w.-]+)"\s*/?>', style, page)
-    return re.sub(r'<script src="([\w.-]+)"></script>', script, page)
+    scripts = re.compile(r'(<script src="[\w.-]+"></script>\s*)+')
+    (tags,) = scripts.finditer(page)  # all of them in one place, or their order would be lost
+    names = re.findall(r'src="([\w.-]+)"', tags[0])
+    texts = json.dumps([[name, (HERE / name).read_text()] for name in names], ensure_ascii=False)
+    loader = (HERE / "loader.js").read_text().strip()
+    script = f'<script>\n{loader}\nloadScripts("{packed(texts.encode())}");\n</script>\n'
+    return page[: tags.start()] + script + page[tags.end() :]
 
 
 def with_hash(page: str) -> str:

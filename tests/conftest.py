@@ -1,7 +1,10 @@
 """One suite for every backend: NumPy, and C on each instruction set that this machine has."""
 
+import os
+import shutil
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -73,3 +76,32 @@ def sigint_raises() -> Iterator[None]:
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, previous)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A browser without a window, by way of Playwright; tests are skipped where one of them is missing."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is missing: pip install playwright")
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0  # for whom Chromium has no sandbox
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"] if is_root else [])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def playground_page(chromium: Any) -> Iterator[Any]:
+    """The playground that is in the wheel, opened from disk, without an error and without a request to anywhere."""
+    page = chromium.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("request", lambda request: wrong.append(request.url) if request.url.startswith("http") else None)
+    page.goto((Path(pn.__file__).parent / "playground" / "index.html").as_uri())
+    page.wait_for_function("typeof loadPlainnet === 'function' && typeof PLAINNET_WASM === 'string'")
+    yield page
+    page.close()
+    assert wrong == []

@@ -13,11 +13,11 @@ from .. import __version__
 from ..backend import DivergedError
 from ..csv_table import TableError
 from ..tensor_file import ModelFormatError
-from . import export, info, predict, train, xor
+from . import export, info, playground, predict, train, xor
 from .output import CommandError, complain
 
 #: By name, in the order of the help.
-COMMANDS = {"train": train, "predict": predict, "info": info, "export": export, "xor": xor}
+COMMANDS = {"train": train, "predict": predict, "info": info, "export": export, "xor": xor, "playground": playground}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

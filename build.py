@@ -37,7 +37,7 @@ def ffibuilder() -> FFI:
     from cffi import FFI  # here, as handing over to the package `build` must do without
 
     # Speed only: results do not depend on these flags. PLAINNET_CFLAGS comes last, for sanitizers and the like.
-    compile_args = [] if sys.platform == "win32" else ["-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math"]
+    compile_args = [] if sys.platform == "win32" else ["-std=c11", "-O2", "-fno-math-errno", "-fno-trapping-math"]
     compile_args += [] if sys.platform == "win32" else ["-fvisibility=hidden", "-g0"]
     extra = os.environ.get("PLAINNET_CFLAGS", "").split()
 
@@ -51,7 +51,7 @@ def ffibuilder() -> FFI:
         include_dirs=["csrc"],
         libraries=[] if sys.platform == "win32" else ["m", "pthread"],
         extra_compile_args=compile_args + extra,
-        extra_link_args=extra,
+        extra_link_args=(["-s"] if sys.platform == "linux" and not extra else []) + extra,  # no names of static functions
     )
     return builder
 

@@ -103,8 +103,9 @@ function normal(u) {
 }
 
 const PYTHON_NORMAL = [
+  "# Normally distributed numbers from uniform ones (Box and Muller 1958).",
   "radius, angle = np.sqrt(-2 * np.log(1 - u[:, 2])), 2 * np.pi * u[:, 3]",
-  "g = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])  # normally distributed: Box and Muller 1958",
+  "g = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])",
 ];
 
 /** The points of a data set: an array of [x1, x2, target]. `random` is a generator like NumPy's. */

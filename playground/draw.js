@@ -69,7 +69,7 @@ class NetworkPicture {
     Object.assign(this, { state, sizes, theme, width });
     this.size = Math.max(22, Math.min(44, (width / columns) * 0.56));
     this.top = 74; // room for the buttons above the columns
-    const gap = Math.max(this.size + 6, Math.min(this.size * 1.45, 58)), margin = this.size / 2 + 6;
+    const gap = Math.max(this.size + 14, Math.min(this.size * 1.45, 58)), margin = this.size / 2 + 6;
     this.height = this.top + most * gap + 6;
     this.x = sizes.map((_, k) => margin + ((width - 2 * margin) * k) / (columns - 1));
     this.y = sizes.map((n) => Array.from({ length: n }, (_, j) => this.top + (most * gap) / 2 + (j - (n - 1) / 2) * gap));
@@ -147,6 +147,11 @@ class NetworkPicture {
     this.context.fillRect(left - 4, bottom - 6, 10, 10);
     this.context.fillStyle = this.theme.of(Math.max(-1, Math.min(1, bias)));
     this.context.fillRect(left - 3, bottom - 5, 8, 8);
+  }
+
+  /** The input whose picture is there, or -1. */
+  inputAt(x, y) {
+    return Math.abs(x - this.x[0]) > this.size / 2 ? -1 : this.y[0].findIndex((middle) => Math.abs(middle - y) <= this.size / 2);
   }
 
   /** The name of the weight whose curve is near, or null. */
@@ -228,28 +233,37 @@ class SurfacePicture {
     context.stroke();
   }
 
-  /** `chosen` is the point of the row whose numbers are shown; `crosshair` where a key adds a point; or null. */
-  draw(run, chosen, crosshair) {
-    const scale = scaleOf(this.state, this.state.hidden.length), middle = this.state.discrete ? (a) => (scale(a) < 0 ? -1 : 1) : scale;
-    fillPixels(this.pixels, this.theme.table, run.network.predict(this.inputs), 0, 1, OUTPUT_GRID * OUTPUT_GRID, middle);
+  /** Fills the pixels with what neuron j of layer k says, or input j if k is -1. */
+  fill(run, k, j) {
+    const { state } = this, nOut = layerSizes(state)[k + 1], isOutput = k === state.hidden.length;
+    const values = k < 0 ? this.inputs : isOutput ? run.network.predict(this.inputs) : run.network.activations(this.inputs)[k].a;
+    const scale = k < 0 ? (a) => a : scaleOf(state, k), shade = state.discrete && isOutput ? (a) => (scale(a) < 0 ? -1 : 1) : scale;
+    fillPixels(this.pixels, this.theme.table, values, j, nOut, OUTPUT_GRID * OUTPUT_GRID, shade);
+  }
+
+  /**
+   * `batch` are the points of the next step, of which that of number `chosen` is marked; `crosshair` is where a key adds
+   * a point, or null.
+   */
+  draw(run, [k, j], batch, chosen, crosshair) {
+    this.fill(run, k, j);
     this.small.getContext("2d").putImageData(this.image, 0, 0);
     this.context.imageSmoothingEnabled = !this.state.discrete;
     this.context.drawImage(this.small, 0, 0, this.width, this.width);
     this.context.imageSmoothingEnabled = true;
     this.context.drawImage(this.dots, 0, 0, this.width, this.width);
-    if (chosen)
-      this.ring(...this.toPixels(chosen[0], chosen[1]), 9);
+    batch.forEach(([x1, x2], i) => this.ring(...this.toPixels(x1, x2), i === chosen ? 9 : 6, i === chosen ? 2.5 : 1));
     if (crosshair) {
       const [x, y] = this.toPixels(...crosshair);
-      this.ring(x, y, 7);
+      this.ring(x, y, 7, 2.5);
       this.context.fillStyle = this.theme.text;
       this.context.fillRect(x - 14, y - 0.75, 28, 1.5);
       this.context.fillRect(x - 0.75, y - 14, 1.5, 28);
     }
   }
 
-  ring(x, y, radius) {
-    for (const [width, style] of [[5, this.theme.panel], [2.5, this.theme.text]]) {
+  ring(x, y, radius, thickness) {
+    for (const [width, style] of [[2 * thickness, this.theme.panel], [thickness, this.theme.text]]) {
       this.context.beginPath();
       this.context.arc(x, y, radius, 0, 7);
       this.context.lineWidth = width;

@@ -47,9 +47,15 @@ class EquationPanel {
   constructor(element, actions) {
     this.element = element;
     this.actions = actions;
+    this.isPressed = false; // what a finger is on is not replaced under it
+    element.addEventListener("pointerdown", () => (this.isPressed = true));
+    for (const type of ["pointerup", "pointercancel"])
+      window.addEventListener(type, () => setTimeout(() => (this.isPressed = false)));
   }
 
   render(run) {
+    if (this.isPressed)
+      return;
     const { selected } = run.state, focused = document.activeElement?.dataset?.key;
     if (selected === "" || run.train.n === 0) {
       this.element.replaceChildren(el("p", {}, selected === "" ? "Choose a neuron or a line of the network: its equation stands here, with the numbers of the next step." : "There are no training rows yet."));
@@ -66,10 +72,12 @@ class EquationPanel {
 
   isOutput = (k) => k === this.sizes.length - 2;
 
-  nameOf(k, j) {
+  nameOf = (k, j) => this.titleOf(this.run, k, j);
+
+  titleOf({ state }, k, j) {
     if (k < 0)
-      return `input ${FEATURES[this.run.state.features[j]].label}`;
-    return this.isOutput(k) ? "the output" : `layer ${k + 1}, neuron ${j + 1}`;
+      return `input ${FEATURES[state.features[j]].label}`;
+    return k === state.hidden.length ? "the output" : `layer ${k + 1}, neuron ${j + 1}`;
   }
 
   output(k, j, row = this.row) {

@@ -139,12 +139,12 @@ function adamStep(w, g, [m, v], rate, t, kept) {
 
 const OPTIMIZER_EQUATIONS = {
   sgd: {
-    title: "gradient descent", kernel: { name: "SGD" }, python: "pn.SGD(RATE)", c: ".kind = PN_SGD",
+    title: "SGD", kernel: { name: "SGD" }, python: "pn.SGD(RATE)", c: ".kind = PN_SGD",
     rule: "w ← w − rate · g", step: (w, g, slots, rate) => ({ w: w - rate * g, lines: [] }),
     line: [IN_UPDATES, "return FN(descend)(p, c->rate, g);"],
   },
   momentum: {
-    title: "with momentum", kernel: { name: "SGD", momentum: MOMENTUM }, python: "pn.SGD(RATE, momentum=0.9)",
+    title: "SGD, momentum", kernel: { name: "SGD", momentum: MOMENTUM }, python: "pn.SGD(RATE, momentum=0.9)",
     c: ".kind = PN_SGD, .momentum = 0.9", rule: "w ← w − rate · b",
     step: (w, g, [b], rate) => {
       const newB = MOMENTUM * b + g;
@@ -153,7 +153,7 @@ const OPTIMIZER_EQUATIONS = {
     line: [IN_UPDATES, "slots[0] = FN(vec_fma)(momentum, slots[0], g);"],
   },
   nesterov: {
-    title: "Nesterov's momentum", kernel: { name: "SGD", momentum: MOMENTUM, nesterov: true },
+    title: "SGD, Nesterov", kernel: { name: "SGD", momentum: MOMENTUM, nesterov: true },
     python: "pn.SGD(RATE, momentum=0.9, nesterov=True)", c: ".kind = PN_SGD, .momentum = 0.9, .nesterov = 1",
     rule: "w ← w − rate · (g + 0.9 b)",
     step: (w, g, [b], rate) => {
@@ -195,7 +195,7 @@ const OPTIMIZER_EQUATIONS = {
     line: [IN_UPDATES, "return FN(descend)(p * c->kept, c->rate, slots[0] / root);"],
   },
   rprop: {
-    title: "Rprop (all rows)", kernel: { name: "Rprop" }, python: "pn.Rprop(RATE)",
+    title: "Rprop", kernel: { name: "Rprop" }, python: "pn.Rprop(RATE)",
     c: ".kind = PN_RPROP, .eta_minus = 0.5, .eta_plus = 1.2, .step_min = 1e-6, .step_max = 50",
     rule: "w ← w − s · sign(g), but 0 where g has changed its sign; s begins as the rate",
     step: (w, g, [h, s]) => {
@@ -207,7 +207,9 @@ const OPTIMIZER_EQUATIONS = {
   },
 };
 
-const START_NAMES = ["glorot_uniform", "he_uniform", "lecun_uniform", "uniform"];
+const START_NAMES = {
+  glorot_uniform: "Glorot uniform", he_uniform: "He uniform", lecun_uniform: "LeCun uniform", uniform: "from 0 to 1",
+};
 
 const REGULARIZATIONS = { none: "none", l1: "L1", l2: "L2" };
 

@@ -4,14 +4,14 @@
 const byId = (id) => document.getElementById(id);
 
 /** Milliseconds of a frame that training may take; what is drawn needs the rest. */
-const TRAINING_TIME = 8;
+const TRAINING_TIME = 6;
 
 /** Changes of these keep the network and its steps. */
-const KEEPS_RUN = ["speed", "showTest", "discrete", "selected", "row", "code"];
+const KEEPS_RUN = ["speed", "showTest", "discrete", "selected", "row", "code", "hide"];
 
 const TITLES = {
   speed: SPEEDS, activation: ACTIVATION_EQUATIONS, loss: LOSS_EQUATIONS, optimizer: OPTIMIZER_EQUATIONS,
-  output: { sigmoid: 0, tanh: 0, identity: 0 }, init: Object.fromEntries(START_NAMES.map((name) => [name, name])), regularization: REGULARIZATIONS,
+  output: { sigmoid: 0, tanh: 0, identity: 0 }, init: START_NAMES, regularization: REGULARIZATIONS,
 };
 
 class App {
@@ -25,6 +25,7 @@ class App {
     });
     this.isPlaying = false;
     this.crosshair = null;
+    this.pointed = null; // [layer, neuron] whose surface the large picture shows instead of the output's
     this.times = []; // of the last frames, in milliseconds, for whoever measures
     this.fillControls();
     this.listen();
@@ -47,7 +48,8 @@ class App {
     Object.assign(this.state, fields);
     const notes = settle(this.state);
     if (Object.keys(fields).every((name) => KEEPS_RUN.includes(name))) {
-      this.layout();
+      if ("showTest" in fields)
+        this.layout();
       this.showAll();
       return;
     }
@@ -92,6 +94,8 @@ class App {
   }
 
   writeAddress() {
+    if (this.run.steps < this.goal)
+      return;
     this.state.steps = this.run.steps;
     const text = stateToText(this.state);
     if (location.hash.slice(1) !== text) {
@@ -204,8 +208,8 @@ class App {
   showRun() {
     const { run, state } = this, { train, test } = run.now;
     this.net.draw(run, state.selected);
-    const numbers = state.selected !== "" && run.train.n > 0 && !this.isPlaying ? run.numbers() : null;
-    this.surface.draw(run, numbers && run.train.points[numbers.rows[Math.min(state.row, numbers.rows.length - 1)]], this.crosshair);
+    const rows = run.train.n > 0 && !this.isPlaying ? run.numbers().rows : [];
+    this.surface.draw(run, this.pointed ?? [state.hidden.length, 0], rows.map((row) => run.train.points[row]), Math.min(state.row, rows.length - 1), this.crosshair);
     byId("epochNumber").textContent = run.epoch;
     byId("stepNumber").textContent = run.steps < this.goal ? `${run.steps} of ${this.goal}` : run.steps;
     byId("trainLoss").textContent = Number.isFinite(train) ? train.toFixed(4) : "–";
@@ -220,14 +224,16 @@ class App {
     const { run, state } = this, isClass = !DATA_SETS[state.data].isRegression;
     byId("rightBox").hidden = !isClass;
     if (isClass && run.train.n > 0)
-      byId("right").textContent = percent(run.shareRight(run.train)) + (run.test.n > 0 ? `, test ${percent(run.shareRight(run.test))}` : "");
+      byId("right").textContent = percent(run.shareRight(run.train)) + (run.test.n > 0 ? ` / ${percent(run.shareRight(run.test))}` : "");
     this.panel.render(run);
-    const text = { python: pythonText, c: cText }[state.code](run);
-    if (byId("code").textContent !== text)
-      byId("code").textContent = text;
+    if (!this.isPlaying || this.codeShown !== state.code)
+      byId("code").textContent = { python: pythonText, c: cText }[state.code](run);
+    this.codeShown = state.code;
     this.describePictures();
-    if (this.isPlaying)
+    if (this.isPlaying && performance.now() - (this.wroteAt ?? 0) > 1000) {
+      this.wroteAt = performance.now(); // browsers allow some three changes a second
       this.writeAddress();
+    }
   }
 
   describePictures() {
@@ -236,7 +242,8 @@ class App {
     const how = state.data === "own" ? " The arrow keys move a cross, Enter clicks there." : "";
     byId("surface").setAttribute("aria-label", `What the network says about every place: ${what}. Data: ${set.title}, ${run.points.length} points.${how}`);
     byId("curves").setAttribute("aria-label", `The loss after each epoch. ${this.summary()}`);
-    byId("legend").textContent = `The colour is what the network says: ${set.isRegression ? "orange is −1, blue is 1" : "orange is 0, blue is 1"}. Discs are training data, diamonds test data.`
+    byId("scaleLow").textContent = set.isRegression ? "−1" : "0";
+    byId("legend").textContent = `What ${this.pointed ? `${this.panel.titleOf(run, ...this.pointed)} says` : "the network says"}, for x₁ and x₂ from −${EDGE} to ${EDGE}. Discs are training data, diamonds test data, those with a ring the next step's.`
       + (state.data === "own" ? " Click to add points." : "");
     this.net.buttons.forEach(({ button, k, j }) => {
       const bias = run.network.layers[k].bias[j], name = k === state.hidden.length ? "The output" : `Layer ${k + 1}, neuron ${j + 1}`;
@@ -265,6 +272,7 @@ class App {
       const button = (text, to, title) => el("button", { type: "button", "data-key": title, "aria-label": title, ...(to < 1 || to > MAX_NEURONS ? { disabled: "" } : {}),
         click: () => this.change({ hidden: state.hidden.with(k, to) }) }, text);
       const column = el("div", {}, button("+", n + 1, `one neuron more in layer ${k + 1}`), button("−", n - 1, `one neuron fewer in layer ${k + 1}`), el("br"), String(n));
+      column.classList.toggle("narrow", net.x[1] - net.x[0] < 60);
       column.style.left = `${net.x[k + 1]}px`;
       return column;
     }));
@@ -286,9 +294,19 @@ class App {
   /** One of them is in the order of the tab key; the arrow keys lead from there to the others. */
   neuronButton(k, j, x, y) {
     const name = `n${k}.${j}`;
-    const button = el("button", { type: "button", tabindex: "-1", "data-key": name, click: () => this.change({ selected: name }), keydown: (event) => this.moveFocus(event, k, j) });
+    const button = el("button", { type: "button", tabindex: "-1", "data-key": name, click: () => this.change({ selected: name }),
+      pointerenter: () => this.point([k, j]), pointerleave: () => this.point(null), focus: () => this.point([k, j]), blur: () => this.point(null), keydown: (event) => this.moveFocus(event, k, j) });
     Object.assign(button.style, { left: `${x}px`, top: `${y}px`, width: `${this.net.size + 4}px`, height: `${this.net.size + 4}px` });
     return { button, k, j, name };
+  }
+
+  /** Shows that neuron's surface in the large picture; null: the output's. */
+  point(place) {
+    if (String(place) === String(this.pointed))
+      return;
+    this.pointed = place;
+    this.describePictures();
+    this.showRun();
   }
 
   moveFocus(event, k, j) {
@@ -373,6 +391,8 @@ class App {
     for (const input of document.querySelectorAll("[name=feature]"))
       input.checked = state.features.includes(input.value);
     byId("brushes").hidden = state.data !== "own";
+    for (const part of Object.keys(PARTS))
+      document.querySelector(`.part-${part}`).hidden = state.hide.includes(part);
     this.drawThumbnails();
   }
 
@@ -403,6 +423,14 @@ class App {
     } catch (error) {
       this.complain(`Learning rate: ${error.message}.`);
     }
+  }
+
+  /** A regression cannot have the log loss: it comes back with the next data set of classes. */
+  chooseData(data) {
+    const { loss, output } = this.state, wasRegression = DATA_SETS[this.state.data].isRegression;
+    if (DATA_SETS[data].isRegression && !wasRegression)
+      this.ofClasses = { loss, output };
+    this.change({ data, ...(wasRegression && !DATA_SETS[data].isRegression ? this.ofClasses : {}) });
   }
 
   readFeatures(input) {
@@ -447,7 +475,7 @@ class App {
       if (target.dataset.field)
         this.readField(target);
       else if (target.name === "set")
-        this.change({ data: target.value });
+        this.chooseData(target.value);
       else if (target.name === "feature")
         this.readFeatures(target);
       else if (target.name === "code")
@@ -471,10 +499,14 @@ class App {
         this.change({ selected: name });
     });
     byId("picture").addEventListener("pointermove", (event) => {
-      const name = event.target === net ? this.net.weightAt(...place(event)) : null;
+      if (event.target !== net)
+        return;
+      const name = this.net.weightAt(...place(event)), input = this.net.inputAt(...place(event));
+      this.point(input < 0 ? null : [-1, input]);
       net.style.cursor = name ? "pointer" : "";
       net.title = name ? this.weightTitle(name) : "";
     });
+    net.addEventListener("pointerleave", () => this.point(null));
     surface.addEventListener("click", (event) => this.clickAt(...this.surface.toPoint(...place(event))));
     surface.addEventListener("keydown", (event) => this.moveCrosshair(event));
     surface.addEventListener("blur", () => {

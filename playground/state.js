@@ -11,6 +11,9 @@ const MAX_NEURONS = 8;
 /** How fast the page trains: what is done for each frame, or in how many milliseconds a step. */
 const SPEEDS = { slow: "one step a second", step: "one step a frame", epoch: "one epoch a frame", fast: "as fast as it can" };
 
+/** Parts of the page that the address can hide: classes of the elements. */
+const PARTS = { header: 0, settings: 0, network: 0, result: 0, equation: 0, code: 0 };
+
 // ---- Kinds of values: each reads a text, or throws an Error that says what is allowed, and writes it ----
 
 const oneOf = (table, allowed = Object.keys(table)) => ({
@@ -83,16 +86,17 @@ const FIELDS = {
   batch: [10, number(0, MAX_POINTS)], // 0: all rows
   regularization: ["none", oneOf(REGULARIZATIONS)],
   strength: [0.001, number(0, 100, false)],
-  init: ["glorot_uniform", oneOf({}, START_NAMES)],
+  init: ["glorot_uniform", oneOf(START_NAMES)],
   seed: [0, number(0, 4294967295)],
   start: [[], list(number(-1e6, 1e6, false), 0, 1000)], // all parameters, instead of those that init and seed give
   steps: [0, number(0, 1e9)],
   speed: ["epoch", oneOf(SPEEDS)],
   showTest: [true, flag],
   discrete: [false, flag],
-  selected: ["", { read: readSelection, write: String }],
+  selected: ["n0.0", { read: readSelection, write: String }],
   row: [0, number(0, MAX_POINTS - 1)], // of the next step's batch, whose numbers are shown
   code: ["python", oneOf({ python: 0, c: 0 })],
+  hide: [[], list(oneOf(PARTS), 0, 6)], // for a frame in another page
 };
 
 /** "": nothing; "n1.0": neuron 0 of layer 1; "w1.2.0": the weight from input 2 to neuron 0 of layer 1. */

@@ -50,7 +50,7 @@ class EquationPanel {
     this.isPressed = false; // what a finger is on is not replaced under it
     element.addEventListener("pointerdown", () => (this.isPressed = true));
     for (const type of ["pointerup", "pointercancel"])
-      window.addEventListener(type, () => setTimeout(() => (this.isPressed = false)));
+      window.addEventListener(type, () => (this.isPressed = false));
   }
 
   render(run) {

@@ -224,7 +224,7 @@ class App {
     const { run, state } = this, isClass = !DATA_SETS[state.data].isRegression;
     byId("rightBox").hidden = !isClass;
     if (isClass && run.train.n > 0)
-      byId("right").textContent = percent(run.shareRight(run.train)) + (run.test.n > 0 ? ` / ${percent(run.shareRight(run.test))}` : "");
+      byId("right").textContent = [run.train, run.test].filter(({ n }) => n > 0).map((rows) => percent(run.shareRight(rows))).join(" / ") + " %";
     this.panel.render(run);
     if (!this.isPlaying || this.codeShown !== state.code)
       byId("code").textContent = { python: pythonText, c: cText }[state.code](run);
@@ -385,7 +385,11 @@ class App {
         field.previousElementSibling.textContent = field.value;
     }
     byId("rate").value = state.rates.at(-1)[1];
-    document.querySelector("[data-field=output]").disabled = Boolean(LOSS_EQUATIONS[state.loss].needs);
+    const isOff = { output: LOSS_EQUATIONS[state.loss].needs, n: state.data === "own" || state.data === "table", noise: state.data === "own",
+                    dataSeed: state.data === "own", strength: state.regularization === "none", batch: state.optimizer === "rprop" };
+    for (const [name, off] of Object.entries(isOff))
+      document.querySelector(`[data-field=${name}]`).disabled = Boolean(off);
+    byId("newData").disabled = isOff.dataSeed;
     for (const input of document.querySelectorAll("[name=set], [name=code]"))
       input.checked = input.value === (input.name === "set" ? state.data : state.code);
     for (const input of document.querySelectorAll("[name=feature]"))
@@ -531,7 +535,7 @@ class App {
   }
 }
 
-const percent = (share) => `${(100 * share).toFixed(0)} %`;
+const percent = (share) => (100 * share).toFixed(0);
 
 function nearest(points, x1, x2) {
   const distances = points.map(([p1, p2]) => Math.hypot(p1 - x1, p2 - x2));

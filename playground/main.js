@@ -195,6 +195,7 @@ class App {
     this.theme = readTheme();
     this.net.layout(this.state, byId("picture").clientWidth, this.theme);
     this.surface.layout(this.run, byId("surface").parentElement.clientWidth - 22, this.theme);
+    this.curveWidth = byId("curves").clientWidth;
     this.placeButtons();
   }
 
@@ -214,7 +215,7 @@ class App {
     byId("stepNumber").textContent = run.steps < this.goal ? `${run.steps} of ${this.goal}` : run.steps;
     byId("trainLoss").textContent = Number.isFinite(train) ? train.toFixed(4) : "–";
     byId("testLoss").textContent = Number.isFinite(test) ? test.toFixed(4) : "–";
-    drawCurves(byId("curves"), run, byId("curves").clientWidth, 130, this.theme);
+    drawCurves(byId("curves"), run, this.curveWidth, 130, this.theme);
     for (const id of ["step", "epoch", "run"])
       byId(id).disabled = run.train.n === 0 || run.steps < this.goal;
   }

@@ -14,6 +14,7 @@ import plainnet as pn
 import toolchain
 
 ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "python" / "plainnet" / "playground" / "index.html"
 
 # A page and Python differ in the last digit of sines, tanh and sums; such differences are at most 3e-14 after some dozen
 # steps at these rates.
@@ -36,6 +37,33 @@ STATES = {
     "two rates": "rates=0_0.3,20_0.1,45_0.05&activation=leaky_relu&init=uniform",
     "start": "hidden=2&features=x1&start=0.5,-1,0.1,0.2,2,-1.5,0.25&seed=7",
 }
+
+
+IS_READY = "typeof playground !== 'undefined' && playground && playground.run.steps === playground.goal"
+
+
+@pytest.fixture
+def open_page(chromium):
+    """
+    Opens the page with the state that an address has; further arguments are options of Playwright's contexts. In the end
+    no page may have reported an error or asked for anything.
+    """
+    contexts, reports = [], []
+
+    def opened(state="", **options):
+        contexts.append(chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options}))
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: reports.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: reports.append(f"error: {error}"))
+        page.on("request", lambda request: reports.append(request.url) if not request.url.startswith("file:") else None)
+        page.goto(f"{PAGE.as_uri()}#{state}")
+        page.wait_for_function(IS_READY)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert reports == []
 
 
 def parameters(page):
@@ -256,8 +284,8 @@ def test_address_holds_the_whole_state(open_page, state):
     page.click("#step")
     before = parameters(page), losses_shown(page), address(page), page.inner_text("#code"), page.inner_text("#equation")
     page.reload()
-    page.wait_for_function("typeof playground !== 'undefined' && playground && playground.run.steps === playground.goal")
-    page.wait_for_timeout(50)
+    page.wait_for_function(IS_READY)
+    page.evaluate("new Promise(requestAnimationFrame)")  # in which the last of its steps is shown
     after = parameters(page), losses_shown(page), address(page), page.inner_text("#code"), page.inner_text("#equation")
     assert np.array_equal(before[0], after[0])
     assert before[1:] == after[1:]

@@ -29,12 +29,14 @@ const DATA_SETS = {
   circles: {
     title: "Circles",
     place: (u, i, n) => {
-      const inner = i >= n / 2, angle = 2 * Math.PI * u[0];
+      const inner = i >= n / 2,
+        angle = 2 * Math.PI * u[0];
       const radius = inner ? 0.5 * Math.sqrt(u[1]) : 0.7 + 0.3 * u[1];
       return [radius * Math.cos(angle), radius * Math.sin(angle), inner ? 1 : 0];
     },
     python: [
-      "y = i >= n / 2", "angle = 2 * np.pi * u[:, 0]",
+      "y = i >= n / 2",
+      "angle = 2 * np.pi * u[:, 0]",
       "radius = np.where(y, 0.5 * np.sqrt(u[:, 1]), 0.7 + 0.3 * u[:, 1])",
       "p = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])",
     ],
@@ -42,13 +44,16 @@ const DATA_SETS = {
   moons: {
     title: "Moons",
     place: (u, i, n) => {
-      const lower = i >= n / 2, angle = Math.PI * u[0];
+      const lower = i >= n / 2,
+        angle = Math.PI * u[0];
       const x1 = lower ? 1 - Math.cos(angle) : Math.cos(angle);
       const x2 = lower ? 0.5 - Math.sin(angle) : Math.sin(angle);
       return [(x1 - 0.5) / 1.6, (x2 - 0.25) / 1.6, lower ? 1 : 0];
     },
     python: [
-      "y = i >= n / 2", "angle = np.pi * u[:, 0]", "x1 = np.where(y, 1 - np.cos(angle), np.cos(angle))",
+      "y = i >= n / 2",
+      "angle = np.pi * u[:, 0]",
+      "x1 = np.where(y, 1 - np.cos(angle), np.cos(angle))",
       "x2 = np.where(y, 0.5 - np.sin(angle), np.sin(angle))",
       "p = np.column_stack([(x1 - 0.5) / 1.6, (x2 - 0.25) / 1.6])",
     ],
@@ -56,18 +61,24 @@ const DATA_SETS = {
   spirals: {
     title: "Spirals",
     place: (u, i, n) => {
-      const second = i >= n / 2, angle = 3.5 * Math.PI * u[0] + (second ? Math.PI : 0), radius = 0.08 + 0.9 * u[0];
+      const second = i >= n / 2,
+        angle = 3.5 * Math.PI * u[0] + (second ? Math.PI : 0),
+        radius = 0.08 + 0.9 * u[0];
       return [radius * Math.sin(angle), radius * Math.cos(angle), second ? 1 : 0];
     },
     python: [
-      "y = i >= n / 2", "angle = 3.5 * np.pi * u[:, 0] + np.where(y, np.pi, 0)", "radius = 0.08 + 0.9 * u[:, 0]",
+      "y = i >= n / 2",
+      "angle = 3.5 * np.pi * u[:, 0] + np.where(y, np.pi, 0)",
+      "radius = 0.08 + 0.9 * u[:, 0]",
       "p = np.column_stack([radius * np.sin(angle), radius * np.cos(angle)])",
     ],
   },
   blobs: {
     title: "Two blobs",
     place: (u, i, n) => {
-      const second = i >= n / 2, centre = second ? 0.45 : -0.45, [g1, g2] = normal(u);
+      const second = i >= n / 2,
+        centre = second ? 0.45 : -0.45,
+        [g1, g2] = normal(u);
       return [centre + 0.2 * g1, centre + 0.2 * g2, second ? 1 : 0];
     },
     python: ["y = i >= n / 2", "p = np.where(y, 0.45, -0.45)[:, None] + 0.2 * g"],
@@ -88,7 +99,8 @@ const DATA_SETS = {
     title: "Hills",
     isRegression: true,
     place: (u) => {
-      const x1 = 2 * u[0] - 1, x2 = 2 * u[1] - 1;
+      const x1 = 2 * u[0] - 1,
+        x2 = 2 * u[1] - 1;
       return [x1, x2, Math.sin(Math.PI * x1) * Math.sin(Math.PI * x2)];
     },
     python: ["p = 2 * u[:, :2] - 1", "y = np.sin(np.pi * p[:, 0]) * np.sin(np.pi * p[:, 1])"],
@@ -98,7 +110,8 @@ const DATA_SETS = {
 
 /** Two normally distributed numbers from two uniform ones (Box and Muller 1958). */
 function normal(u) {
-  const radius = Math.sqrt(-2 * Math.log(1 - u[2])), angle = 2 * Math.PI * u[3];
+  const radius = Math.sqrt(-2 * Math.log(1 - u[2])),
+    angle = 2 * Math.PI * u[3];
   return [radius * Math.cos(angle), radius * Math.sin(angle)];
 }
 
@@ -110,14 +123,15 @@ const PYTHON_NORMAL = [
 
 /** The points of a data set: an array of [x1, x2, target]. `random` is a generator like NumPy's. */
 function makePoints(state, random) {
-  if (state.data === "own")
-    return state.points;
-  const set = DATA_SETS[state.data], n = set.rows ?? state.n, noise = state.noise / 100;
+  if (state.data === "own") return state.points;
+  const set = DATA_SETS[state.data],
+    n = set.rows ?? state.n,
+    noise = state.noise / 100;
   return Array.from({ length: n }, (_, i) => {
     const u = [random.random(), random.random(), random.random(), random.random()];
-    const [x1, x2, y] = set.place(u, i, n), [g1, g2] = normal(u);
-    if (set.isRegression)
-      return [round4(x1), round4(x2), round4(y + noise * g1)];
+    const [x1, x2, y] = set.place(u, i, n),
+      [g1, g2] = normal(u);
+    if (set.isRegression) return [round4(x1), round4(x2), round4(y + noise * g1)];
     return [round4(x1 + noise * g1), round4(x2 + noise * g2), y];
   });
 }
@@ -131,17 +145,27 @@ const FEATURES = {
   square1: { label: "x₁²", of: (x1) => x1 * x1, python: "x1**2", c: "x1 * x1" },
   square2: { label: "x₂²", of: (x1, x2) => x2 * x2, python: "x2**2", c: "x2 * x2" },
   product: { label: "x₁x₂", of: (x1, x2) => x1 * x2, python: "x1 * x2", c: "x1 * x2" },
-  sine1: { label: "sin 2πx₁", of: (x1) => Math.sin(2 * Math.PI * x1), python: "np.sin(2 * np.pi * x1)",
-           c: "sin(6.283185307179586 * x1)" },
-  sine2: { label: "sin 2πx₂", of: (x1, x2) => Math.sin(2 * Math.PI * x2), python: "np.sin(2 * np.pi * x2)",
-           c: "sin(6.283185307179586 * x2)" },
+  sine1: {
+    label: "sin 2πx₁",
+    of: (x1) => Math.sin(2 * Math.PI * x1),
+    python: "np.sin(2 * np.pi * x1)",
+    c: "sin(6.283185307179586 * x1)",
+  },
+  sine2: {
+    label: "sin 2πx₂",
+    of: (x1, x2) => Math.sin(2 * Math.PI * x2),
+    python: "np.sin(2 * np.pi * x2)",
+    c: "sin(6.283185307179586 * x2)",
+  },
 };
 
 /** The features of points as rows of the network's input, one after another. */
 function featureRows(points, names) {
   const rows = new Float64Array(points.length * names.length);
-  points.forEach(([x1, x2], i) => names.forEach((name, k) => {
-    rows[i * names.length + k] = FEATURES[name].of(x1, x2);
-  }));
+  points.forEach(([x1, x2], i) =>
+    names.forEach((name, k) => {
+      rows[i * names.length + k] = FEATURES[name].of(x1, x2);
+    }),
+  );
   return rows;
 }

@@ -10,8 +10,13 @@ const TRAINING_TIME = 6;
 const KEEPS_RUN = ["speed", "showTest", "discrete", "selected", "row", "code", "hide"];
 
 const TITLES = {
-  speed: SPEEDS, activation: ACTIVATION_EQUATIONS, loss: LOSS_EQUATIONS, optimizer: OPTIMIZER_EQUATIONS,
-  output: { sigmoid: 0, tanh: 0, identity: 0 }, init: START_NAMES, regularization: REGULARIZATIONS,
+  speed: SPEEDS,
+  activation: ACTIVATION_EQUATIONS,
+  loss: LOSS_EQUATIONS,
+  optimizer: OPTIMIZER_EQUATIONS,
+  output: { sigmoid: 0, tanh: 0, identity: 0 },
+  init: START_NAMES,
+  regularization: REGULARIZATIONS,
 };
 
 class App {
@@ -20,7 +25,8 @@ class App {
     this.net = new NetworkPicture(byId("net"));
     this.surface = new SurfacePicture(byId("surface"));
     this.panel = new EquationPanel(byId("equation"), {
-      select: (name) => this.change({ selected: name }), chooseRow: (row) => this.change({ row }),
+      select: (name) => this.change({ selected: name }),
+      chooseRow: (row) => this.change({ row }),
       setParameter: (index, value) => this.setParameter(index, value),
     });
     this.isPlaying = false;
@@ -40,7 +46,11 @@ class App {
     this.pause();
     this.state = state;
     this.begin(state.steps);
-    this.complain(problems.length > 0 ? `In the address, this cannot be used; the defaults stand there:\n${problems.join("\n")}` : "");
+    this.complain(
+      problems.length > 0
+        ? `In the address, this cannot be used; the defaults stand there:\n${problems.join("\n")}`
+        : "",
+    );
   }
 
   /** Sets some fields of the state. Most of them begin the training anew, from the same seed. */
@@ -48,20 +58,19 @@ class App {
     Object.assign(this.state, fields);
     const notes = settle(this.state);
     if (Object.keys(fields).every((name) => KEEPS_RUN.includes(name))) {
-      if ("showTest" in fields)
-        this.layout();
+      if ("showTest" in fields) this.layout();
       this.showAll();
       return;
     }
-    if (!("start" in fields))
-      this.state.start = [];
+    if (!("start" in fields)) this.state.start = [];
     this.state.rates = [[0, this.state.rates.at(-1)[1]]];
     this.begin(0);
     this.complain(notes.join("\n"));
   }
 
   changeRate(rate) {
-    const { steps } = this.run, { rates } = this.state;
+    const { steps } = this.run,
+      { rates } = this.state;
     this.state.rates = steps === 0 ? [[0, rate]] : [...rates.filter(([from]) => from < steps), [steps, rate]];
     this.run.numbersAt = null;
     this.showAll();
@@ -87,15 +96,14 @@ class App {
   }
 
   selectWhatIsThere() {
-    const [k, i, j] = this.state.selected.slice(1).split(".").map(Number), sizes = layerSizes(this.state);
+    const [k, i, j] = this.state.selected.slice(1).split(".").map(Number),
+      sizes = layerSizes(this.state);
     const isThere = this.state.selected[0] === "n" ? i < sizes[k + 1] : i < sizes[k] && j < sizes[k + 1];
-    if (!isThere)
-      this.state.selected = "";
+    if (!isThere) this.state.selected = "";
   }
 
   writeAddress() {
-    if (this.run.steps < this.goal)
-      return;
+    if (this.run.steps < this.goal) return;
     this.state.steps = this.run.steps;
     const text = stateToText(this.state);
     if (location.hash.slice(1) !== text) {
@@ -117,26 +125,25 @@ class App {
 
   makeFrame(time) {
     this.frame = null;
-    const begin = performance.now(), isBehind = this.run.steps < this.goal;
+    const begin = performance.now(),
+      isBehind = this.run.steps < this.goal;
     try {
-      if (isBehind)
-        this.train(begin + 2 * TRAINING_TIME, this.goal - this.run.steps);
-      else if (this.isPlaying)
-        this.play(time, begin + TRAINING_TIME);
+      if (isBehind) this.train(begin + 2 * TRAINING_TIME, this.goal - this.run.steps);
+      else if (this.isPlaying) this.play(time, begin + TRAINING_TIME);
     } catch (error) {
       this.pause();
       this.goal = 0;
-      this.complain(`The training stopped at step ${this.run.steps}: ${error.message} A smaller learning rate may help.`);
+      this.complain(
+        `The training stopped at step ${this.run.steps}: ${error.message} A smaller learning rate may help.`,
+      );
     }
     this.showRun();
     if (time - (this.shownAt ?? 0) > 250) {
       this.shownAt = time;
       this.showSlowly();
     }
-    if (this.isPlaying || this.run.steps < this.goal)
-      this.request();
-    else
-      this.showAll();
+    if (this.isPlaying || this.run.steps < this.goal) this.request();
+    else this.showAll();
     this.times.push(performance.now() - begin);
     this.times.splice(0, this.times.length - 600);
   }
@@ -144,15 +151,15 @@ class App {
   /** Makes steps until so many are made, or until that time. */
   train(until, steps) {
     const goal = this.run.steps + steps;
-    do
-      this.run.advance(Math.min(goal - this.run.steps, 50));
+    do this.run.advance(Math.min(goal - this.run.steps, 50));
     while (this.run.steps < goal && performance.now() < until);
   }
 
   play(time, until) {
-    const { speed } = this.state, { run } = this, left = run.stepsPerEpoch - (run.steps % run.stepsPerEpoch);
-    if (speed === "slow" && time - (this.steppedAt ?? 0) < 1000)
-      return;
+    const { speed } = this.state,
+      { run } = this,
+      left = run.stepsPerEpoch - (run.steps % run.stepsPerEpoch);
+    if (speed === "slow" && time - (this.steppedAt ?? 0) < 1000) return;
     this.steppedAt = time;
     this.train(until, { slow: 1, step: 1, epoch: left, fast: Infinity }[speed]);
   }
@@ -171,8 +178,7 @@ class App {
 
   pause() {
     byId("run").textContent = "▶ Run";
-    if (!this.isPlaying)
-      return;
+    if (!this.isPlaying) return;
     this.isPlaying = false;
     this.announce(this.summary());
     this.request();
@@ -207,25 +213,36 @@ class App {
 
   /** What changes in every frame. */
   showRun() {
-    const { run, state } = this, { train, test } = run.now;
+    const { run, state } = this,
+      { train, test } = run.now;
     this.net.draw(run, state.selected);
     const rows = run.train.n > 0 && !this.isPlaying ? run.numbers().rows : [];
-    this.surface.draw(run, this.pointed ?? [state.hidden.length, 0], rows.map((row) => run.train.points[row]), Math.min(state.row, rows.length - 1), this.crosshair);
+    this.surface.draw(
+      run,
+      this.pointed ?? [state.hidden.length, 0],
+      rows.map((row) => run.train.points[row]),
+      Math.min(state.row, rows.length - 1),
+      this.crosshair,
+    );
     byId("epochNumber").textContent = run.epoch;
     byId("stepNumber").textContent = run.steps < this.goal ? `${run.steps} of ${this.goal}` : run.steps;
     byId("trainLoss").textContent = Number.isFinite(train) ? train.toFixed(4) : "–";
     byId("testLoss").textContent = Number.isFinite(test) ? test.toFixed(4) : "–";
     drawCurves(byId("curves"), run, this.curveWidth, 130, this.theme);
-    for (const id of ["step", "epoch", "run"])
-      byId(id).disabled = run.train.n === 0 || run.steps < this.goal;
+    for (const id of ["step", "epoch", "run"]) byId(id).disabled = run.train.n === 0 || run.steps < this.goal;
   }
 
   /** What changes a few times a second. */
   showSlowly() {
-    const { run, state } = this, isClass = !DATA_SETS[state.data].isRegression;
+    const { run, state } = this,
+      isClass = !DATA_SETS[state.data].isRegression;
     byId("rightBox").hidden = !isClass;
     if (isClass && run.train.n > 0)
-      byId("right").textContent = [run.train, run.test].filter(({ n }) => n > 0).map((rows) => percent(run.shareRight(rows))).join(" / ") + " %";
+      byId("right").textContent =
+        [run.train, run.test]
+          .filter(({ n }) => n > 0)
+          .map((rows) => percent(run.shareRight(rows)))
+          .join(" / ") + " %";
     this.panel.render(run);
     if (!this.isPlaying || this.codeShown !== state.code)
       byId("code").textContent = { python: pythonText, c: cText }[state.code](run);
@@ -235,19 +252,27 @@ class App {
       this.wroteAt = performance.now(); // browsers allow some three changes a second
       this.writeAddress();
     }
+    if (this.isPlaying && performance.now() - this.announcedAt > 5000) this.announce(this.summary());
   }
 
   describePictures() {
-    const { run, state } = this, set = DATA_SETS[state.data];
+    const { run, state } = this,
+      set = DATA_SETS[state.data];
     const what = set.isRegression ? "from orange, -1, to blue, 1" : "orange is class 0, blue is class 1";
     const how = state.data === "own" ? " The arrow keys move a cross, Enter clicks there." : "";
-    byId("surface").setAttribute("aria-label", `What the network says about every place: ${what}. Data: ${set.title}, ${run.points.length} points.${how}`);
+    byId("surface").setAttribute(
+      "aria-label",
+      `What the network says about every place: ${what}. Data: ${set.title}, ${run.points.length} points.${how}`,
+    );
     byId("curves").setAttribute("aria-label", `The loss after each epoch. ${this.summary()}`);
     byId("scaleLow").textContent = set.isRegression ? "−1" : "0";
-    byId("legend").textContent = `What ${this.pointed ? `${this.panel.titleOf(run, ...this.pointed)} says` : "the network says"}, for x₁ and x₂ from −${EDGE} to ${EDGE}. Discs are training data, diamonds test data, those with a ring the next step's.`
-      + (state.data === "own" ? " Click to add points." : "");
+    const who = this.pointed ? this.panel.titleOf(run, ...this.pointed) : "the network";
+    byId("legend").textContent =
+      `What ${who} says, for x₁ and x₂ from −${EDGE} to ${EDGE}. Discs are training data, diamonds test data, ` +
+      `those with a ring the next step's.${state.data === "own" ? " Click to add points." : ""}`;
     this.net.buttons.forEach(({ button, k, j }) => {
-      const bias = run.network.layers[k].bias[j], name = k === state.hidden.length ? "The output" : `Layer ${k + 1}, neuron ${j + 1}`;
+      const bias = run.network.layers[k].bias[j],
+        name = k === state.hidden.length ? "The output" : `Layer ${k + 1}, neuron ${j + 1}`;
       button.setAttribute("aria-label", `${name}, bias ${shown(bias)}`);
       button.setAttribute("aria-pressed", String(state.selected === `n${k}.${j}`));
     });
@@ -255,35 +280,58 @@ class App {
 
   summary() {
     const { epoch, train, test } = this.run.now;
-    return `Epoch ${Math.floor(epoch)}, step ${this.run.steps}: training loss ${train.toFixed(4)}${this.run.test.n > 0 ? `, test loss ${test.toFixed(4)}` : ""}.`;
+    const ofTest = this.run.test.n > 0 ? `, test loss ${test.toFixed(4)}` : "";
+    return `Epoch ${Math.floor(epoch)}, step ${this.run.steps}: training loss ${train.toFixed(4)}${ofTest}.`;
   }
 
   announce(text) {
     byId("live").textContent = text;
+    this.announcedAt = performance.now();
   }
 
   // ---- Buttons in the picture of the network ----
 
   placeButtons() {
-    const { net, state } = this, focused = document.activeElement?.dataset?.key;
+    const { net, state } = this,
+      focused = document.activeElement?.dataset?.key;
     byId("layerCount").textContent = `${state.hidden.length} hidden layer${state.hidden.length === 1 ? "" : "s"}`;
     byId("fewerLayers").disabled = state.hidden.length === 0;
     byId("moreLayers").disabled = state.hidden.length === MAX_LAYERS;
-    byId("columns").replaceChildren(...state.hidden.map((n, k) => {
-      const button = (text, to, title) => el("button", { type: "button", "data-key": title, "aria-label": title, ...(to < 1 || to > MAX_NEURONS ? { disabled: "" } : {}),
-        click: () => this.change({ hidden: state.hidden.with(k, to) }) }, text);
-      const column = el("div", {}, button("+", n + 1, `one neuron more in layer ${k + 1}`), button("−", n - 1, `one neuron fewer in layer ${k + 1}`), el("br"), String(n));
-      column.classList.toggle("narrow", net.x[1] - net.x[0] < 60);
-      column.style.left = `${net.x[k + 1]}px`;
-      return column;
-    }));
+    byId("columns").replaceChildren(
+      ...state.hidden.map((n, k) => {
+        const button = (text, to, title) =>
+          el(
+            "button",
+            {
+              type: "button",
+              "data-key": title,
+              "aria-label": title,
+              ...(to < 1 || to > MAX_NEURONS ? { disabled: "" } : {}),
+              click: () => this.change({ hidden: state.hidden.with(k, to) }),
+            },
+            text,
+          );
+        const column = el(
+          "div",
+          {},
+          button("+", n + 1, `one neuron more in layer ${k + 1}`),
+          button("−", n - 1, `one neuron fewer in layer ${k + 1}`),
+          el("br"),
+          String(n),
+        );
+        column.classList.toggle("narrow", net.x[1] - net.x[0] < 60);
+        column.style.left = `${net.x[k + 1]}px`;
+        return column;
+      }),
+    );
     net.buttons = net.y.slice(1).flatMap((column, k) => column.map((y, j) => this.neuronButton(k, j, net.x[k + 1], y)));
-    const labels = state.features.map((name, i) => this.textAt(FEATURES[name].label, net.x[0], net.y[0][i] - net.size / 2 - 7));
+    const labels = state.features.map((name, i) =>
+      this.textAt(FEATURES[name].label, net.x[0], net.y[0][i] - net.size / 2 - 7),
+    );
     const output = this.textAt("out", net.x.at(-1), net.y.at(-1)[0] - net.size / 2 - 9);
     byId("neurons").replaceChildren(...net.buttons.map(({ button }) => button), ...labels, output);
     (net.buttons.find(({ name }) => name === state.selected) ?? net.buttons[0]).button.tabIndex = 0;
-    if (focused)
-      byId("picture").querySelector(`[data-key="${focused}"]`)?.focus();
+    if (focused) byId("picture").querySelector(`[data-key="${focused}"]`)?.focus();
   }
 
   textAt(text, x, y) {
@@ -295,32 +343,45 @@ class App {
   /** One of them is in the order of the tab key; the arrow keys lead from there to the others. */
   neuronButton(k, j, x, y) {
     const name = `n${k}.${j}`;
-    const button = el("button", { type: "button", tabindex: "-1", "data-key": name, click: () => this.change({ selected: name }),
-      pointerenter: () => this.point([k, j]), pointerleave: () => this.point(null), focus: () => this.point([k, j]), blur: () => this.point(null), keydown: (event) => this.moveFocus(event, k, j) });
-    Object.assign(button.style, { left: `${x}px`, top: `${y}px`, width: `${this.net.size + 4}px`, height: `${this.net.size + 4}px` });
+    const button = el("button", {
+      type: "button",
+      tabindex: "-1",
+      "data-key": name,
+      click: () => this.change({ selected: name }),
+      pointerenter: () => this.point([k, j]),
+      pointerleave: () => this.point(null),
+      focus: () => this.point([k, j]),
+      blur: () => this.point(null),
+      keydown: (event) => this.moveFocus(event, k, j),
+    });
+    Object.assign(button.style, {
+      left: `${x}px`,
+      top: `${y}px`,
+      width: `${this.net.size + 4}px`,
+      height: `${this.net.size + 4}px`,
+    });
     return { button, k, j, name };
   }
 
   /** Shows that neuron's surface in the large picture; null: the output's. */
   point(place) {
-    if (String(place) === String(this.pointed))
-      return;
+    if (String(place) === String(this.pointed)) return;
     this.pointed = place;
     this.describePictures();
     this.showRun();
   }
 
   moveFocus(event, k, j) {
-    const [dk, dj] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [0, 0];
+    const [dk, dj] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [
+      0, 0,
+    ];
     const to = layerSizes(this.state)[k + dk + 1];
-    if ((dk === 0 && dj === 0) || k + dk < 0 || to === undefined)
-      return;
+    if ((dk === 0 && dj === 0) || k + dk < 0 || to === undefined) return;
     event.preventDefault();
     const name = `n${k + dk}.${Math.max(0, Math.min(to - 1, j + dj))}`;
     for (const { button, name: other } of this.net.buttons) {
       button.tabIndex = other === name ? 0 : -1;
-      if (other === name)
-        button.focus();
+      if (other === name) button.focus();
     }
   }
 
@@ -338,18 +399,18 @@ class App {
   }
 
   brush(x1, x2) {
-    const { points } = this.state, value = document.querySelector("[name=brush]:checked").value;
+    const { points } = this.state,
+      value = document.querySelector("[name=brush]:checked").value;
     if (value === "erase")
       this.change({ points: points.length > 0 ? points.toSpliced(nearest(points, x1, x2), 1) : [] });
-    else if (points.length < MAX_POINTS)
-      this.change({ points: [...points, [x1, x2, Number(value)]] });
-    else
-      this.complain(`There are ${MAX_POINTS} points already, which is as many as there can be.`);
+    else if (points.length < MAX_POINTS) this.change({ points: [...points, [x1, x2, Number(value)]] });
+    else this.complain(`There are ${MAX_POINTS} points already, which is as many as there can be.`);
     this.announce(`${this.state.points.length} points`);
   }
 
   moveCrosshair(event) {
-    const step = event.shiftKey ? 0.25 : 0.05, move = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, step], ArrowDown: [0, -step] }[event.key];
+    const step = event.shiftKey ? 0.25 : 0.05,
+      move = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, step], ArrowDown: [0, -step] }[event.key];
     if (move) {
       this.crosshair = (this.crosshair ?? [0, 0]).map((at, i) => Math.max(-EDGE, Math.min(EDGE, at + move[i])));
       this.announce(this.crosshair.map((at) => at.toFixed(2)).join(", "));
@@ -367,27 +428,48 @@ class App {
   fillControls() {
     for (const select of document.querySelectorAll("select[data-field]")) {
       const table = TITLES[select.dataset.field];
-      select.append(...Object.entries(table).map(([name, entry]) => el("option", { value: name }, entry.title ?? (typeof entry === "string" ? entry : name))));
+      select.append(
+        ...Object.entries(table).map(([name, entry]) =>
+          el("option", { value: name }, entry.title ?? (typeof entry === "string" ? entry : name)),
+        ),
+      );
     }
     byId("rateList").append(...[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3].map((rate) => el("option", { value: rate })));
-    byId("sets").append(...Object.entries(DATA_SETS).map(([name, { title }]) => el("label", { class: "set" }, el("input", { type: "radio", name: "set", value: name }), el("canvas", { "aria-hidden": "true" }), title)));
-    byId("features").append(...Object.entries(FEATURES).map(([name, { label }]) => el("label", { class: "check" }, el("input", { type: "checkbox", name: "feature", value: name }), ` ${label}`)));
+    byId("sets").append(
+      ...Object.entries(DATA_SETS).map(([name, { title }]) =>
+        el(
+          "label",
+          { class: "set" },
+          el("input", { type: "radio", name: "set", value: name }),
+          el("canvas", { "aria-hidden": "true" }),
+          title,
+        ),
+      ),
+    );
+    byId("features").append(
+      ...Object.entries(FEATURES).map(([name, { label }]) =>
+        el("label", { class: "check" }, el("input", { type: "checkbox", name: "feature", value: name }), ` ${label}`),
+      ),
+    );
   }
 
   /** Shows the state in the controls. */
   fillFields() {
     const { state } = this;
     for (const field of document.querySelectorAll("[data-field]")) {
-      if (field.type === "checkbox")
-        field.checked = state[field.dataset.field];
-      else
-        field.value = state[field.dataset.field];
-      if (field.type === "range")
-        field.previousElementSibling.textContent = field.value;
+      if (field.type === "checkbox") field.checked = state[field.dataset.field];
+      else field.value = state[field.dataset.field];
+      if (field.type === "range") field.previousElementSibling.textContent = field.value;
     }
     byId("rate").value = state.rates.at(-1)[1];
-    const isOff = { output: LOSS_EQUATIONS[state.loss].needs, n: state.data === "own" || state.data === "table", noise: state.data === "own",
-                    dataSeed: state.data === "own", strength: state.regularization === "none", batch: state.optimizer === "rprop" };
+    const isOff = {
+      output: LOSS_EQUATIONS[state.loss].needs,
+      n: state.data === "own" || state.data === "table",
+      noise: state.data === "own",
+      dataSeed: state.data === "own",
+      strength: state.regularization === "none",
+      batch: state.optimizer === "rprop",
+    };
     for (const [name, off] of Object.entries(isOff))
       document.querySelector(`[data-field=${name}]`).disabled = Boolean(off);
     byId("newData").disabled = isOff.dataSeed;
@@ -396,8 +478,7 @@ class App {
     for (const input of document.querySelectorAll("[name=feature]"))
       input.checked = state.features.includes(input.value);
     byId("brushes").hidden = state.data !== "own";
-    for (const part of Object.keys(PARTS))
-      document.querySelector(`.part-${part}`).hidden = state.hide.includes(part);
+    for (const part of Object.keys(PARTS)) document.querySelector(`.part-${part}`).hidden = state.hide.includes(part);
     this.drawThumbnails();
   }
 
@@ -405,7 +486,12 @@ class App {
     const theme = readTheme();
     for (const input of document.querySelectorAll("[name=set]")) {
       const state = { ...this.state, data: input.value, n: 120 };
-      drawThumbnail(input.nextElementSibling, makePoints(state, this.plainnet.random(this.state.dataSeed)), DATA_SETS[input.value].isRegression, theme);
+      drawThumbnail(
+        input.nextElementSibling,
+        makePoints(state, this.plainnet.random(this.state.dataSeed)),
+        DATA_SETS[input.value].isRegression,
+        theme,
+      );
     }
   }
 
@@ -432,9 +518,9 @@ class App {
 
   /** A regression cannot have the log loss: it comes back with the next data set of classes. */
   chooseData(data) {
-    const { loss, output } = this.state, wasRegression = DATA_SETS[this.state.data].isRegression;
-    if (DATA_SETS[data].isRegression && !wasRegression)
-      this.ofClasses = { loss, output };
+    const { loss, output } = this.state,
+      wasRegression = DATA_SETS[this.state.data].isRegression;
+    if (DATA_SETS[data].isRegression && !wasRegression) this.ofClasses = { loss, output };
     this.change({ data, ...(wasRegression && !DATA_SETS[data].isRegression ? this.ofClasses : {}) });
   }
 
@@ -477,36 +563,31 @@ class App {
     click("share", () => this.copy(location.href, "Link"));
     byId("rate").addEventListener("change", () => this.readRate());
     document.addEventListener("change", ({ target }) => {
-      if (target.dataset.field)
-        this.readField(target);
-      else if (target.name === "set")
-        this.chooseData(target.value);
-      else if (target.name === "feature")
-        this.readFeatures(target);
-      else if (target.name === "code")
-        this.change({ code: target.value });
+      if (target.dataset.field) this.readField(target);
+      else if (target.name === "set") this.chooseData(target.value);
+      else if (target.name === "feature") this.readFeatures(target);
+      else if (target.name === "code") this.change({ code: target.value });
     });
     for (const range of document.querySelectorAll("[type=range]"))
       range.addEventListener("input", () => (range.previousElementSibling.textContent = range.value));
     this.listenToPictures();
     window.addEventListener("hashchange", () => {
-      if (location.hash.slice(1) !== this.written)
-        this.openAddress();
+      if (location.hash.slice(1) !== this.written) this.openAddress();
     });
   }
 
   listenToPictures() {
-    const net = byId("net"), surface = byId("surface");
+    const net = byId("net"),
+      surface = byId("surface");
     const place = (event) => [event.offsetX, event.offsetY];
     byId("picture").addEventListener("click", (event) => {
       const name = event.target === net || event.target.id === "neurons" ? this.net.weightAt(...place(event)) : null;
-      if (name)
-        this.change({ selected: name });
+      if (name) this.change({ selected: name });
     });
     byId("picture").addEventListener("pointermove", (event) => {
-      if (event.target !== net)
-        return;
-      const name = this.net.weightAt(...place(event)), input = this.net.inputAt(...place(event));
+      if (event.target !== net) return;
+      const name = this.net.weightAt(...place(event)),
+        input = this.net.inputAt(...place(event));
       this.point(input < 0 ? null : [-1, input]);
       net.style.cursor = name ? "pointer" : "";
       net.title = name ? this.weightTitle(name) : "";
@@ -525,13 +606,15 @@ class App {
     };
     new ResizeObserver(redraw).observe(byId("picture"));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-    const wide = matchMedia("(min-width: 700px)"), open = () => document.querySelectorAll("details").forEach((details) => (details.open = wide.matches));
+    const wide = matchMedia("(min-width: 700px)"),
+      open = () => document.querySelectorAll("details").forEach((details) => (details.open = wide.matches));
     wide.addEventListener("change", open);
     open();
   }
 
   weightTitle(name) {
-    const [k, i, j] = name.slice(1).split(".").map(Number), sizes = layerSizes(this.state);
+    const [k, i, j] = name.slice(1).split(".").map(Number),
+      sizes = layerSizes(this.state);
     return `weight ${shown(this.run.network.layers[k].weight[i * sizes[k + 1] + j])}: click for its equation`;
   }
 }
@@ -548,7 +631,8 @@ let playground; // for tests, and for the curious at the console
 loadPlainnet(PLAINNET_WASM).then(
   (plainnet) => (playground = new App(plainnet)),
   (error) => {
-    byId("problem").textContent = `The page does not work in this browser: ${error.message}. It needs WebAssembly with SIMD.`;
+    byId("problem").textContent =
+      `The page does not work in this browser: ${error.message}. It needs WebAssembly with SIMD.`;
     byId("problem").hidden = false;
   },
 );

@@ -21,7 +21,12 @@ class Run {
   }
 
   rowsOf(points) {
-    return { n: points.length, points, x: featureRows(points, this.state.features), y: Float64Array.from(points, (p) => p[2]) };
+    return {
+      n: points.length,
+      points,
+      x: featureRows(points, this.state.features),
+      y: Float64Array.from(points, (p) => p[2]),
+    };
   }
 
   /** Steps made so far; those of the optimizer are the same. */
@@ -35,15 +40,14 @@ class Run {
 
   /** Makes steps, at most `most` and not beyond the end of the epoch. */
   advance(most) {
-    const { steps, state } = this, rate = rateAt(state, steps);
+    const { steps, state } = this,
+      rate = rateAt(state, steps);
     const nextRate = state.rates.find(([from]) => from > steps)?.[0] ?? Infinity;
     const count = Math.min(most, this.stepsPerEpoch - (steps % this.stepsPerEpoch), nextRate - steps);
-    if (rate !== this.network.learningRate)
-      this.network.setLearningRate(rate);
+    if (rate !== this.network.learningRate) this.network.setLearningRate(rate);
     this.known = null;
     this.network.advance(this.train.x, this.train.y, { steps: count, batchSize: this.batchSize });
-    if (this.steps % this.stepsPerEpoch === 0 && this.epoch % this.curveInterval === 0)
-      this.record();
+    if (this.steps % this.stepsPerEpoch === 0 && this.epoch % this.curveInterval === 0) this.record();
   }
 
   /** The rows of the step that comes next: numbers of training rows, and their x and y. */
@@ -55,7 +59,11 @@ class Run {
 
   /** The losses after the last step. */
   get now() {
-    this.known ??= { epoch: this.steps / (this.stepsPerEpoch || 1), train: this.lossOf(this.train), test: this.lossOf(this.test) };
+    this.known ??= {
+      epoch: this.steps / (this.stepsPerEpoch || 1),
+      train: this.lossOf(this.train),
+      test: this.lossOf(this.test),
+    };
     return this.known;
   }
 
@@ -80,7 +88,8 @@ class Run {
   /** The numbers of the step that comes next: of its rows forward and backward, and what the optimizer keeps. */
   numbers() {
     if (this.numbersAt !== this.steps) {
-      const batch = this.batch(), { layers } = this.network.backward(batch.x, batch.y);
+      const batch = this.batch(),
+        { layers } = this.network.backward(batch.x, batch.y);
       this.numbersAt = this.steps;
       this.ofNextStep = { ...batch, layers, rate: rateAt(this.state, this.steps), t: this.steps + 1 };
     }
@@ -89,7 +98,8 @@ class Run {
 
   /** What the optimizer keeps for the parameter of this number. */
   slots(index) {
-    const kept = this.network.optimizerState, n = this.network.nParameters;
+    const kept = this.network.optimizerState,
+      n = this.network.nParameters;
     return Array.from({ length: kept.length / n }, (_, k) => kept[k * n + index]);
   }
 
@@ -104,7 +114,11 @@ function describe(state) {
   const penalty = state.regularization === "none" ? {} : { [state.regularization]: state.strength };
   return {
     layers: sizes.slice(1).map((nOut, k) => ({
-      nIn: sizes[k], nOut, activation: k === state.hidden.length ? state.output : state.activation, bias: true, ...penalty,
+      nIn: sizes[k],
+      nOut,
+      activation: activationOf(state, k),
+      bias: true,
+      ...penalty,
     })),
     loss: state.loss,
     optimizer: { ...OPTIMIZER_EQUATIONS[state.optimizer].kernel, learningRate: rateAt(state, 0) },

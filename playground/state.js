@@ -9,7 +9,12 @@ const MAX_LAYERS = 6;
 const MAX_NEURONS = 8;
 
 /** How fast the page trains: what is done for each frame, or in how many milliseconds a step. */
-const SPEEDS = { slow: "one step a second", step: "one step a frame", epoch: "one epoch a frame", fast: "as fast as it can" };
+const SPEEDS = {
+  slow: "one step a second",
+  step: "one step a frame",
+  epoch: "one epoch a frame",
+  fast: "as fast as it can",
+};
 
 /** Parts of the page that the address can hide: classes of the elements. */
 const PARTS = { header: 0, settings: 0, network: 0, result: 0, equation: 0, code: 0 };
@@ -18,8 +23,7 @@ const PARTS = { header: 0, settings: 0, network: 0, result: 0, equation: 0, code
 
 const oneOf = (table, allowed = Object.keys(table)) => ({
   read: (text) => {
-    if (!allowed.includes(text))
-      throw new Error(`it is one of ${allowed.join(", ")}`);
+    if (!allowed.includes(text)) throw new Error(`it is one of ${allowed.join(", ")}`);
     return text;
   },
   write: String,
@@ -37,8 +41,7 @@ const number = (least, most, isInteger = true) => ({
 
 const flag = {
   read: (text) => {
-    if (text !== "0" && text !== "1")
-      throw new Error("it is 0 or 1");
+    if (text !== "0" && text !== "1") throw new Error("it is 0 or 1");
     return text === "1";
   },
   write: (value) => (value ? "1" : "0"),
@@ -106,26 +109,26 @@ function readSelection(text) {
   return text;
 }
 
-const defaultState = () => structuredClone(Object.fromEntries(Object.entries(FIELDS).map(([name, [value]]) => [name, value])));
+const defaultState = () =>
+  structuredClone(Object.fromEntries(Object.entries(FIELDS).map(([name, [value]]) => [name, value])));
 
 function stateToText(state) {
   const parts = [];
   for (const [name, [initial, kind]] of Object.entries(FIELDS)) {
     const text = kind.write(state[name]);
-    if (text !== kind.write(initial))
-      parts.push(`${name}=${encodeURIComponent(text).replace(/%2C/g, ",")}`);
+    if (text !== kind.write(initial)) parts.push(`${name}=${encodeURIComponent(text).replace(/%2C/g, ",")}`);
   }
   return parts.join("&");
 }
 
 /** The state that a text stands for, and sentences about what in it is not allowed: there the default stays. */
 function stateFromText(text) {
-  const state = defaultState(), problems = [];
+  const state = defaultState(),
+    problems = [];
   for (const part of text.split("&").filter((part) => part !== "")) {
     const [name, ...rest] = part.split("=");
     try {
-      if (!Object.hasOwn(FIELDS, name))
-        throw new Error("there is nothing of this name");
+      if (!Object.hasOwn(FIELDS, name)) throw new Error("there is nothing of this name");
       state[name] = FIELDS[name][1].read(decodeURIComponent(rest.join("=")));
     } catch (error) {
       problems.push(`${part.slice(0, 60)}: ${error.message}`);
@@ -166,5 +169,8 @@ function settle(state) {
 const layerSizes = (state) => [state.features.length, ...state.hidden, 1];
 
 const countParameters = (sizes) => sizes.slice(1).reduce((sum, nOut, k) => sum + (sizes[k] + 1) * nOut, 0);
+
+/** The activation of layer k, from 0 on, the last of which is the output. */
+const activationOf = (state, k) => (k === state.hidden.length ? state.output : state.activation);
 
 const rateAt = (state, step) => state.rates.findLast(([from]) => from <= step)[1];

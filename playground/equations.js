@@ -34,6 +34,9 @@ const inBrackets = (value) => (value < 0 ? `(${shown(value)})` : shown(value));
 /** A line of text and of elements between which there is nothing. */
 const line = (...parts) => el("p", { class: "equation" }, ...parts);
 
+/** A number to nine digits, for a change that is small. */
+const precise = (number) => String(Number(number.toPrecision(9))).replace(/-/g, "−");
+
 const value = (number) =>
   el("span", { class: number < 0 ? "number negative" : "number positive", title: String(number) }, shown(number));
 
@@ -329,11 +332,11 @@ class EquationPanel {
     const hasPenalty = letter === "w" && this.run.state.regularization !== "none";
     const isTaken = letter === "b" && optimizer.kernel.momentum > 0; // the letter b, by what momentum keeps
     const rule = isTaken ? "bias ← bias − rate · what stands above" : rename(optimizer.rule);
-    const inNumbers = lines.length === 0 ? ` = ${shown(w)} − ${shown(rate)} · ${inBrackets(g)}` : "";
+    const inNumbers = lines.length === 0 ? ` = ${precise(w)} − ${shown(rate)} · ${inBrackets(g)}` : "";
     return [
       line(`g = ∂L/∂${letter}${hasPenalty ? " and the penalty" : ""} = `, value(g), `, rate = ${shown(rate)}`),
       ...lines.map(([text, number]) => line(`${text} = `, value(number))),
-      line(`${rule}${inNumbers} = `, el("strong", { "data-after": String(after) }, value(after))),
+      line(`${rule}${inNumbers} = `, el("strong", { "data-after": String(after) }, precise(after))),
       this.sourceLine(optimizer.line, "In C"),
       el(
         "form",

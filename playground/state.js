@@ -10,10 +10,10 @@ const MAX_NEURONS = 8;
 
 /** How fast the page trains: what is done for each frame, or in how many milliseconds a step. */
 const SPEEDS = {
-  slow: "one step a second",
-  step: "one step a frame",
-  epoch: "one epoch a frame",
-  fast: "as fast as it can",
+  slow: "1 step a second",
+  step: "1 step a frame",
+  epoch: "1 epoch a frame",
+  fast: "full speed",
 };
 
 /** Parts of the page that the address can hide: classes of the elements. */

@@ -42,27 +42,52 @@ STATES = {
 IS_READY = "typeof playground !== 'undefined' && playground && playground.run.steps === playground.goal"
 
 
+class Tab:
+    """A tab of the browser, and what its pages report: errors, and requests for anything but files."""
+
+    def __init__(self, chromium, **options):
+        self.context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        self.page = self.context.new_page()
+        self.reports = []
+        self.page.on("console", lambda message: self.reports.append(f"console: {message.text}"))
+        self.page.on("pageerror", lambda error: self.reports.append(f"error: {error}"))
+        self.page.on("request", self.note)
+
+    def note(self, request):
+        if not request.url.startswith("file:"):
+            self.reports.append(request.url)
+
+
+@pytest.fixture(scope="module")
+def shared_tab(chromium):
+    tab = Tab(chromium)
+    yield tab
+    tab.context.close()
+
+
 @pytest.fixture
-def open_page(chromium):
+def open_page(chromium, shared_tab):
     """
     Opens the page with the state that an address has; further arguments are options of Playwright's contexts. In the
     end no page may have reported an error or asked for anything.
     """
-    contexts, reports = [], []
+    tabs = [shared_tab]
 
     def opened(state="", **options):
-        contexts.append(chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options}))
-        page = contexts[-1].new_page()
-        page.on("console", lambda message: reports.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: reports.append(f"error: {error}"))
-        page.on("request", lambda request: reports.append(request.url) if not request.url.startswith("file:") else None)
+        if options:
+            tabs.append(Tab(chromium, **options))
+        page = tabs[-1].page
+        page.mouse.move(0, 0)
+        page.goto("about:blank")  # an address that differs after the # alone would not open the page anew
         page.goto(f"{PAGE.as_uri()}#{state}")
         page.wait_for_function(IS_READY)
         return page
 
     yield opened
-    for context in contexts:
-        context.close()
+    reports = [report for tab in tabs for report in tab.reports]
+    shared_tab.reports.clear()
+    for tab in tabs[1:]:
+        tab.context.close()
     assert reports == []
 
 
@@ -95,9 +120,13 @@ def losses_printed(text):
     return [float(line.split()[-1]) for line in text.splitlines()]
 
 
+def press(page, button, count=1):
+    """Presses a button some times, without the wait for its place in the window that a click has."""
+    page.evaluate("([id, n]) => { while (n-- > 0) document.getElementById(id).click(); }", [button, count])
+
+
 def make_epochs(page, count):
-    for _ in range(count):
-        page.click("#epoch")
+    press(page, "epoch", count)
 
 
 # ---- It opens, and asks nobody ---------------------------------------------------------------------------------------
@@ -152,7 +181,7 @@ def test_page_makes_the_steps_that_python_makes(open_page, state):
             order, begin = pn.native.shuffled(net._shuffle_seed, step // n_batches, len(x)), step % n_batches * batch
             assert rows == list(order[begin : begin + batch])
         net.train_on_batch(x[rows], y[rows], learning_rate=rates[0])
-        page.click("#step")
+        press(page, "step")
         assert np.abs(parameters(page) - net.parameters).max() <= CLOSE
 
 
@@ -197,7 +226,7 @@ def test_equations_foretell_the_next_step(open_page, state):
         for _ in range(3):
             index = 0 if selected[0] == "w" else page.evaluate("playground.run.network.layers[0].nWeights")
             foretold = float(page.get_attribute("[data-after]", "data-after"))
-            page.click("#step")
+            press(page, "step")
             assert foretold == pytest.approx(parameters(page)[index], rel=1e-13, abs=1e-15)
 
 

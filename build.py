@@ -40,6 +40,8 @@ def ffibuilder() -> FFI:
     compile_args = [] if sys.platform == "win32" else ["-std=c11", "-O2", "-fno-math-errno", "-fno-trapping-math"]
     compile_args += [] if sys.platform == "win32" else ["-fvisibility=hidden", "-g0"]
     extra = os.environ.get("PLAINNET_CFLAGS", "").split()
+    is_lean = sys.platform == "linux" and not extra  # without what debuggers alone need, a tenth of the file
+    compile_args += ["-fno-asynchronous-unwind-tables"] if is_lean else []
 
     builder = FFI()
     builder.cdef(declarations((CSRC / "plainnet.h").read_text()))
@@ -51,7 +53,7 @@ def ffibuilder() -> FFI:
         include_dirs=["csrc"],
         libraries=[] if sys.platform == "win32" else ["m", "pthread"],
         extra_compile_args=compile_args + extra,
-        extra_link_args=(["-s"] if sys.platform == "linux" and not extra else []) + extra,  # no names of static functions
+        extra_link_args=(["-s"] if is_lean else []) + extra,
     )
     return builder
 

@@ -48,7 +48,7 @@ function sum(terms) {
 }
 
 class EquationPanel {
-  /** `actions` has select(name), chooseRow(number) and setParameter(index, value). */
+  /** `actions` has select(name), chooseRow(number) and setParameter(index, text). */
   constructor(element, actions) {
     this.element = element;
     this.actions = actions;
@@ -344,7 +344,7 @@ class EquationPanel {
           class: "edit",
           submit: (event) => {
             event.preventDefault();
-            if (Number.isFinite(input.valueAsNumber)) this.actions.setParameter(index, input.valueAsNumber);
+            this.actions.setParameter(index, input.value);
           },
         },
         el("label", {}, `${letter} = `, input),

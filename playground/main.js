@@ -27,7 +27,7 @@ class App {
     this.panel = new EquationPanel(byId("equation"), {
       select: (name) => this.change({ selected: name }),
       chooseRow: (row) => this.change({ row }),
-      setParameter: (index, value) => this.setParameter(index, value),
+      setParameter: (index, text) => this.setParameter(index, text),
     });
     this.isPlaying = false;
     this.crosshair = null;
@@ -76,10 +76,14 @@ class App {
     this.showAll();
   }
 
-  setParameter(index, value) {
-    const start = Array.from(this.run.network.parameters);
-    start[index] = value;
-    this.change({ start });
+  setParameter(index, text) {
+    try {
+      const start = Array.from(this.run.network.parameters);
+      start[index] = PARAMETER.read(text);
+      this.change({ start });
+    } catch (error) {
+      this.complain(`The new value: ${error.message}, not ${text || "nothing"}.`);
+    }
   }
 
   /** A new run of the state, of which `goal` steps are made at once. */

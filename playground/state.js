@@ -70,6 +70,7 @@ const tuple = (kinds, separator) => ({
 });
 
 const RATE = number(1e-6, 100, false);
+const PARAMETER = number(-1e300, 1e300, false);
 
 /** Name in the address: its default, and its kind. */
 const FIELDS = {
@@ -91,7 +92,7 @@ const FIELDS = {
   strength: [0.001, number(0, 100, false)],
   init: ["glorot_uniform", oneOf(START_NAMES)],
   seed: [0, number(0, 4294967295)],
-  start: [[], list(number(-1e6, 1e6, false), 0, 1000)], // all parameters, instead of those that init and seed give
+  start: [[], list(PARAMETER, 0, 1000)], // all parameters, instead of those that init and seed give
   steps: [0, number(0, 1e9)],
   speed: ["epoch", oneOf(SPEEDS)],
   showTest: [true, flag],

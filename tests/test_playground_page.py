@@ -308,6 +308,11 @@ def test_weight_can_be_changed_by_hand(open_page):
     make_epochs(page, 2)
     names, _ = python_names(page)
     assert np.abs(parameters(page) - names["net"].parameters).max() <= CLOSE
+    before = parameters(page)
+    page.fill("#equation .edit input", "")
+    page.click("#equation [data-key=set]")
+    assert "The new value: it is a number" in page.inner_text("#problem")
+    assert np.array_equal(parameters(page), before)
 
 
 # ---- The address -----------------------------------------------------------------------------------------------------
@@ -469,6 +474,23 @@ def test_training_that_diverges_stops_and_says_so(open_page):
     assert "A smaller learning rate may help" in page.inner_text("#problem")
     assert np.isfinite(parameters(page)).all()
     assert page.inner_text("#run") == "▶ Run"
+
+
+def test_program_and_link_are_copied(open_page):
+    page = open_page("seed=4", permissions=["clipboard-read", "clipboard-write"])
+    for button, text in [("#copy", page.inner_text("#code")), ("#share", page.url)]:
+        page.click(button)
+        page.wait_for_function("document.getElementById('live').textContent.endsWith('copied')")
+        assert page.evaluate("navigator.clipboard.readText()") == text
+
+
+def test_browser_that_does_not_copy_is_said(open_page):
+    page = open_page()
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('it is forbidden')); }")
+    page.click("#copy")
+    page.wait_for_function("!document.getElementById('problem').hidden")
+    assert "it is forbidden" in page.inner_text("#problem")
+    assert "import plainnet as pn" in page.inner_text("#problem")
 
 
 def test_regression_takes_another_loss_and_classes_take_the_old_one(open_page):

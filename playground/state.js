@@ -10,9 +10,9 @@ const MAX_NEURONS = 8;
 
 /** How fast the page trains: what is done for each frame, or in how many milliseconds a step. */
 const SPEEDS = {
-  slow: "1 step a second",
-  step: "1 step a frame",
-  epoch: "1 epoch a frame",
+  slow: "step a second",
+  step: "step a frame",
+  epoch: "epoch a frame",
   fast: "full speed",
 };
 

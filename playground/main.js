@@ -31,6 +31,7 @@ class App {
     });
     this.isPlaying = false;
     this.crosshair = null;
+    this.curvesAt = 0;
     this.pointed = null; // [layer, neuron] whose surface the large picture shows instead of the output's
     this.times = []; // of the last frames, in milliseconds, for whoever measures
     this.fillControls();
@@ -232,7 +233,10 @@ class App {
     byId("stepNumber").textContent = run.steps < this.goal ? `${run.steps} of ${this.goal}` : run.steps;
     byId("trainLoss").textContent = Number.isFinite(train) ? train.toFixed(4) : "–";
     byId("testLoss").textContent = Number.isFinite(test) ? test.toFixed(4) : "–";
-    drawCurves(byId("curves"), run, this.curveWidth, 130, this.theme);
+    if (!this.isPlaying || performance.now() - this.curvesAt > 100) {
+      this.curvesAt = performance.now(); // ten times a second: a frame moves them by less than a pixel
+      drawCurves(byId("curves"), run, this.curveWidth, 130, this.theme);
+    }
     for (const id of ["step", "epoch", "run"]) byId(id).disabled = run.train.n === 0 || run.steps < this.goal;
   }
 

@@ -1,0 +1,59 @@
+"""How Sphinx builds the documentation: `sphinx-build -W --keep-going docs build/docs` in the root of the sources."""
+
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "extensions"))
+# What the cells of the pages import, in the processes that run them: pictures.py.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
+
+import plainnet  # noqa: E402
+
+project = "plainnet"
+author = "The plainnet founders"
+copyright = author
+version = release = plainnet.__version__
+
+# The first five are Sphinx's and others'; then come those of docs/extensions.
+extensions = [
+    "myst_nb",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "mathml",
+]
+exclude_patterns = ["extensions", "assets"]
+
+# ---- Pages in Markdown, whose cells run when they are built
+
+myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "force"
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_output_stderr = "warn"  # with -W, a warning in an example fails the build
+nb_merge_streams = True
+nb_render_text_lexer = "text"
+
+# ---- References from docstrings
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # NumPy's docstrings have the types
+numpydoc_show_class_members = False
+nitpicky = False
+
+# ---- Plain files: no request to anywhere
+
+html_theme = "furo"
+html_title = "plainnet"
+html_math_renderer = "mathml"
+html_static_path = ["assets"]
+html_css_files = ["plainnet.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#0072B2", "color-brand-content": "#0072B2"},
+    "dark_css_variables": {"color-brand-primary": "#56B4E9", "color-brand-content": "#56B4E9"},
+}

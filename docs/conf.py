@@ -16,12 +16,15 @@ author = "The plainnet founders"
 copyright = author
 version = release = plainnet.__version__
 
-# The first five are Sphinx's and others'; then come those of docs/extensions.
+# Sphinx's and others', then those of docs/extensions.
 extensions = [
     "myst_nb",
     "numpydoc",
     "sphinx.ext.autodoc",
+    "c_header",
+    "command_line",
     "mathml",
+    "terminal",
 ]
 exclude_patterns = ["extensions", "assets"]
 

@@ -93,8 +93,8 @@ pn_status pn_library_status(void);
  * "neon" on arm64, "baseline" elsewhere.
  */
 const char *pn_isa(void);                   /* the one in use; NULL if PLAINNET_ISA names none that works here */
-pn_status pn_set_isa(const char *name);     /* for the whole process; a call, and a run of pn_train, ends with
-                                               the one that it began with */
+pn_status pn_set_isa(const char *name);     /* for the whole process; a call, and a run of pn_train_f64, ends
+                                               with the one that it began with */
 int pn_isa_is_available(const char *name);  /* 1 or 0 */
 
 /*

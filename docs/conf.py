@@ -1,13 +1,22 @@
 """How Sphinx builds the documentation: `sphinx-build -W --keep-going docs build/docs` in the root of the sources."""
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "extensions"))
 # What the cells of the pages import, in the processes that run them: pictures.py.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
+# A configuration of IPython for these processes alone: not that of whoever builds, nor a warning that they use TCP.
+IPYTHON = Path(tempfile.mkdtemp(prefix="plainnet-docs-"))
+atexit.register(shutil.rmtree, IPYTHON, ignore_errors=True)
+(IPYTHON / "profile_default").mkdir()
+(IPYTHON / "profile_default" / "ipython_kernel_config.py").write_text('get_config().IPKernelApp.log_level = "ERROR"\n')
+os.environ["IPYTHONDIR"] = str(IPYTHON)
 
 import plainnet  # noqa: E402
 
@@ -34,7 +43,7 @@ myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist
 myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_in_temp = True
-nb_execution_raise_on_error = True
+nb_execution_show_tb = True  # of a cell that fails, which is a warning, so that -W fails the build
 nb_execution_timeout = 300
 nb_output_stderr = "warn"  # with -W, a warning in an example fails the build
 nb_merge_streams = True
@@ -45,7 +54,8 @@ nb_render_text_lexer = "text"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # NumPy's docstrings have the types
 numpydoc_show_class_members = False
-nitpicky = False
+nitpicky = True  # a name that leads nowhere is a warning
+nitpick_ignore = [("c:identifier", name) for name in ("size_t", "uint64_t")]  # the standard library's
 
 # ---- Plain files: no request to anywhere
 

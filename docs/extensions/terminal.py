@@ -6,8 +6,8 @@ Directives for pages that are not Python: what they show is written to a folder,
     ```                      ./app
                              ```
 
-Each page has a folder of its own, in which `plainnet` leads to the root of the sources. A command that fails fails the
-build, unless the option `:fails:` says that it has to.
+Each page has a folder of its own, in which `plainnet` leads to the root of the sources, and `examples` to their
+examples. A command that fails fails the build, unless the option `:fails:` says that it has to.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def folder_of_page(env: Any) -> Path:
     """The folder of the page that is being read, which `remove_folder` removes."""
     if "terminal_folder" not in env.temp_data:
         folder = Path(tempfile.mkdtemp(prefix="plainnet-docs-"))
-        (folder / "plainnet").symlink_to(ROOT)
+        for name, target in (("plainnet", ROOT), ("examples", ROOT / "examples")):
+            (folder / name).symlink_to(target)
         env.temp_data["terminal_folder"] = str(folder)
     return Path(env.temp_data["terminal_folder"])
 

@@ -114,7 +114,7 @@ class EarlyStopping(_Stateful):
     Ends the run when a number has not become better for some epochs, and restores the best parameters.
 
     The parameters are restored too if all epochs run and the last one is not the best: ``history.stopped`` says so. If
-    an exception ends the run, such as Ctrl-C, the network keeps its present parameters, and :attr:`best_parameters` are
+    an exception ends the run, such as Ctrl-C, the network keeps its present parameters, and ``best_parameters`` are
     the best ones. What the optimizer keeps is not restored.
 
     Parameters
@@ -122,7 +122,7 @@ class EarlyStopping(_Stateful):
     patience : int
         The run ends after so many epochs in a row that are no better than the best one before.
     monitor, mode : str, optional
-        See :class:`Watcher`.
+        See :class:`~plainnet.callbacks.Watcher`.
     min_delta : float
         An epoch is better if its number is by more than this below the best one (or above, where more is better).
     restore_best : bool
@@ -199,7 +199,7 @@ class ReduceOnPlateau(_Stateful):
     patience : int
         Epochs in a row that are no better than the best one, after which the next such epoch lowers the rate.
     monitor, mode : str, optional
-        See :class:`Watcher`.
+        See :class:`~plainnet.callbacks.Watcher`.
     threshold : float
         An epoch is better if its number is below the best one by more than this fraction of it.
     cooldown : int

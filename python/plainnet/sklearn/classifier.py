@@ -125,7 +125,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Rows that training has used, all epochs added up.
     n_features_in_, n_layers_, n_outputs_ : int
         The numbers of inputs, of layers with the inputs' own, and of outputs.
-    feature_names_in_ : ndarray (n_features_in_,)
+    feature_names_in_ : ndarray of str
         The names of the columns, if all of them are strings.
     out_activation_ : {"logistic", "softmax"}
         The latter with more than two classes.

@@ -17,6 +17,7 @@ atexit.register(shutil.rmtree, IPYTHON, ignore_errors=True)
 (IPYTHON / "profile_default").mkdir()
 (IPYTHON / "profile_default" / "ipython_kernel_config.py").write_text('get_config().IPKernelApp.log_level = "ERROR"\n')
 os.environ["IPYTHONDIR"] = str(IPYTHON)
+os.environ["MPLBACKEND"] = "Agg"  # a figure is shown where a cell says so
 
 import plainnet  # noqa: E402
 
@@ -48,6 +49,7 @@ nb_execution_timeout = 300
 nb_output_stderr = "warn"  # with -W, a warning in an example fails the build
 nb_merge_streams = True
 nb_render_text_lexer = "text"
+nb_render_markdown_format = "gfm"  # with tables
 
 # ---- References from docstrings
 

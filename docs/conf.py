@@ -33,10 +33,11 @@ extensions = [
     "sphinx.ext.autodoc",
     "c_header",
     "command_line",
+    "links",
     "mathml",
     "terminal",
 ]
-exclude_patterns = ["extensions", "assets"]
+exclude_patterns = ["README.md", "assets", "extensions"]
 
 # ---- Pages in Markdown, whose cells run when they are built
 

@@ -336,7 +336,7 @@ def heading(arguments):
             "",
             "## The other activations",
             "",
-            f"{made_by} --output docs/accuracy.md`, which adds to what is above.",
+            f"{made_by} --output docs/explain/accuracy.md`, which adds to what is above.",
             "",
             f"float32 over {inputs} 2^32 inputs, float64 over {arguments.points:,} as above. Steps down of",
             "functions that fall and rise are not counted. Four are not within 2.5 ULP everywhere:",
@@ -352,7 +352,7 @@ def heading(arguments):
         lines = [
             "# Accuracy of the elementwise functions",
             "",
-            f"{made_by} --output docs/accuracy.md`.",
+            f"{made_by} --output docs/explain/accuracy.md`.",
             "",
             "Largest error in units of the last place of the exact result: float32 over "
             f"{inputs} 2^32 inputs, float64 over {arguments.points:,}",
@@ -378,7 +378,7 @@ def main():
     parser.add_argument("--points", type=int, default=10**7, help="float64 points for each function")
     parser.add_argument("--function", action="append", choices=FUNCTIONS, help="only these functions")
     parser.add_argument("--isa", action="append", help="only these instruction sets")
-    parser.add_argument("--output", help="Markdown file to write, such as docs/accuracy.md (default: print)")
+    parser.add_argument("--output", help="Markdown file to write, such as docs/explain/accuracy.md (default: print)")
     parser.add_argument("--activations", action="store_true", help="the others, added to what the file has")
     arguments = parser.parse_args()
     if np.finfo(np.longdouble).nmant <= 52:

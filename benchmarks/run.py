@@ -6,7 +6,8 @@ Measures plainnet side by side with everything else that trains a dense network 
     python benchmarks/run.py --workloads tabular wide --peers JAX PyTorch --threads 1 --dtypes float32
 
 Every contender runs in a process of its own and is checked against the same right answer. A round times each once, in
-random order. Ratios are medians of the rounds' ratios. The results go to benchmarks/results/; picture.py draws them.
+random order. Ratios are medians of the rounds' ratios. The results go to benchmarks/results/; docs/explain/speed.md
+shows them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 How far the results of `plainnet.sklearn` are from scikit-learn's, with equal settings and random states, in float64.
 
-    python benchmarks/sklearn_agreement.py --page docs/coming_from_scikit_learn.md
+    python benchmarks/sklearn_agreement.py --page docs/how_to/scikit_learn.md
     python benchmarks/sklearn_agreement.py --only ways
 
 `tests/sklearn_pairs.py` has the cases, which `tests/test_sklearn_pairs.py` tests. Needs scikit-learn. Takes about

@@ -1,7 +1,7 @@
 """
 How long whole fits and predictions take with scikit-learn's MLP and with `plainnet.sklearn`, with equal settings.
 
-    python benchmarks/sklearn_speed.py --json benchmarks/results/sklearn.json --page docs/coming_from_scikit_learn.md
+    python benchmarks/sklearn_speed.py --json benchmarks/results/sklearn.json --page docs/how_to/scikit_learn.md
     python benchmarks/sklearn_speed.py --only predict --threads 1
 
 For each number of threads a process of its own, pinned to as many cores, runs both libraries in turn. Before it is

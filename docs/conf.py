@@ -50,7 +50,7 @@ nb_execution_timeout = 300
 nb_output_stderr = "warn"  # with -W, a warning in an example fails the build
 nb_merge_streams = True
 nb_render_text_lexer = "text"
-nb_render_markdown_format = "gfm"  # with tables
+nb_render_markdown_format = "myst"  # with tables
 
 # ---- References from docstrings
 

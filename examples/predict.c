@@ -1,5 +1,6 @@
 /*
- * Loads a network from a model file (docs/model_files.md), and runs it, without Python. From the root of the sources:
+ * Loads a network from a model file (docs/reference/model_files.md), and runs it, without Python. From the root of the
+ * sources:
  *
  *     cc -std=c11 -O3 -Icsrc examples/predict.c csrc/(every .c file) -lm -lpthread -o predict
  *     ./predict model.safetensors <rows.txt

@@ -23,7 +23,7 @@ KNOWN = runpy.run_path(str(ROOT / "benchmarks" / "accuracy.py"))
 #: The activations that have no functions of their own.
 OTHERS = [name for name in textbook.ACTIVATIONS if name not in (*FUNCTIONS, "identity", "relu")]
 
-# ULP: the largest in docs/accuracy.md over all instruction sets, rounded up. The promise is 2.5.
+# ULP: the largest in docs/explain/accuracy.md over all instruction sets, rounded up. The promise is 2.5.
 # The sigmoid needs it near -16.64 and -36.74 alone, where 1 + exp(-z) loses the 1; elsewhere it is below 1.9.
 BOUNDS = {
     ("sigmoid", np.float32): 2.5,
@@ -52,7 +52,7 @@ def range_of(function, dtype):
 
 
 def bound_of(function, isa):
-    """The largest error in ULP that docs/accuracy.md allows; it tells why some are above 2.5."""
+    """The largest error in ULP that docs/explain/accuracy.md allows; it tells why some are above 2.5."""
     return KNOWN["FUNCTIONS"][function].bounds[isa == "baseline"]
 
 
@@ -242,7 +242,7 @@ def layer_points(function, dtype, n, seed):
 def test_accuracy_of_every_activation_is_measured():
     """By benchmarks/accuracy.py and its C helper; those of identity and relu are exact."""
     assert list(KNOWN["ACTIVATIONS"]) == OTHERS
-    helper, results = ((ROOT / name).read_text() for name in ("benchmarks/accuracy.c", "docs/accuracy.md"))
+    helper, results = ((ROOT / name).read_text() for name in ("benchmarks/accuracy.c", "docs/explain/accuracy.md"))
     for name in KNOWN["ACTIVATIONS"]:
         assert f"ACTIVATION({name}, PN_{name.upper()}," in helper
         for dtype in ("float32", "float64"):

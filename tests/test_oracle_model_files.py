@@ -1,4 +1,4 @@
-"""The code of docs/model_files.md: PyTorch opens a model file, computes the same, and writes one that is read."""
+"""The code of docs/reference/model_files.md: PyTorch opens a model file, computes the same, and writes one that is read."""
 
 import re
 
@@ -7,11 +7,11 @@ import pytest
 
 import plainnet as pn
 
-import toolchain
+import pages
 
 pytest.importorskip("torch", reason="the oracle is PyTorch, which is not installed")
 
-TEXT = (toolchain.ROOT / "docs" / "model_files.md").read_text()
+TEXT = pages.text("reference/model_files.md")
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -12,6 +12,7 @@ import plainnet as pn
 from plainnet.activations import ACTIVATIONS
 from plainnet.exchange import torch as exchange
 
+import pages
 from random_networks import N_NETWORKS, data_for, random_network
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'plainnet[torch]'")
@@ -399,3 +400,13 @@ def test_names_of_modules_are_those_of_the_user():
     module.add_module("norm", nn.LayerNorm(2))
     with pytest.raises(TypeError, match=r"^module 'norm', at position 1, LayerNorm\("):
         pn.from_torch(module)
+
+
+def test_page_on_pytorch_is_right(capsys):
+    """docs/how_to/pytorch_onnx.md, whose part on PyTorch does not run when the page is built."""
+    net = pn.Network([pn.Dense(4, 32, "gelu"), pn.Dense(32, 1)], seed=0)
+    x = np.random.default_rng(0).normal(size=(1000, 4))
+    exec(pages.block("how_to/pytorch_onnx.md", "python", after="torch"), {"net": net, "x": x, "np": np, "pn": pn})
+    difference, same = capsys.readouterr().out.split()
+    assert float(difference) < 1e-14
+    assert same == "True"

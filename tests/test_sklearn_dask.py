@@ -1,9 +1,7 @@
 """The estimators on a Dask cluster: two worker processes on this machine, whose memory is limited."""
 
 import os
-import re
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +23,8 @@ from sklearn.preprocessing import StandardScaler
 import plainnet as pn
 from plainnet.sklearn import MLPClassifier, MLPRegressor
 
+import pages
+
 #: Short runs do not converge. Warnings of Dask itself are not about what is tested here.
 pytestmark = [
     pytest.mark.filterwarnings("default"),
@@ -35,9 +35,7 @@ IRIS = load_iris(return_X_y=True)
 MEMORY_LIMIT = 450_000_000
 N_ROWS, N_FEATURES, BLOCK_ROWS = 1_000_000, 128, 20_000
 
-README, PAGE = (
-    (Path(__file__).parent.parent / name).read_text() for name in ("README.md", "docs/coming_from_scikit_learn.md")
-)
+PAGE = "how_to/cluster.md"
 
 needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads memory figures in /proc")
 
@@ -66,11 +64,6 @@ def new_client(tmp_path):
     """That of new processes, whose memory figures are of a single test."""
     with two_workers(tmp_path) as client:
         yield client
-
-
-def code(text, comment):
-    """The lines of Python that stand after a comment in a page."""
-    return re.search(rf"<!-- {comment} -->\n```py\n(.*?)```", text, flags=re.DOTALL).group(1)
 
 
 # ---- Many models -----------------------------------------------------------------------------------------------------
@@ -139,9 +132,8 @@ def test_ensemble_of_the_cluster_has_the_bits_of_a_local_one(client):
     np.testing.assert_allclose(result.predict_proba(IRIS[0]), expected, rtol=1e-14)  # sums of jobs round otherwise
 
 
-@pytest.mark.parametrize("text", [README, PAGE], ids=["readme", "page"])
-def test_five_lines_take_a_search_to_the_cluster(client, text):
-    lines = code(text, "cluster")
+def test_five_lines_take_a_search_to_the_cluster(client):
+    lines = pages.block(PAGE, "py", after="cluster")
     assert lines.count("\n") == 5
     grid = {"alpha": [0.1, 0.2, 0.3, 0.4]}
     search = GridSearchCV(MLPClassifier((8,), max_iter=5, random_state=0), grid, cv=5, scoring=process_id)
@@ -186,7 +178,7 @@ def partial_fit(model, x, y, classes):
 def in_one_task(client, model, x, y):
     """A worker makes block after block, and trains with it: what the page shows."""
     names = {"__name__": "__main__", "client": client, "MLPClassifier": MLPClassifier}
-    exec(code(PAGE, "blocks"), names)
+    exec(pages.block(PAGE, "py", after="blocks"), names)
     assert (names["x"].name, names["y"].name) == (x.name, y.name)  # the same data
     return names["model"]
 

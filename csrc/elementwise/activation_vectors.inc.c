@@ -1,7 +1,7 @@
 /*
  * Activations of a vector, and what grad_a is multiplied by in their backward forms (their slopes). All are without
  * branches and valid for all z: each goes to its limit at both ends, and z is confined to where the result is neither
- * that limit nor z itself. Errors: docs/accuracy.md.
+ * that limit nor z itself. Errors: docs/explain/accuracy.md.
  */
 
 /* Results that may be subnormal are computed times 2^PN_SCALE. */

@@ -3,7 +3,7 @@
  * vec_min and vec_max return their second argument if either is NaN.
  *
  * Coefficients are minimax approximations of benchmarks/minimax.py, which calls them EXP, LOG1P and TANH. The errors
- * stated here are the largest on any instruction set, in units of the last place (ULP): docs/accuracy.md.
+ * stated here are the largest on any instruction set, in units of the last place (ULP): docs/explain/accuracy.md.
  */
 
 /* The format of numbers: the bits of the mantissa, and the bias of the exponent. */

@@ -43,10 +43,9 @@ class Token(NamedTuple):
 def tokens(text: str) -> Iterator[Token]:
     position, begins_line = 0, True
     while position < len(text):
-        for kind, pattern in TOKENS.items():
-            if match := pattern.match(text, position):
-                break
-        else:
+        found = ((kind, pattern.match(text, position)) for kind, pattern in TOKENS.items())
+        kind, match = next((pair for pair in found if pair[1]), ("", None))
+        if match is None:
             line = text.count("\n", 0, position) + 1
             raise ValueError(f"line {line} without the preprocessor's lines: {text[position : position + 60]!r}...")
         if kind == "space":

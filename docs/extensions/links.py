@@ -2,7 +2,7 @@
 Checks the pages that have been written: that every link leads to a file, and to a place in it; that a link to elsewhere
 has the form of one; and that no page loads anything from elsewhere, so that all of them work from disk.
 
-Whether links to elsewhere are alive is asked by `sphinx-build -b linkcheck docs build/linkcheck`, which needs a network.
+Whether links to elsewhere are alive is asked by `sphinx-build -b linkcheck docs build/linkcheck`, which needs the net.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ logger = logging.getLogger(__name__)
 
 #: Attributes whose files a browser loads by itself.
 LOADED = {
-    ("audio", "src"), ("embed", "src"), ("iframe", "src"), ("img", "src"), ("img", "srcset"), ("input", "src"), ("object", "data"),
-    ("script", "src"), ("source", "src"), ("source", "srcset"), ("video", "poster"), ("video", "src"),
+    ("audio", "src"), ("embed", "src"), ("iframe", "src"), ("img", "src"), ("img", "srcset"), ("input", "src"),
+    ("object", "data"), ("script", "src"), ("source", "src"), ("source", "srcset"), ("video", "poster"),
+    ("video", "src"),
 }  # fmt: skip
 #: The relations of <link> with which a browser loads a file.
 LOADING = {"icon", "manifest", "modulepreload", "prefetch", "preload", "stylesheet"}
+#: What a style sheet loads from elsewhere.
+FROM_ELSEWHERE = re.compile(r"""(?:url\(|@import)\s*["']?((?:https?:)?//[^"')\s]+)""")
 
 
 class Page(HTMLParser):
@@ -61,7 +64,7 @@ def is_well_formed(url: str) -> bool:
 def problems(folder: Path) -> Iterator[tuple[Path, str]]:
     """What is wrong with the pages in a folder, page by page."""
     for path in sorted(folder.rglob("*.css")):
-        for url in re.findall(r"""(?:url\(|@import)\s*["']?((?:https?:)?//[^"')\s]+)""", path.read_text(encoding="utf-8")):
+        for url in FROM_ELSEWHERE.findall(path.read_text(encoding="utf-8")):
             yield path, f"loads {url}, and must load nothing from elsewhere"
     pages = {path.resolve(): Page(path) for path in sorted(folder.rglob("*.html"))}
     for path, page in pages.items():

@@ -12,9 +12,10 @@ from sphinx.errors import ExtensionError
 
 def convert(self: Any, node: nodes.Element, as_block: bool) -> str:
     try:
-        return tex2mathml(node.astext(), as_block=as_block)
+        return str(tex2mathml(node.astext(), as_block=as_block))
     except Exception as error:  # docutils raises MathError, SyntaxError and others
-        raise ExtensionError(f"{self.builder.current_docname}: cannot read the equation {node.astext()!r}: {error}")
+        page = self.builder.current_docname
+        raise ExtensionError(f"{page}: cannot read the equation {node.astext()!r}: {error}") from error
 
 
 def visit_inline(self: Any, node: nodes.Element) -> None:

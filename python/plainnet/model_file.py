@@ -1,8 +1,8 @@
 """
 A model file: a network's state as bytes, and back.
 
-docs/model_files.md specifies the format. The tensors are in the container of :mod:`plainnet.tensor_file`, all else in
-its metadata, as the JSON text of a :mod:`plainnet.description`. No code is in a file, and none is run to read one.
+docs/reference/model_files.md specifies the format. The tensors are in the container of :mod:`plainnet.tensor_file`, all
+else in its metadata, as the JSON text of a :mod:`plainnet.description`. No code is in a file, and none is run to read one.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def read(file: BinaryIO, size: int, allow_nonfinite: bool) -> dict[str, Any]:
     Raises
     ------
     ModelFormatError
-        If the file is damaged, or is not as docs/model_files.md says; its message does not name the file. What
-        ``Network.__setstate__`` checks may still be wrong.
+        If the file is damaged, or is not as docs/reference/model_files.md says; its message does not name the file.
+        What ``Network.__setstate__`` checks may still be wrong.
     """
     header = read_header(file, size)
     description = _read_description(header)

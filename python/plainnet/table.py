@@ -82,7 +82,7 @@ class Table:
     # ---- As an entry of a description ------------------------------------------------------------------------------
 
     def describe(self) -> dict[str, Any]:
-        """The table as what JSON has; docs/model_files.md tells of it."""
+        """The table as what JSON has; docs/reference/model_files.md tells of it."""
         return {"columns": [_describe(column) for column in self.columns], "target": _describe(self.target)}
 
     @classmethod

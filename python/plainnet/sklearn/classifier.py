@@ -135,7 +135,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     >>> from plainnet.sklearn import MLPClassifier
     >>> from sklearn.datasets import load_iris
     >>> x, y = load_iris(return_X_y=True)
-    >>> round(MLPClassifier((20,), solver="lbfgs", alpha=1.0, random_state=0).fit(x, y).score(x, y), 2)
+    >>> classifier = MLPClassifier((20,), solver="lbfgs", alpha=1.0, max_iter=1000, random_state=0)
+    >>> round(classifier.fit(x, y).score(x, y), 2)
     0.99
     """
 

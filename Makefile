@@ -1,4 +1,4 @@
-# The library for C programs. The Python package does not need this: see README.md.
+# The library for C programs. The Python package does not need this: see docs/how_to/c.md.
 #
 #     make                                    build/c/libplainnet.a and build/c/libplainnet.so
 #     make install PREFIX=/usr/local          these, plainnet.h, and plainnet.pc for pkg-config

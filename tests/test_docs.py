@@ -46,7 +46,8 @@ def test_reference_of_c_has_all_that_the_header_declares(extension):
     code = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
     functions = set(re.findall(r"\b(pn_\w+)\(", code))
     assert functions == set(re.findall(r"c:function::.*?\b(pn_\w+)\(", page))
-    assert set(re.findall(r"^\s+(PN_[A-Z0-9_]+)\b", code, re.MULTILINE)) <= set(re.findall(r"c:enumerator:: (\w+)", page))
+    enumerators = set(re.findall(r"c:enumerator:: (\w+)", page))
+    assert set(re.findall(r"^\s+(PN_[A-Z0-9_]+)\b", code, re.MULTILINE)) <= enumerators
     assert set(re.findall(r"\} (pn_\w+);", code)) == set(re.findall(r"c:(?:struct|enum):: (\w+)", page))
     for words in ("a pointer that must point to something is NULL", "The caller owns every buffer", "f(z) = z Phi(z)"):
         assert words in page

@@ -1,4 +1,4 @@
-"""What the pages of docs/how_to say: their examples, their figures and their warnings. The command line: test_cli_train."""
+"""What the pages of docs/how_to say: examples, figures and warnings. (test_cli_train tries the one on tables.)"""
 
 import re
 

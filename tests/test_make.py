@@ -1,10 +1,11 @@
-"""The README's lines for C programs, as a user runs them from a folder of his own, and what the Makefile installs."""
+"""How README.md and docs/how_to/c.md compile C, from a folder of the user's own; what the Makefile installs."""
 
 import re
 import shutil
 
 import pytest
 
+import pages
 import toolchain
 from test_readme import block
 
@@ -15,13 +16,15 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler called cc"),
 ]
 PLAINNET = "path/to/plainnet"
+PAGE = "how_to/c.md"
 
 
 def user_folder(folder):
     shutil.copytree(toolchain.CSRC, folder / PLAINNET / "csrc")
     for file in ("Makefile", "pyproject.toml"):
         shutil.copy(toolchain.ROOT / file, folder / PLAINNET)
-    (folder / "app.c").write_text(block("c"))
+    (folder / "plainnet").symlink_to(folder / PLAINNET)  # as the page has it
+    (folder / "app.c").write_text(pages.block(PAGE, "{file} app.c"))
     return folder
 
 
@@ -31,20 +34,20 @@ def run(*command, **arguments):
     return result.stdout
 
 
-def run_readme(name, folder):
-    run("sh", "-ec", block("sh", after=f"<!-- {name} command -->\n"), cwd=folder)
+def compile_with(commands, folder):
+    run("sh", "-ec", commands, cwd=folder)
     assert run("./app", cwd=folder).startswith("success; the last loss is 0.0")
 
 
 def test_readme_cc_command_works_from_a_folder_of_the_users_own(tmp_path):
-    run_readme("cc", user_folder(tmp_path))
+    compile_with(block("sh", after="<!-- cc command -->\n"), user_folder(tmp_path))
 
 
 @pytest.fixture(scope="module")
 def user(tmp_path_factory):
-    """A folder where the README's make command has run."""
+    """A folder where the page's make command has run."""
     folder = user_folder(tmp_path_factory.mktemp("user"))
-    run_readme("make", folder)
+    compile_with(pages.block(PAGE, "sh", after="make command"), folder)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""The code of docs/reference/model_files.md: PyTorch opens a model file, computes the same, and writes one that is read."""
+"""The code of docs/reference/model_files.md: PyTorch opens a file, computes the same, and writes one that is read."""
 
 import re
 

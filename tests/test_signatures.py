@@ -2,7 +2,6 @@
 
 import inspect
 import re
-from pathlib import Path
 
 import pytest
 
@@ -12,6 +11,7 @@ from plainnet.backend import SmallCalls
 from plainnet.losses import LOSSES, PARAMETRIC
 from plainnet.optimizers import OPTIMIZERS
 
+import pages
 import textbook
 
 
@@ -72,17 +72,17 @@ def test_backends_know_the_same_activations_and_losses():
 
 
 def test_documentation_names_every_activation_loss_and_optimizer():
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    page = pages.text("index.md")
     for name, known in ACTIVATIONS.items():
         assert f'"{name}"' in pn.Dense.__doc__
         assert (f'"{name}"' in pn.kernels.dense_backward.__doc__) == known.backward_needs_z
     for name in LOSSES:
         assert f'"{name}"' in pn.Network.__doc__
     for name in (*ACTIVATIONS, *LOSSES):
-        assert f"`{name}`" in readme
+        assert f"`{name}`" in page
     for name in OPTIMIZERS:
         assert re.search(rf"optimizer : .*\b{name}\b", pn.Network.__doc__)
-        assert f"`pn.{name}`" in readme
+        assert f"`pn.{name}`" in page
 
 
 def test_classes_of_losses_and_optimizers_are_exported():

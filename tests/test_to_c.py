@@ -15,10 +15,11 @@ from plainnet import cli, native
 from plainnet.activations import ACTIVATIONS
 from plainnet.exchange.c_activations import C_ACTIVATIONS
 
+import pages
 import random_networks
 import toolchain
-from test_readme import README, block
 
+PAGE = "how_to/firmware.md"
 needs_compiler = pytest.mark.skipif(not toolchain.COMPILERS, reason="needs a C compiler")
 #: Those that C99 and C++ have in common; the file must be without a warning of these.
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]
@@ -302,23 +303,23 @@ def test_to_c_tells_shapes_and_sizes(tmp_path):
     assert re.findall(r"float (even|odd)\[(\d+)\];", text) == [("even", "60"), ("odd", "5")]
 
 
-# ---- README.md -------------------------------------------------------------------------------------------------------
+# ---- docs/how_to/firmware.md -----------------------------------------------------------------------------------------
 
 
 @needs_compiler
-def test_readme_example_of_firmware_runs(tmp_path):
-    code = block("python", after="<!-- firmware -->\n")
+def test_page_on_firmware_is_right(tmp_path):
+    code = pages.block(PAGE, "{file} train.py")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=600)
     assert (done.returncode, done.stderr) == (0, "")
-    self_test = block("sh", after="<!-- firmware self-test -->\n")
+    self_test = pages.block(PAGE, "{terminal}", after="firmware self-test")
     done = toolchain.run("sh", "-c", self_test.replace("cc ", f"{toolchain.COMPILERS[0]} "), cwd=tmp_path)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "right\n")
-    (tmp_path / "app.c").write_text(block("c", after="<!-- firmware application -->\n"))
+    (tmp_path / "app.c").write_text(pages.block(PAGE, "{file} app.c"))
     sources = [tmp_path / "app.c", tmp_path / "pump.c"]
     toolchain.compile_cleanly(toolchain.COMPILERS[0], "-std=c99", *WARNINGS, *sources, "-lm", "-o", tmp_path / "app")
     done = toolchain.run(tmp_path / "app")
     assert done.returncode == 0
-    assert f"prints `{done.stdout.strip()}`" in README
+    assert abs(float(done.stdout) - 0.5 * -0.8) < 0.02
 
 
 # ---- What is refused -------------------------------------------------------------------------------------------------

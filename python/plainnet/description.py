@@ -1,8 +1,8 @@
 """
 What a model file says of a network beside its tensors, and how a network's state follows from that.
 
-A description consists of what JSON has: dicts, lists, strings, numbers, True, False and None. docs/reference/model_files.md
-lists its entries. The state is that of ``Network.__getstate__``.
+A description consists of what JSON has: dicts, lists, strings, numbers, True, False and None.
+docs/reference/model_files.md lists its entries. The state is that of ``Network.__getstate__``.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 A model file: a network's state as bytes, and back.
 
 docs/reference/model_files.md specifies the format. The tensors are in the container of :mod:`plainnet.tensor_file`, all
-else in its metadata, as the JSON text of a :mod:`plainnet.description`. No code is in a file, and none is run to read one.
+else in its metadata, as the JSON text of a :mod:`plainnet.description`. No code is in a file, and none is run to read
+one.
 """
 
 from __future__ import annotations

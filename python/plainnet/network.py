@@ -399,9 +399,9 @@ class Network:
         Writes the network to a file, for :func:`load`.
 
         The format is safetensors: tensors by name (``layers.0.weight``, ...) and a description in JSON, which
-        docs/reference/model_files.md specifies. Of the attributes that users have set on the network, only a ``table`` is
-        in the file; the backend is not. The file is written as a whole or not at all: if there is an error or the process ends
-        meanwhile, what was at `path` is there as before.
+        docs/reference/model_files.md specifies. Of the attributes that users have set on the network, only a ``table``
+        is in the file; the backend is not. The file is written as a whole or not at all: if there is an error or the
+        process ends meanwhile, what was at `path` is there as before.
 
         Parameters
         ----------

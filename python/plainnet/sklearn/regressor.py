@@ -134,8 +134,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     >>> from plainnet.sklearn import MLPRegressor
     >>> from sklearn.datasets import load_diabetes
     >>> x, y = load_diabetes(return_X_y=True)
-    >>> regressor = MLPRegressor(hidden_layer_sizes=(20,), solver="lbfgs", random_state=0).fit(x, y)
-    >>> regressor.score(x, y) > 0.5
+    >>> regressor = MLPRegressor(hidden_layer_sizes=(20,), solver="lbfgs", max_iter=5000, random_state=0)
+    >>> regressor.fit(x, y).score(x, y) > 0.5
     True
     """
 

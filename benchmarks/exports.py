@@ -2,7 +2,7 @@
 Exported networks beside those of emlearn, FANN and m2cgen, on scikit-learn's digits: size, speed and accuracy.
 
     python benchmarks/exports.py                  # prints the tables, in a minute
-    python benchmarks/exports.py --update         # and puts them into docs/firmware.md
+    python benchmarks/exports.py --update         # and puts them into docs/how_to/firmware.md
 
 Needs scikit-learn, emlearn and m2cgen (pip), gcc, and FANN (Debian: libfann-dev). For the Cortex-M4, which is emulated,
 gcc-arm-none-eabi, libnewlib-arm-none-eabi and qemu-system-arm; without them, its columns are empty.
@@ -36,7 +36,7 @@ import exports_peers as peers
 from exports_measure import Export, OnHost, host_size, host_times, median_ratio, on_cortex
 from page import replace_passage
 
-PAGE = Path(__file__).parent.parent / "docs" / "firmware.md"
+PAGE = Path(__file__).parent.parent / "docs" / "how_to" / "firmware.md"
 Numbers = npt.NDArray[Any]
 
 
@@ -139,7 +139,7 @@ def table(title: str, rows: Sequence[Sequence[str]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1001, help="in which times are taken (default 1001)")
-    parser.add_argument("--update", action="store_true", help="put the tables into docs/firmware.md")
+    parser.add_argument("--update", action="store_true", help="put the tables into docs/how_to/firmware.md")
     options = parser.parse_args()
     x, y = load_digits(return_X_y=True)
     train, test, labels, right = train_test_split(x / 16, y, test_size=1 / 3, random_state=0, stratify=y)

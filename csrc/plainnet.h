@@ -76,7 +76,7 @@ typedef enum pn_status {
     PN_BAD_LAYER_OPTION,     /* an option of a layer is out of range; see pn_layer_options */
     PN_DROPOUT_ON_LAST_LAYER, /* dropout is for hidden layers */
     PN_BAD_ORDER,            /* pn_training.order holds a number that is not below n_rows */
-    PN_NEEDS_SQUARES         /* pn_gauss_newton with a loss other than PN_SUM_OF_SQUARES and PN_MEAN_SQUARED_ERROR */
+    PN_NEEDS_SQUARES         /* pn_gauss_newton_f64 with a loss other than PN_SUM_OF_SQUARES and PN_MEAN_SQUARED_ERROR */
 } pn_status;
 
 /* A sentence for a status; never NULL, static. */
@@ -420,8 +420,8 @@ pn_status pn_jacobian_f32(size_t n_rows, const pn_network *network, const float 
                           float *jacobian, void *workspace, size_t workspace_bytes);
 
 /*
- * Derivatives with respect to the parameters, for solvers of least squares. jacobian[n_rows][n_out of the last
- * layer][n_parameters] = those of each row's outputs.
+ * Derivatives with respect to the parameters, for solvers of least squares: jacobian[n_rows][n_out][n_parameters], those
+ * of each row's outputs, n_out of the last layer.
  *
  * pn_gauss_newton_f64 has the loss and the gradient of pn_loss_and_gradient_f64, to the last bit, and
  * hessian[n_parameters][n_parameters], the approximation of the second derivatives of the loss by Gauss and Newton. The

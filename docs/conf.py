@@ -35,6 +35,7 @@ extensions = [
     "command_line",
     "links",
     "mathml",
+    "playground",
     "terminal",
 ]
 exclude_patterns = ["README.md", "assets", "extensions"]

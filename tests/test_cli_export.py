@@ -99,7 +99,7 @@ def test_export_refuses_tables_that_do_not_fit(trained, tmp_path, options, statu
 
 
 def test_page_on_firmware_shows_what_export_writes(plainnet, tmp_path):  # noqa: F811
-    page = (ROOT / "docs" / "firmware.md").read_text()
+    page = (ROOT / "docs" / "how_to" / "firmware.md").read_text()
     command, output = (
         re.search(rf"<!-- export {what} -->\n```\w+\n(.*?)```", page, re.DOTALL)[1] for what in ("command", "output")
     )

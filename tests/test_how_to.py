@@ -74,6 +74,15 @@ def test_page_on_scaling_folds_it_into_the_weights(tmp_path):
     assert abs(printed - truth) < 0.005 * truth
 
 
+def test_page_on_the_last_digit_is_right_about_its_figures(tmp_path):
+    printed = pages.run("how_to/last_digit.md", tmp_path)
+    minimized, adam, _ = map(float, re.findall(r"^loss (\S+)", printed, flags=re.MULTILINE))
+    assert minimized < 1e-9 < 1e-6 < adam  # the bits are LAPACK's, and so the last figures
+    plain, bayesian = map(float, re.findall(r"error (\S+)", printed))
+    assert bayesian < 0.1 < plain
+    assert 5 < float(re.search(r"determine (\S+) of 61 parameters", printed)[1]) < 25
+
+
 def test_page_on_classes_learns_them(tmp_path):
     right = int(re.search(r"right (\d+)%", pages.run("how_to/classes.md", tmp_path)).group(1))
     assert abs(right - 87) <= 1  # a row of 500 may fall on the other side where arithmetic rounds otherwise

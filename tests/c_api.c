@@ -43,7 +43,7 @@ static int n_checks, n_failed;
     } while (0)
 
 /* What was asked for, and the most that an instruction set has needed, by dtype and call. */
-static size_t asked_for[2][6], most_needed[2][6];
+static size_t asked_for[2][8], most_needed[2][8];
 
 #define REAL double
 #define FN(name) name##_f64
@@ -132,8 +132,8 @@ int main(void)
             check_input_derivatives_f64();
             check_input_derivatives_f32();
         }
-    for (int i = 0; i < 12; i++)
-        CHECK(asked_for[i / 6][i % 6] == most_needed[i / 6][i % 6]);
+    for (int i = 0; i < 16; i++)
+        CHECK(asked_for[i / 8][i % 8] == most_needed[i / 8][i % 8]);
     printf("%d checks, %d failed\n", n_checks, n_failed);
     return n_failed != 0;
 }
@@ -146,6 +146,7 @@ enum { FN(ROWS) = 7, FN(IN) = 3, FN(OUT) = 2, FN(PARAMETERS) = 3 * 5 + 5 + 5 * 2
 typedef struct FN(world) {
     REAL parameters[FN(PARAMETERS)], x[7 * 3], y[7 * 2], out[7 * 2], gradient[FN(PARAMETERS)];
     REAL grad_x[7 * 3], jacobian[7 * 2 * 3];
+    REAL of_parameters[7 * 2 * FN(PARAMETERS)], hessian[FN(PARAMETERS) * FN(PARAMETERS)];
     double loss, losses[4];
     pn_progress progress;
     char workspace[FN(ROOM)];
@@ -168,6 +169,10 @@ static void FN(reset)(void)
     }
     for (int i = 0; i < 7 * 3; i++)
         FN(w).grad_x[i] = FN(w).jacobian[i] = FN(w).jacobian[7 * 3 + i] = (REAL)NAN;
+    for (int i = 0; i < 7 * 2 * FN(PARAMETERS); i++)
+        FN(w).of_parameters[i] = (REAL)NAN;
+    for (int i = 0; i < FN(PARAMETERS) * FN(PARAMETERS); i++)
+        FN(w).hessian[i] = (REAL)NAN;
     FN(w).loss = NAN;
     for (int i = 0; i < 4; i++)
         FN(w).losses[i] = NAN;
@@ -215,6 +220,11 @@ static void FN(describe)(void)
     FN(pn_input_gradient)(n_rows, network, parameters, x, y, grad_x, FN(w).workspace, sizeof FN(w).workspace)
 #define JACOBIAN(n_rows, network, parameters, x, jacobian) \
     FN(pn_jacobian)(n_rows, network, parameters, x, jacobian, FN(w).workspace, sizeof FN(w).workspace)
+#define OF_PARAMETERS(n_rows, network, parameters, x, jacobian) \
+    FN(pn_jacobian_parameters)(n_rows, network, parameters, x, jacobian, FN(w).workspace, sizeof FN(w).workspace)
+#define GAUSS_NEWTON(n_rows, network, parameters, x, y, weight, loss, gradient, hessian) \
+    FN(pn_gauss_newton)(n_rows, network, parameters, x, y, weight, loss, gradient, hessian, FN(w).workspace, \
+                        sizeof FN(w).workspace)
 #define TRAIN(n_rows, network, training, parameters, x, y, losses, progress) \
     FN(pn_train)(n_rows, network, training, parameters, NULL, x, y, NULL, 0, losses, progress, FN(w).workspace, \
                  sizeof FN(w).workspace)
@@ -234,6 +244,10 @@ static void FN(refused_by_all)(pn_status expected, size_t n_rows)
     REFUSES(expected, STEP(n_rows, network, 0.1, w->parameters, w->x, w->y, &w->loss));
     REFUSES(expected, INPUT_GRADIENT(n_rows, network, w->parameters, w->x, w->y, w->grad_x));
     REFUSES(expected, JACOBIAN(n_rows, network, w->parameters, w->x, w->jacobian));
+    REFUSES(expected, OF_PARAMETERS(n_rows, network, w->parameters, w->x, w->of_parameters));
+    REFUSES(expected, GAUSS_NEWTON(n_rows, network, w->parameters, w->x, w->y, NULL, &w->loss, w->gradient, w->hessian));
+    CHECK(FN(pn_jacobian_parameters_workspace)(n_rows, network, &n_bytes) == expected);
+    CHECK(FN(pn_gauss_newton_workspace)(n_rows, network, &n_bytes) == expected);
     CHECK(FN(pn_forward_workspace)(n_rows, network, &n_bytes) == expected);
     CHECK(FN(pn_jacobian_workspace)(n_rows, network, &n_bytes) == expected);
     CHECK(FN(pn_gradient_workspace)(n_rows, network, &n_bytes) == expected);
@@ -344,6 +358,10 @@ static void FN(check_bad_networks)(void)
     REFUSES(PN_NULL_POINTER, STEP(7, NULL, 0.1, w->parameters, w->x, w->y, &w->loss));
     REFUSES(PN_NULL_POINTER, INPUT_GRADIENT(7, NULL, w->parameters, w->x, w->y, w->grad_x));
     REFUSES(PN_NULL_POINTER, JACOBIAN(7, NULL, w->parameters, w->x, w->jacobian));
+    REFUSES(PN_NULL_POINTER, OF_PARAMETERS(7, NULL, w->parameters, w->x, w->of_parameters));
+    REFUSES(PN_NULL_POINTER, GAUSS_NEWTON(7, NULL, w->parameters, w->x, w->y, NULL, &w->loss, w->gradient, w->hessian));
+    CHECK(FN(pn_jacobian_parameters_workspace)(7, network, NULL) == PN_NULL_POINTER);
+    CHECK(FN(pn_gauss_newton_workspace)(7, network, NULL) == PN_NULL_POINTER);
     CHECK(FN(pn_jacobian_workspace)(7, network, NULL) == PN_NULL_POINTER);
     CHECK(FN(pn_forward_workspace)(7, network, NULL) == PN_NULL_POINTER);
     CHECK(FN(pn_gradient_workspace)(7, network, NULL) == PN_NULL_POINTER);
@@ -1141,6 +1159,108 @@ static void FN(check_jacobian)(void)
         REFUSES(PN_SIZE_OVERFLOW, JACOBIAN(many, n, w->parameters, w->x, w->jacobian));
         FN(describe)();
     }
+}
+
+static void FN(check_jacobian_of_parameters)(void)
+{
+    FN(world) *w = &FN(w);
+    const pn_network *n = &FN(network);
+    REAL *inside = (REAL *)(void *)(w->workspace + 64);
+    size_t *needed = most_needed[sizeof(REAL) / 8], smallest, n_bytes = 77;
+    FN(describe)();
+    REFUSES(PN_NULL_POINTER, OF_PARAMETERS(7, n, NULL, w->x, w->of_parameters));
+    REFUSES(PN_NULL_POINTER, OF_PARAMETERS(7, n, w->parameters, NULL, w->of_parameters));
+    REFUSES(PN_NULL_POINTER, OF_PARAMETERS(7, n, w->parameters, w->x, NULL));
+    REFUSES(PN_MISALIGNED, OF_PARAMETERS(6, n, ODD(w->parameters), w->x, w->of_parameters));
+    REFUSES(PN_MISALIGNED, OF_PARAMETERS(6, n, w->parameters, ODD(w->x), w->of_parameters));
+    REFUSES(PN_MISALIGNED, OF_PARAMETERS(6, n, w->parameters, w->x, ODD(w->of_parameters)));
+    REFUSES(PN_OVERLAP, OF_PARAMETERS(7, n, w->parameters, w->of_parameters + 7 * 2 * FN(PARAMETERS) - 1, w->of_parameters));
+    REFUSES(PN_OVERLAP, OF_PARAMETERS(1, n, w->of_parameters + 2 * FN(PARAMETERS) - 1, w->x, w->of_parameters));
+    REFUSES(PN_OVERLAP, OF_PARAMETERS(7, n, inside, w->x, w->of_parameters));
+    REFUSES(PN_OVERLAP, OF_PARAMETERS(7, n, w->parameters, inside, w->of_parameters));
+    REFUSES(PN_OVERLAP, OF_PARAMETERS(7, n, w->parameters, w->x, inside));
+    CHECK(FN(pn_jacobian_parameters_workspace)(7, n, &n_bytes) == PN_OK);
+    asked_for[sizeof(REAL) / 8][6] = n_bytes;
+    FIND_NEED(smallest, n_bytes, needed[6],
+              FN(pn_jacobian_parameters)(7, n, w->parameters, w->x, w->of_parameters, w->workspace, smallest));
+    REFUSES(PN_WORKSPACE_TOO_SMALL,
+            FN(pn_jacobian_parameters)(7, n, w->parameters, w->x, w->of_parameters, w->workspace, smallest - 1));
+    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_jacobian_parameters)(7, n, w->parameters, w->x, w->of_parameters, NULL, 0));
+    REFUSES(PN_NULL_POINTER, FN(pn_jacobian_parameters)(7, n, w->parameters, w->x, w->of_parameters, NULL, n_bytes));
+    CHECK(FN(pn_jacobian_parameters)(7, n, w->parameters, w->x, w->of_parameters, ODD(w->workspace), n_bytes) == PN_OK);
+    for (int i = 0; i < 7 * 2 * FN(PARAMETERS); i++)
+        CHECK(isfinite(w->of_parameters[i]));
+    FN(reset)();
+    if (sizeof(size_t) > 4) { /* x, the outputs and the parameters can be counted, the elements of the Jacobian cannot */
+        const size_t wide = (size_t)1 << 20, many = (size_t)(UINT64_C(1) << 30);
+        FN(layers)[0].n_in = FN(layers)[1].n_out = wide;
+        n_bytes = 77;
+        CHECK(FN(pn_jacobian_parameters_workspace)(many, n, &n_bytes) == PN_SIZE_OVERFLOW && n_bytes == 77);
+        REFUSES(PN_SIZE_OVERFLOW, OF_PARAMETERS(many, n, w->parameters, w->x, w->of_parameters));
+        FN(describe)();
+    }
+}
+
+/* What Gauss-Newton refuses besides; every pair of arrays of which it writes one. */
+static void FN(check_gauss_newton)(void)
+{
+    FN(world) *w = &FN(w);
+    const pn_network *n = &FN(network);
+    REAL *p = w->parameters, *x = w->x, *y = w->y, *g = w->gradient, *h = w->hessian;
+    REAL *inside = (REAL *)(void *)(w->workspace + 64);
+    const REAL weight[] = {1, 0, 2, 0, 1, 1, 1}, bad[] = {1, 1, 1, -1, 1, 1, 1}, none[7] = {0};
+    double *loss_inside = (double *)(void *)(w->workspace + 64);
+    size_t *needed = most_needed[sizeof(REAL) / 8], smallest, n_bytes = 77;
+    FN(describe)();
+    REFUSES(PN_NEEDS_SQUARES, GAUSS_NEWTON(7, n, p, x, y, NULL, &w->loss, g, h));
+    CHECK(FN(pn_gauss_newton_workspace)(7, n, &n_bytes) == PN_NEEDS_SQUARES && n_bytes == 77);
+    FN(network).loss = PN_MEAN_SQUARED_ERROR;
+    REFUSES(PN_NULL_POINTER, GAUSS_NEWTON(7, n, NULL, x, y, NULL, &w->loss, g, h));
+    REFUSES(PN_NULL_POINTER, GAUSS_NEWTON(7, n, p, NULL, y, NULL, &w->loss, g, h));
+    REFUSES(PN_NULL_POINTER, GAUSS_NEWTON(7, n, p, x, NULL, NULL, &w->loss, g, h));
+    REFUSES(PN_NULL_POINTER, GAUSS_NEWTON(7, n, p, x, y, NULL, NULL, g, h));
+    REFUSES(PN_NULL_POINTER, GAUSS_NEWTON(7, n, p, x, y, NULL, &w->loss, NULL, h));
+    REFUSES(PN_NULL_POINTER, GAUSS_NEWTON(7, n, p, x, y, NULL, &w->loss, g, NULL));
+    REFUSES(PN_MISALIGNED, GAUSS_NEWTON(6, n, p, x, y, NULL, &w->loss, g, ODD(h)));
+    REFUSES(PN_MISALIGNED, GAUSS_NEWTON(6, n, p, x, y, NULL, &w->loss, ODD(g), h));
+    REFUSES(PN_OVERLAP, GAUSS_NEWTON(7, n, h + FN(PARAMETERS) * FN(PARAMETERS) - 1, x, y, NULL, &w->loss, g, h));
+    REFUSES(PN_OVERLAP, GAUSS_NEWTON(7, n, p, h + 5, y, NULL, &w->loss, g, h));
+    REFUSES(PN_OVERLAP, GAUSS_NEWTON(7, n, p, x, h + 5, NULL, &w->loss, g, h));
+    REFUSES(PN_OVERLAP, GAUSS_NEWTON(7, n, p, x, y, h + 5, &w->loss, g, h));
+    REFUSES(PN_OVERLAP, GAUSS_NEWTON(7, n, p, x, y, NULL, (double *)(void *)(h + 2), g, h));
+    REFUSES(PN_OVERLAP, GAUSS_NEWTON(7, n, p, x, y, NULL, &w->loss, h + 5, h));
+    REFUSES(PN_OVERLAP, GAUSS_NEWTON(7, n, p, x, y, NULL, &w->loss, p, h));
+    REFUSES(PN_OVERLAP, GAUSS_NEWTON(7, n, p, x, y, NULL, loss_inside, g, h));
+    REFUSES(PN_OVERLAP, GAUSS_NEWTON(7, n, p, x, y, NULL, &w->loss, inside, h));
+    REFUSES(PN_OVERLAP, GAUSS_NEWTON(7, n, p, x, y, NULL, &w->loss, g, inside));
+    REFUSES(PN_OVERLAP, GAUSS_NEWTON(7, n, p, x, y, inside, &w->loss, g, h));
+    REFUSES(PN_BAD_SAMPLE_WEIGHT, GAUSS_NEWTON(7, n, p, x, y, bad, &w->loss, g, h));
+    REFUSES(PN_BAD_SAMPLE_WEIGHT, GAUSS_NEWTON(7, n, p, x, y, none, &w->loss, g, h));
+    w->x[3] = (REAL)NAN;
+    REFUSES(PN_DATA_NOT_FINITE, GAUSS_NEWTON(7, n, p, x, y, NULL, &w->loss, g, h));
+    w->y[3] = (REAL)INFINITY;
+    REFUSES(PN_DATA_NOT_FINITE, GAUSS_NEWTON(7, n, p, x, y, NULL, &w->loss, g, h));
+    CHECK(FN(pn_gauss_newton_workspace)(7, n, &n_bytes) == PN_OK);
+    asked_for[sizeof(REAL) / 8][7] = n_bytes;
+    FIND_NEED(smallest, n_bytes, needed[7],
+              FN(pn_gauss_newton)(7, n, p, x, y, weight, &w->loss, g, h, w->workspace, smallest));
+    REFUSES(PN_WORKSPACE_TOO_SMALL,
+            FN(pn_gauss_newton)(7, n, p, x, y, NULL, &w->loss, g, h, w->workspace, smallest - 1));
+    REFUSES(PN_WORKSPACE_TOO_SMALL, FN(pn_gauss_newton)(7, n, p, x, y, NULL, &w->loss, g, h, NULL, 0));
+    REFUSES(PN_NULL_POINTER, FN(pn_gauss_newton)(7, n, p, x, y, NULL, &w->loss, g, h, NULL, n_bytes));
+    CHECK(FN(pn_gauss_newton)(7, n, p, x, y, weight, &w->loss, g, h, ODD(w->workspace), n_bytes) == PN_OK);
+    for (int i = 0; i < FN(PARAMETERS) * FN(PARAMETERS); i++)
+        CHECK(isfinite(h[i]) && h[i] == h[i % FN(PARAMETERS) * FN(PARAMETERS) + i / FN(PARAMETERS)]);
+    CHECK(isfinite(w->loss));
+    FN(reset)();
+    if (sizeof(size_t) > 4) { /* the parameters can be counted, the elements of the matrix cannot */
+        FN(layers)[0].n_out = FN(layers)[1].n_in = (size_t)(UINT64_C(1) << 30);
+        CHECK(FN(pn_gradient_workspace)(7, n, &n_bytes) == PN_OK);
+        n_bytes = 77;
+        CHECK(FN(pn_gauss_newton_workspace)(7, n, &n_bytes) == PN_SIZE_OVERFLOW && n_bytes == 77);
+        REFUSES(PN_SIZE_OVERFLOW, GAUSS_NEWTON(7, n, p, x, y, NULL, &w->loss, g, h));
+    }
+    FN(describe)();
 #undef ODD
 }
 
@@ -1149,6 +1269,8 @@ static void FN(check_input_derivatives)(void)
     FN(check_loss)();
     FN(check_input_gradient)();
     FN(check_jacobian)();
+    FN(check_jacobian_of_parameters)();
+    FN(check_gauss_newton)();
 }
 
 static void FN(check_kernels)(void)

@@ -111,6 +111,13 @@ BAD_THREADS = textwrap.dedent("""\
             pn_input_gradient_f64(1, &network, &z, &z, &z, &a, workspace, sizeof workspace) != PN_BAD_THREADS ||
             pn_jacobian_f64(1, &network, &z, &z, &a, workspace, sizeof workspace) != PN_BAD_THREADS)
             return 8;
+        network.loss = PN_MEAN_SQUARED_ERROR;
+        if (pn_jacobian_parameters_workspace_f64(1, &network, &n) != PN_BAD_THREADS ||
+            pn_gauss_newton_workspace_f64(1, &network, &n) != PN_BAD_THREADS || n != 77 ||
+            pn_jacobian_parameters_f64(1, &network, &z, &z, &a, workspace, sizeof workspace) != PN_BAD_THREADS ||
+            pn_gauss_newton_f64(1, &network, &z, &z, &z, NULL, &loss, &gradient, &a, workspace, sizeof workspace) !=
+                PN_BAD_THREADS)
+            return 10;
         if (a != 7 || loss != 7 || gradient != 7 || progress.steps != 0)
             return 6;
         return pn_set_num_threads(2) == PN_OK && pn_num_threads() == 2 && pn_tanh_f64(1, &z, &a) == PN_OK ? 0 : 7;

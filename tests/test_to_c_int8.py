@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import plainnet as pn
-from plainnet import native
 from plainnet.activations import ACTIVATIONS
 
 import pages

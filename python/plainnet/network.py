@@ -764,7 +764,7 @@ class Network:
         MemoryError
             If there is no memory for the second derivatives, before anything is allocated.
         DivergedError
-            If the loss is not finite for the parameters that it begins with.
+            If the loss or its derivatives are not finite for the parameters that it begins with.
         ImportError
             If ``"lbfgs"`` has no SciPy: it is the extra `solvers`.
         RuntimeError

@@ -29,22 +29,32 @@ class BayesianDecay:
 
     Attributes
     ----------
+    decay : float
+        The last one.
     effective_parameters : float
         As of the last call.
     change : float
         Of the decay in the last call, relative to it.
+    is_exhausted : bool
+        Whether the data determine as many parameters as they are numbers: the network goes through all of them, and
+        nothing is left that would tell how large their noise is. The decay stays as it is then.
     """
 
     def __init__(self, n_data: float) -> None:
         self._n_data = n_data
+        self.decay = 0.0
         self.effective_parameters = np.nan
         self.change = np.inf
+        self.is_exhausted = False
+        self._is_growing = True  # from the first decay, which is too small, to the first one that is most probable
 
-    def first(self, parameters: Array, loss: float) -> float:
+    def first(self, parameters: Array, loss: float, hessian: Array) -> float:
         """The decay to begin with."""
-        return FIRST_DECAY * self._decay(min(len(parameters), self._n_data) / 2, parameters, loss)
+        self.decay = FIRST_DECAY * self._most_probable(min(len(parameters), self._n_data) / 2, parameters, loss)
+        self._determine(hessian)
+        return self.decay
 
-    def next(self, parameters: Array, loss: float, hessian: Array, decay: float) -> float:
+    def next(self, parameters: Array, loss: float, hessian: Array) -> float:
         """
         The decay to go on with.
 
@@ -54,20 +64,29 @@ class BayesianDecay:
         loss : float
             Without the decay.
         hessian : ndarray (n_free, n_free)
-            The second derivatives, with the `decay` until now on the diagonal.
+            The second derivatives of the loss.
         """
-        of_loss = np.maximum(np.linalg.eigvalsh(hessian) - decay, 0)
-        shares = np.divide(of_loss, of_loss + decay, out=np.zeros_like(of_loss), where=of_loss > 0)
-        self.effective_parameters = float(shares.sum())
-        decay_now = min(self._decay(self.effective_parameters, parameters, loss), LARGEST_GROWTH * decay)
-        self.change = abs(decay_now - decay) / max(decay_now, decay) if decay_now != decay else 0.0
-        return decay_now
+        self._determine(hessian)
+        # Or nearly: then loss and decay run to 0 together.
+        are_all = self.effective_parameters >= self._n_data * (1 - 1e-6)
+        before, largest = self.decay, LARGEST_GROWTH * self.decay
+        wanted = np.inf if are_all else self._most_probable(self.effective_parameters, parameters, loss)
+        self._is_growing = self._is_growing and wanted > largest
+        self.is_exhausted = are_all and not self._is_growing
+        if not self.is_exhausted:
+            self.decay = min(wanted, largest)
+        self.change = abs(self.decay - before) / max(self.decay, before) if self.decay != before else 0.0
+        return self.decay
 
-    def _decay(self, effective: float, parameters: Array, loss: float) -> float:
-        if effective >= self._n_data:
-            raise ValueError(
-                f"the data determine {effective:.4g} parameters, but count as {self._n_data:.4g} numbers: with "
-                'regularization="bayesian", a row of sample_weight 2 counts as two rows'
-            )
-        size = float(parameters @ parameters) or 1.0
+    def _determine(self, hessian: Array) -> None:
+        """Sets `effective_parameters`: how many the data determine, given the decay."""
+        eigenvalues = np.linalg.eigvalsh(hessian)
+        rounding = len(eigenvalues) * np.finfo(np.float64).eps * eigenvalues[-1]
+        eigenvalues = eigenvalues[eigenvalues > rounding]
+        self.effective_parameters = float((eigenvalues / (eigenvalues + self.decay)).sum())
+
+    def _most_probable(self, effective: float, parameters: Array, loss: float) -> float:
+        """The decay that is most probable if the data determine so many parameters."""
+        with np.errstate(over="ignore"):
+            size = float(parameters @ parameters) or 1.0
         return 2 * effective * loss / ((self._n_data - effective) * size)

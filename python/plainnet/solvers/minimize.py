@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..arguments import as_count
-from ..arrays import Array, as_native, as_sample_weight, check_name, sum_of_weights
-from ..backend import DivergedError
+from ..arrays import Array, as_sample_weight, check_name, sum_of_weights
 from ..history import History
 from ..monitor import set_aside, watch
 from ..network import Network
@@ -20,7 +20,7 @@ from .bayesian import BayesianDecay
 from .lbfgs import lbfgs
 from .levenberg_marquardt import Point, levenberg_marquardt
 from .memory import check_memory
-from .objective import Objective
+from .objective import Objective, check_start
 
 if TYPE_CHECKING:
     from ..monitor import Monitor
@@ -30,6 +30,16 @@ SQUARES = "sum_of_squares", "mean_squared_error"
 
 #: With Bayesian regularisation a run also goes on while an iteration changes the decay by more than this part of it.
 DECAY_TOLERANCE = 1e-6
+
+#: Where no step lowers the loss, it is a minimum if in the quadratic model a single parameter could lower it by at most
+#: this part of it. Elsewhere are kinks, as relu has them, or parameters so large that rounding hides the steps.
+MINIMUM_GAIN = 1e-10
+
+#: Why a run with Bayesian regularisation ends early.
+EXHAUSTED = (
+    "the data determine as many parameters as they are numbers, which leaves nothing to tell their noise from: "
+    'regularization="bayesian" needs more rows or fewer neurons, and counts a row of sample_weight 2 as two rows'
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,9 @@ class MinimizeResult:
     n_iterations : int
     converged : bool
         Whether the run has come to a minimum: to where the gradient is as small, or the loss falls as slowly, as the
-        tolerances say, or to where rounding ends all progress.
+        tolerances say, or to where rounding ends all progress. Not where the loss falls slowly because the damping is
+        strong, at a kink of relu, or if already the first step of L-BFGS finds nothing better, as it may with numbers
+        of unusual size; with Bayesian regularisation, not before the decay has settled.
     message : str
         A sentence that says why the run has ended.
     gradient_norm : float
@@ -55,6 +67,9 @@ class MinimizeResult:
         With Bayesian regularisation, what the objective has besides the loss is ``decay / 2 * sum(parameters**2)``.
     effective_parameters : float or None
         With Bayesian regularisation, how many parameters the data determine.
+
+    Both are the next iteration's to begin with. If a callback restores earlier parameters in the end, ``loss`` is
+    theirs, and all else that of the last iteration.
     """
 
     loss: float
@@ -103,6 +118,10 @@ class Minimization:
             end = self._after(point)
             if end is not None:
                 return end
+        if point.possible_gain > MINIMUM_GAIN * point.value:
+            return False, "no step lowers the loss any further, though by its derivatives one should"
+        if not self._is_settled():
+            return False, "no step lowers the loss any further, though the decay has not settled"
         return True, "no step lowers the loss any further, but for rounding"
 
     def finish(self) -> None:
@@ -112,16 +131,18 @@ class Minimization:
         """Training by L-BFGS, of which SciPy knows the algorithm, and this class the end."""
         ends: list[tuple[bool, str]] = []
         start = self.objective.start
-        value, gradient = self.objective.value_and_gradient(start)
-        end = self._after(Point(start, value, value, gradient, math.inf))
+        value, gradient = self.objective.loss_and_gradient(start)
+        check_start(value, gradient)
+        end = self._after(Point(start, value, value, gradient, math.inf, math.inf))
         if end is not None:
             return end
 
         def callback(intermediate_result: Any) -> None:
             nonlocal value
-            found = intermediate_result
-            end = self._after(Point(found.x, float(found.fun), float(found.fun), self._gradient, value))
-            value = float(found.fun)
+            found, before, value = intermediate_result, value, float(intermediate_result.fun)
+            # The first step is as long as 1, whatever the loss is like, and a small gain by it says nothing.
+            possible_gain = math.inf if self.n_iterations == 0 else 0.0
+            end = self._after(Point(found.x, value, value, self._gradient, before, possible_gain))
             if end is not None:
                 ends.append(end)
                 raise StopIteration
@@ -129,23 +150,27 @@ class Minimization:
         result = lbfgs(self._remembered, start, self.max_iterations, 0.0, 0.0, callback)
         if ends:
             return ends[0]
-        return result.status == 0, f"SciPy finds no step that lowers the loss any further ({result.message})"
+        # SciPy's status 0 is that an iteration has lowered the loss by nothing at all.
+        is_minimum = result.status == 0 and self.n_iterations > 1
+        return is_minimum, f"SciPy finds no step that lowers the loss any further ({result.message})"
 
     def _remembered(self, free: Array) -> tuple[float, Array]:
-        value, self._gradient = self.objective.value_and_gradient(free)
+        value, self._gradient = self.objective.loss_and_gradient(free)
         return value, self._gradient
 
     def _after(self, point: Point) -> tuple[bool, str] | None:
         """After an iteration, or before the first one: how the run ends, if it does."""
-        self.gradient_norm = float(np.abs(point.gradient).max())
-        if math.isinf(point.before):
-            if not math.isfinite(point.value + self.gradient_norm):
-                raise DivergedError(0, f"its loss is {point.value} for the parameters and the data that it began with")
-        else:
+        if not math.isinf(point.before):
+            dtype = self.network.dtype
+            with np.errstate(over="ignore", under="ignore"):
+                found = self.objective.parameters(point.parameters).astype(dtype)
+            if not np.isfinite(found).all():
+                return False, f"the next iteration has led to parameters that {dtype} cannot hold"
+            self.network.parameters[:] = found
             self.n_iterations += 1
-            found = self.objective.parameters(point.parameters)
-            self.network.parameters[:] = as_native("parameters", found, self.network.dtype)
             self.losses.append(point.loss)
+        self.gradient_norm = float(np.abs(point.gradient).max())
+        if not math.isinf(point.before):
             stops = self.monitor.epoch_end(point.loss, math.nan)
             self.monitor.advance(self.n_iterations, 0, np.array(self.losses))
             if stops:
@@ -153,17 +178,25 @@ class Minimization:
         return self._end(point)
 
     def _end(self, point: Point) -> tuple[bool, str] | None:
-        is_settled = self.bayesian is None or self.bayesian.change <= DECAY_TOLERANCE
-        if self.gradient_norm <= self.gradient_tolerance and is_settled:
+        if self.bayesian is not None and self.bayesian.is_exhausted:
+            return False, EXHAUSTED
+        if self.gradient_norm <= self.gradient_tolerance and self._is_settled():
             norm, limit = self.gradient_norm, self.gradient_tolerance
             return True, f"the largest entry of the gradient is {norm:.3g}, at most gradient_tolerance = {limit:g}"
-        gain = (point.before - point.value) / max(abs(point.value), np.finfo(np.float64).tiny)
-        if gain <= self.loss_tolerance and is_settled:
+        least = self.loss_tolerance * max(abs(point.value), sys.float_info.min)
+        gain = point.before - point.value
+        # Strong damping makes small gains as well, where a change of one parameter would gain more.
+        if gain <= least and point.possible_gain <= 10 * least and self._is_settled():
+            gain /= max(abs(point.value), sys.float_info.min)
             limit = self.loss_tolerance
             return True, f"an iteration has lowered the loss by {gain:.3g} of it, at most loss_tolerance = {limit:g}"
         if self.n_iterations == self.max_iterations:
             return False, f"the run has made max_iterations = {self.max_iterations} iterations"
         return None
+
+    def _is_settled(self) -> bool:
+        """Whether the decay, if there is one, changes no more."""
+        return self.bayesian is None or self.bayesian.change <= DECAY_TOLERANCE
 
 
 def minimize(
@@ -193,15 +226,25 @@ def minimize(
     if validation is not None:
         data, aside = set_aside(network, validation, data)
     network._check_writeable()
+    if not isinstance(data.x, np.ndarray):  # rows of a large array, which are to be copied when they are asked for
+        data = data._replace(x=data.x[:])
     monitor = watch(network, data, aside, metrics, callbacks, progress, max_iterations, None)
     if monitor.changes_rates:
         raise ValueError("minimize has no learning rate that a callback such as ReduceOnPlateau could change")
     bayesian = None
     if regularization is not None:
-        bayesian = BayesianDecay(sum_of_weights(len(data.x), data.weight) * native_y.shape[1])
+        rows = sum_of_weights(len(data.x), data.weight)
+        if rows < 1:
+            raise ValueError(
+                f'sample_weight sums to {rows:.4g}: with regularization="bayesian" it must be at least 1, as a row of '
+                "weight 2 counts as two rows"
+            )
+        bayesian = BayesianDecay(rows * native_y.shape[1])
     if method == "levenberg-marquardt":
-        # The matrix, and LAPACK's copy; the eigenvalues take another one, and their workspace.
-        n_bytes = (2 if bayesian is None else 4) * network.parameters.size**2 * 8
+        # The matrix, and that of a trial or LAPACK's copy. The eigenvalues take another one, and their workspace; of a
+        # network with parameters that stay as they are, the rows and columns of the others are a copy.
+        n_matrices = 2 + 2 * (bayesian is not None) + any(rate == 0 for rate in _rates(network))
+        n_bytes = n_matrices * network.parameters.size**2 * 8
         check_memory(
             f"the second derivatives of {network.parameters.size} parameters", n_bytes,
             'take fewer neurons, or method="lbfgs", or fit',
@@ -222,7 +265,7 @@ def _carried_out(run: Minimization, data: Data) -> MinimizeResult:
         "; ".join(filter(None, (message, history.stopped))),
         run.gradient_norm,
         history,
-        None if bayesian is None else run.objective.decay,
+        None if bayesian is None else bayesian.decay,
         None if bayesian is None else bayesian.effective_parameters,
     )
 
@@ -249,6 +292,13 @@ def _check_network(network: Network, method: str, regularization: Any) -> None:
             if getattr(layer.options, name):
                 how = f"method={method!r}" if regularization is None else 'regularization="bayesian"'
                 raise ValueError(f"layers[{k}] has {name}={getattr(layer.options, name)}, which {how} does not know")
-    rates = [rate for layer in network.layers for rate in (layer.options.weight_rate, layer.options.bias_rate)]
-    if not any(rates):
+    if not any(_rates(network)):
         raise ValueError("there is nothing to minimise: weight_rate and bias_rate of all layers are 0")
+
+
+def _rates(network: Network) -> list[float]:
+    """The learning rates of weights and of biases, which only tell whether they change, here."""
+    rates = []
+    for layer in network.layers:
+        rates += [layer.options.weight_rate] + [layer.options.bias_rate] * (layer.bias is not None)
+    return rates

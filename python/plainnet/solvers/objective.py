@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import FLOAT64, Array, check_training_data
+from ..backend import DivergedError
 from ..network import Network
 from ..training import Data
 
@@ -27,51 +28,57 @@ class Objective:
     ----------
     start : ndarray (n_free,)
         The network's parameters, but for those of layers whose ``weight_rate`` or ``bias_rate`` is 0.
-    decay : float
-        ``decay / 2 * sum(parameters**2)`` is added to the loss.
+
+    Raises
+    ------
+    DivergedError
+        If a parameter is not finite.
+    ValueError
+        If the data are not finite, or the loss does not allow the targets.
     """
 
     def __init__(self, network: Network, data: Data) -> None:
-        # A network of its own: where steps lead is tried out in it.
+        finite = np.isfinite(network.parameters)
+        if not finite.all():
+            k = int(finite.argmin())
+            raise DivergedError(0, f"it began with parameters[{k}] = {network.parameters[k]}")
+        # A network and data of its own: where steps lead is tried out, and x may be a view of the network's parameters.
         self._network = Network(
             network.layers, network.loss, network.parameters, dtype=FLOAT64, backend=network.backend,
             loss_limit=network.loss_limit, divide_penalty=network.divide_penalty,
         )  # fmt: skip
         self._model = self._network._model
-        x = data.x if isinstance(data.x, np.ndarray) else data.x[:]
-        weight = None if data.weight is None else data.weight.astype(FLOAT64, copy=False)
-        self._data = Data(x.astype(FLOAT64, copy=False), data.y.astype(FLOAT64, copy=False), weight)
+        weight = None if data.weight is None else _apart(data.weight, network)
+        self._data = Data(_apart(data.x, network), _apart(data.y, network), weight)
         check_training_data(self._data.x, self._data.y, self._model.loss)
         self._free = _free(network)
         self.start = network.parameters[self._free].astype(FLOAT64)
-        self.decay = 0.0
 
     def parameters(self, free: Array) -> Array:
         """All parameters of the network, of which some are `free`; an array that the next call changes."""
         self._network.parameters[self._free] = free
         return self._network.parameters
 
-    def value(self, free: Array) -> float:
-        """The loss, with what the decay adds."""
+    def loss(self, free: Array) -> float:
+        """The loss alone."""
         self.parameters(free)
-        return self._model.total_loss(*self._data) + self.decay / 2 * float(free @ free)
+        return self._model.total_loss(*self._data)
 
-    def value_and_gradient(self, free: Array) -> tuple[float, Array]:
-        """The same, and its gradient (n_free,)."""
+    def loss_and_gradient(self, free: Array) -> tuple[float, Array]:
+        """The loss and its gradient (n_free,)."""
         gradient = np.empty(self._network.parameters.size)
         self.parameters(free)
         loss = self._model.loss_and_gradient(self._data.x, self._data.y, gradient, self._data.weight)
-        return loss + self.decay / 2 * float(free @ free), gradient[self._free] + self.decay * free
+        return loss, gradient[self._free]
 
     def derivatives(self, free: Array) -> tuple[float, Array, Array]:
-        """The same, and its second derivatives (n_free, n_free) in the approximation of Gauss and Newton."""
+        """The same, and the second derivatives (n_free, n_free) in the approximation of Gauss and Newton."""
         n_parameters = self.parameters(free).size
         gradient, hessian = np.empty(n_parameters), np.empty((n_parameters, n_parameters))
         loss = self._model.gauss_newton(self._data.x, self._data.y, gradient, hessian, self._data.weight)
         if isinstance(self._free, np.ndarray):
             hessian = hessian[np.ix_(self._free, self._free)]
-        np.einsum("ii->i", hessian)[:] += self.decay
-        return loss + self.decay / 2 * float(free @ free), gradient[self._free] + self.decay * free, hessian
+        return loss, gradient[self._free], hessian
 
     def bend(self, free: Array, step: Array, gradient: Array) -> Array:
         """
@@ -80,7 +87,7 @@ class Objective:
         Parameters
         ----------
         free, step, gradient : ndarray (n_free,)
-            The gradient is that of the objective at `free`.
+            The gradient is that of the loss at `free`.
 
         Returns
         -------
@@ -94,13 +101,35 @@ class Objective:
             return np.full_like(free, np.nan)
         bent = np.empty(self.parameters(free).size)
         self._model.loss_and_gradient(self._data.x, targets, bent, self._data.weight)
-        return bent[self._free] + self.decay * free - gradient
+        return bent[self._free] - gradient
 
     def _outputs(self, free: Array) -> Array:
         self.parameters(free)
         outputs = np.empty_like(self._data.y)
         self._model.forward(self._data.x, outputs)
         return outputs
+
+
+def check_start(loss: float, *derivatives: Array) -> None:
+    """
+    Checks that the loss is finite where a run begins, and its derivatives.
+
+    Raises
+    ------
+    DivergedError
+        Which says what is not.
+    """
+    if not np.isfinite(loss):
+        raise DivergedError(0, f"it is {loss} for the parameters and the data that it began with, which are too large")
+    if not all(np.isfinite(part).all() for part in derivatives):
+        raise DivergedError(
+            0, f"it is {loss:.3g} for the parameters and the data that it began with, but its derivatives overflow"
+        )
+
+
+def _apart(array: Array, network: Network) -> Array:
+    """The same numbers in double precision, in memory that the network's parameters do not share."""
+    return array.astype(FLOAT64, copy=np.may_share_memory(array, network.parameters))
 
 
 def _free(network: Network) -> Array | slice:

@@ -24,7 +24,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zlib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -82,8 +81,18 @@ def compiled(folder: Path) -> bytes:
 
 
 def packed(content: bytes) -> str:
-    """What `unpackWasm` of kernels.js and `loadScripts` of loader.js unpack."""
-    return base64.b64encode(zlib.compress(content, 9)).decode()
+    """What `unpackWasm` of kernels.js and `loadScripts` of loader.js unpack: zlib's format, but smaller than zlib's."""
+    try:
+        from zopfli.zlib import compress
+    except ImportError:
+        sys.exit("the package zopfli is not installed: pip install zopfli")
+    return base64.b64encode(compress(content)).decode()
+
+
+def without_comments(script: str) -> str:
+    """`script` without comments that have lines of their own."""
+    script = re.sub(r"^[ \t]*/\*.*?\*/[ \t]*\n", "", script, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"^[ \t]*//.*\n", "", script, flags=re.MULTILINE)
 
 
 # ---- The page --------------------------------------------------------------------------------------------------------
@@ -115,7 +124,7 @@ def inlined(page: str) -> str:
     scripts = re.compile(r'(<script src="[\w.-]+"></script>\s*)+')
     (tags,) = scripts.finditer(page)  # all of them in one place, or their order would be lost
     names = re.findall(r'src="([\w.-]+)"', tags[0])
-    texts = json.dumps([[name, (HERE / name).read_text()] for name in names], ensure_ascii=False)
+    texts = json.dumps([[name, without_comments((HERE / name).read_text())] for name in names], ensure_ascii=False)
     loader = (HERE / "loader.js").read_text().strip()
     script = f'<script>\n{loader}\nloadScripts("{packed(texts.encode())}");\n</script>\n'
     return page[: tags.start()] + script + page[tags.end() :]

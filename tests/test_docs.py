@@ -67,10 +67,16 @@ typedef struct pn_s {
 """
     lines = [line for line in extension("c_header").page(header) if line.strip()]
     assert lines == [
-        "Part", "----", "Before both.", ".. c:function:: int pn_a(void)", "   of a, which", "   goes on",
+        "Part", "----", "Before both.", ".. c:function:: int pn_a(void)", "   of a, which goes on",
         ".. c:function:: int pn_b(double *x)", ".. c:struct:: pn_s", "   .. c:member:: double u",
         "                 double *v", "      of u and v", "   .. c:member:: int w",
     ]  # fmt: skip
+
+
+def test_reference_of_c_links_what_there_is(extension):
+    header = "/* pn_a and pn_b, a[n][m of the\n   layer][k] (pn_a)(x)[0], 2 * 3. */\nint pn_a(void);\n"
+    first = next(line for line in extension("c_header").page(header) if line)
+    assert first == ":c:expr:`pn_a` and ``pn_b``, ``a[n][m of the layer][k]`` (:c:expr:`pn_a`)(x)[0], 2 \\* 3."
 
 
 @pytest.mark.parametrize("text", ["#define A 1\nint f(void) { return 1; }\n", "union u;\n", "int x;\n"])

@@ -63,13 +63,14 @@ def without_preprocessor(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """`text` as reStructuredText, with links to what it names."""
+    """`text` as reStructuredText, with links to what it names, whether that exists or not."""
 
     def replace(match: re.Match[str]) -> str:
         word = match.group()
-        if re.fullmatch(NAME, word):
-            return f":c:expr:`{word}`"
-        return f"``{word.strip('`')}``" if len(word) > 1 else "\\" + word
+        if len(word) == 1:
+            return "\\" + word
+        marked = f":c:expr:`{word}`" if re.fullmatch(NAME, word) else f"``{word.strip('`')}``"
+        return marked + ("\\ " if re.match(r"[\w(\[]", text[match.end() :]) else "")  # else the markup would not end
 
     return re.sub(rf"{NAME}|{CODE}|`[^`]+`|[*_|`\\]", replace, text)
 
@@ -107,7 +108,8 @@ def paragraphs(comment: str) -> list[str]:
         elif is_set_in and not (result and result[-1] and not result[-1].endswith((":", "."))):
             result += ["", "::", "", *indented(block), ""]
         else:  # also where a sentence goes on
-            result += [escaped(line.strip()) for line in block]
+            for is_text, some in itertools.groupby(block, lambda line: bool(line.strip())):
+                result.append(escaped(" ".join(line.strip() for line in some)) if is_text else "")
     return result
 
 
@@ -179,7 +181,11 @@ def page(header: str) -> list[str]:
             lines += ["", *about, "", f".. c:{match['kind']}:: {match['name']}", ""]
             lines += indented(members(match["body"], match["kind"]))
             about = []
-    return [*lines, "", *about, ""]
+    text = "\n".join([*lines, "", *about, ""])
+    declared = set(re.findall(r"c:(?:enum|enumerator|struct):: (\w+)|c:function::.*?(\w+)\(", text))
+    known = {name for pair in declared for name in pair}
+    links = re.sub(r":c:expr:`(\w+)`", lambda match: match[0] if match[1] in known else f"``{match[1]}``", text)
+    return links.split("\n")
 
 
 class CHeaderDirective(SphinxDirective):

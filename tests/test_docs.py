@@ -1,7 +1,9 @@
 """The extensions of docs/, where Sphinx is installed; its pictures; and the examples in docstrings."""
 
+import argparse
 import doctest
 import importlib
+import io
 import re
 import sys
 from pathlib import Path
@@ -85,6 +87,17 @@ def test_reference_of_c_refuses_what_it_cannot_read(extension, text):
         extension("c_header").page(text)
 
 
+def test_reference_of_the_command_line_has_every_option(extension):
+    parser = argparse.ArgumentParser("tool do", description="Does `it`, *all* of it.", epilog="Done.")
+    parser.add_argument("file", metavar="FILE", help="to read")
+    parser.add_argument("-n", "--number", type=int, default=3, metavar="N", help="how many_ (default %(default)s)")
+    lines = [line for line in extension("command_line").page(parser) if line]
+    assert lines[:2] == ["tool do", "-------"]
+    assert lines[lines.index("Does ``it``, \\*all\\* of it.") + 3 :] == [
+        ".. option:: FILE", "   to read", ".. option:: -n N, --number N", "   how many\\_ (default 3)", "Done.",
+    ]  # fmt: skip
+
+
 def test_links_are_checked(extension, tmp_path):
     (tmp_path / "a.html").write_text(
         '<a id="here" href="#here"></a><a href="b.html#there"></a><a href="https://example.org/x"></a>'
@@ -138,3 +151,53 @@ def test_pictures_are_drawn_for_light_and_dark():
         pictures.show(lambda ax: None, " ")
     with pytest.raises(ValueError, match="format must be"):
         pictures.show(lambda ax: None, "nothing", format="pdf")
+
+
+@pytest.mark.parametrize(("lines", "status", "printed"), [("echo a; pwd", 0, "a\n/home/you"), ("exit 3", 3, "")])
+def test_commands_are_run_and_what_they_print_is_shown(extension, tmp_path, lines, status, printed):
+    assert build(extension, tmp_path, f"```{{terminal}}\n:status: {status}\n{lines}\n```") == ""
+    assert printed in re.sub("<[^>]*>", "", (tmp_path / "out" / "index.html").read_text())
+
+
+@pytest.mark.parametrize(
+    ("block", "problem"),
+    [
+        ("```{terminal}\necho before; false\n```", "exit status 1 of"),
+        ("```{terminal}\n:status: 1\nno-such-command\n```", "exit status 127 of"),
+        ("```{file} ../a.c\nint a;\n```", "file must be a name that ends with one of"),
+        ("$\\nonsense$", "cannot read the equation"),
+    ],
+)
+def test_pages_that_are_wrong_are_not_built(extension, tmp_path, block, problem):
+    assert problem in build(extension, tmp_path, block)
+
+
+def test_files_are_there_for_the_commands(extension, tmp_path):
+    commands = "cat a.csv; test -e plainnet/csrc/plainnet.h; ls examples/xor.c"
+    blocks = f"```{{file}} a.csv\n1,2\n```\n\n```{{terminal}}\n{commands}\n```"
+    assert build(extension, tmp_path, blocks) == ""
+    assert (tmp_path / "out" / "index.html").read_text().count("1,2") == 2
+
+
+def build(extension, folder, text):
+    """Builds a page; returns the warnings, or the error that ends the build."""
+    pytest.importorskip("myst_parser", reason="needs the extra docs")
+    extension("terminal")
+    extension("mathml")
+    from sphinx.application import Sphinx
+    from sphinx.errors import ExtensionError
+    from sphinx.util.docutils import docutils_namespace
+
+    (folder / "index.md").write_text(f"# A page\n\n{text}\n")
+    settings = {"extensions": ["myst_parser", "mathml", "terminal"], "myst_enable_extensions": ["dollarmath"]}
+    warnings = io.StringIO()
+    with docutils_namespace():
+        app = Sphinx(
+            folder, None, folder / "out", folder / "trees", "html", status=None, warning=warnings,
+            confoverrides={**settings, "html_math_renderer": "mathml", "html_theme": "basic"},
+        )  # fmt: skip
+        try:
+            app.build()
+        except ExtensionError as error:
+            return str(error)
+    return warnings.getvalue()

@@ -7,7 +7,7 @@ Directives for pages that are not Python: what they show is written to a folder,
                              ```
 
 Each page has a folder of its own, in which `plainnet` leads to the root of the sources, and `examples` to their
-examples. A command that fails fails the build, unless the option `:fails:` says that it has to.
+examples. A command that fails fails the build, unless the option `:status: 1` says that it has to end with this status.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class TerminalDirective(SphinxDirective):
     """Shows lines for the shell, runs them, and shows what they print."""
 
     has_content = True
-    option_spec = {"fails": directives.flag}  # noqa: RUF012
+    option_spec = {"status": directives.nonnegative_int}  # noqa: RUF012
 
     def run(self) -> list[nodes.Node]:
         lines = "\n".join(self.content)
@@ -77,7 +77,7 @@ class TerminalDirective(SphinxDirective):
             ["sh", "-ec", lines], cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT,
         )  # fmt: skip
-        if (done.returncode != 0) != ("fails" in self.options):
+        if done.returncode != self.options.get("status", 0):
             raise self.error(f"exit status {done.returncode} of\n{lines}\n{done.stdout}")
         result: list[nodes.Node] = [nodes.literal_block(lines, lines, language="sh")]
         if output := done.stdout.replace(str(folder), "/home/you"):

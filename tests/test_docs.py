@@ -93,9 +93,10 @@ def test_reference_of_the_command_line_has_every_option(extension):
     parser.add_argument("-n", "--number", type=int, default=3, metavar="N", help="how many_ (default %(default)s)")
     lines = [line for line in extension("command_line").page(parser) if line]
     assert lines[:2] == ["tool do", "-------"]
-    assert lines[lines.index("Does ``it``, \\*all\\* of it.") + 3 :] == [
-        ".. option:: FILE", "   to read", ".. option:: -n N, --number N", "   how many\\_ (default 3)", "Done.",
-    ]  # fmt: skip
+    *argument, option, about, end = lines[lines.index("Does ``it``, \\*all\\* of it.") + 3 :]
+    assert argument == [".. option:: FILE", "   to read"]
+    assert option in (".. option:: -n N, --number N", ".. option:: -n, --number N")  # the latter from Python 3.13 on
+    assert (about, end) == ("   how many\\_ (default 3)", "Done.")
 
 
 def test_links_are_checked(extension, tmp_path):

@@ -182,7 +182,7 @@ class Monitor:
         pending = self._run.pending
         return self.epoch_end(*pending) if pending is not None else self._run.stops
 
-    def advance(self, epoch: int, row: int, losses: Values) -> None:
+    def advance(self, epoch: int, row: int, losses: Values | list[float]) -> None:
         """When `epoch` epochs, of these losses, and `row` rows of the next one are done."""
         if self._bar is not None:
             logs = self._logs[-1] if self._logs else {"loss": float(losses[epoch - 1])} if epoch > 0 else {}

@@ -20,7 +20,7 @@ from .bayesian import BayesianDecay
 from .lbfgs import lbfgs
 from .levenberg_marquardt import Point, levenberg_marquardt
 from .memory import check_memory
-from .objective import Objective, check_start
+from .objective import Objective, check_start, free_parameters
 
 if TYPE_CHECKING:
     from ..monitor import Monitor
@@ -172,7 +172,7 @@ class Minimization:
         self.gradient_norm = float(np.abs(point.gradient).max())
         if not math.isinf(point.before):
             stops = self.monitor.epoch_end(point.loss, math.nan)
-            self.monitor.advance(self.n_iterations, 0, np.array(self.losses))
+            self.monitor.advance(self.n_iterations, 0, self.losses)
             if stops:
                 return False, ""  # the callback says why
         return self._end(point)
@@ -243,7 +243,7 @@ def minimize(
     if method == "levenberg-marquardt":
         # The matrix, and that of a trial or LAPACK's copy. The eigenvalues take another one, and their workspace; of a
         # network with parameters that stay as they are, the rows and columns of the others are a copy.
-        n_matrices = 2 + 2 * (bayesian is not None) + any(rate == 0 for rate in _rates(network))
+        n_matrices = 2 + 2 * (bayesian is not None) + isinstance(free_parameters(network), np.ndarray)
         n_bytes = n_matrices * network.parameters.size**2 * 8
         check_memory(
             f"the second derivatives of {network.parameters.size} parameters", n_bytes,
@@ -292,13 +292,6 @@ def _check_network(network: Network, method: str, regularization: Any) -> None:
             if getattr(layer.options, name):
                 how = f"method={method!r}" if regularization is None else 'regularization="bayesian"'
                 raise ValueError(f"layers[{k}] has {name}={getattr(layer.options, name)}, which {how} does not know")
-    if not any(_rates(network)):
+    free = free_parameters(network)
+    if isinstance(free, np.ndarray) and free.size == 0:
         raise ValueError("there is nothing to minimise: weight_rate and bias_rate of all layers are 0")
-
-
-def _rates(network: Network) -> list[float]:
-    """The learning rates of weights and of biases, which only tell whether they change, here."""
-    rates = []
-    for layer in network.layers:
-        rates += [layer.options.weight_rate] + [layer.options.bias_rate] * (layer.bias is not None)
-    return rates

@@ -51,7 +51,7 @@ class Objective:
         weight = None if data.weight is None else _apart(data.weight, network)
         self._data = Data(_apart(data.x, network), _apart(data.y, network), weight)
         check_training_data(self._data.x, self._data.y, self._model.loss)
-        self._free = _free(network)
+        self._free = free_parameters(network)
         self.start = network.parameters[self._free].astype(FLOAT64)
 
     def parameters(self, free: Array) -> Array:
@@ -132,7 +132,7 @@ def _apart(array: Array, network: Network) -> Array:
     return array.astype(FLOAT64, copy=np.may_share_memory(array, network.parameters))
 
 
-def _free(network: Network) -> Array | slice:
+def free_parameters(network: Network) -> Array | slice:
     """Which parameters of a network change: their numbers, or a slice of all."""
     rates = []
     for layer in network.layers:

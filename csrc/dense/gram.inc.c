@@ -21,4 +21,7 @@ static void FN(add_gram)(size_t m, size_t p, const real *j, real beta, real *gra
 }
 
 /* Elements of workspace for that. */
-static size_t FN(gram_workspace)(size_t m, size_t p) { return FN(multiply_workspace)(p, m, FN(min)(p, PN_GRAM_COLUMNS + PN_NR)); }
+static size_t FN(gram_workspace)(size_t m, size_t p)
+{
+    return FN(multiply_workspace)(p, m, FN(min)(p, PN_GRAM_COLUMNS + PN_NR));
+}

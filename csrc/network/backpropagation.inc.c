@@ -163,6 +163,43 @@ static void FN(activate_last_backward)(size_t m, const FN(model) *model, const r
         model->kernels->activate_backward(m * model->e.n_out, f, z, a, grad_a, grad_z);
 }
 
+/* Where a Jacobian begins: the tape after the forward pass, and the last layer's z, a and a gradient of a. */
+typedef struct FN(outputs) {
+    FN(tape) tape;
+    real *z, *a, *grad_a;
+} FN(outputs);
+
+static size_t FN(outputs_bytes)(size_t m, const pn_network *network, const FN(pn_kernels) *kernels, const FN(extent) *e)
+{
+    return 3 * FN(arena_bytes)(m * e->n_out) + FN(tape_bytes)(m, network, kernels, e, 0);
+}
+
+/* The outputs of the m rows x, without dropout. */
+static FN(outputs) FN(compute_outputs)(size_t m, const FN(model) *model, const real *x, char *space)
+{
+    const size_t n = m * model->e.n_out;
+    FN(outputs) outputs;
+    outputs.z = FN(arena_alloc)(&space, n);
+    outputs.a = FN(arena_alloc)(&space, n);
+    outputs.grad_a = FN(arena_alloc)(&space, n);
+    outputs.tape = FN(make_tape)(space, m, &model->e, 0);
+    outputs.tape.x = x;
+    FN(forward)(m, model, outputs.tape);
+    memcpy(outputs.z, outputs.tape.grad_z[0], n * sizeof(real));
+    FN(activate_last)(m, model, outputs.z, outputs.a);
+    return outputs;
+}
+
+/* grad_z[0] of the tape = the gradient of output j of each row alone, times scale[m] if that is not NULL. */
+static void FN(begin_at_output)(size_t m, const FN(model) *model, const FN(outputs) *outputs, size_t j, const real *scale)
+{
+    const size_t n_out = model->e.n_out;
+    memset(outputs->grad_a, 0, m * n_out * sizeof(real));
+    for (size_t i = 0; i < m; i++)
+        outputs->grad_a[i * n_out + j] = scale == NULL ? 1 : scale[i];
+    FN(activate_last_backward)(m, model, outputs->z, outputs->a, outputs->grad_a, outputs->tape.grad_z[0]);
+}
+
 /* Sets the denominator and the penalty's scale of rows whose n, weight and order are set. */
 static void FN(set_denominator)(const pn_network *network, FN(rows) *rows)
 {

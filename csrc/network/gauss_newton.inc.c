@@ -19,7 +19,7 @@ static size_t FN(hessian_bytes)(size_t m, const pn_network *network, const FN(pn
 {
     return FN(arena_bytes)(m) + FN(arena_bytes)(m * e->n_out * e->n_parameters) +
            FN(arena_bytes)(kernels->gram_workspace(m * e->n_out, e->n_parameters)) +
-           FN(parameter_jacobian_bytes)(m, network, kernels, e);
+           FN(outputs_bytes)(m, network, kernels, e);
 }
 
 static size_t FN(gauss_newton_bytes)(size_t n_rows, const pn_network *network, const FN(pn_kernels) *kernels,

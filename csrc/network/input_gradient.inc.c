@@ -22,13 +22,12 @@ pn_status FN(pn_input_gradient)(size_t n_rows, const pn_network *network, const 
     return PN_OK;
 }
 
-/* The arrays of a block of rows that a Jacobian needs besides the tape: the last layer's z and a, a unit gradient, grad_x. */
+/* A block of rows needs grad_x besides its outputs. */
 static size_t FN(jacobian_bytes)(size_t n_rows, const pn_network *network, const FN(pn_kernels) *kernels,
                                  const FN(extent) *e)
 {
     size_t m = FN(block_rows)(n_rows);
-    return PN_WORKSPACE_ALIGNMENT + 3 * FN(arena_bytes)(m * e->n_out) + FN(arena_bytes)(m * e->n_in) +
-           FN(tape_bytes)(m, network, kernels, e, 0);
+    return PN_WORKSPACE_ALIGNMENT + FN(arena_bytes)(m * e->n_in) + FN(outputs_bytes)(m, network, kernels, e);
 }
 
 /* *e = the sizes of the network, of which all elements of the Jacobian can be counted. */
@@ -54,22 +53,11 @@ pn_status FN(pn_jacobian_workspace)(size_t n_rows, const pn_network *network, si
 static void FN(jacobian_block)(size_t m, const FN(model) *model, const real *x, real *jacobian, char *space)
 {
     const size_t n_in = model->e.n_in, n_out = model->e.n_out;
-    real *z = FN(arena_alloc)(&space, m * n_out), *a = FN(arena_alloc)(&space, m * n_out);
-    real *grad_a = FN(arena_alloc)(&space, m * n_out), *grad_x = FN(arena_alloc)(&space, m * n_in);
-    FN(tape) tape = FN(make_tape)(space, m, &model->e, 0);
-    tape.x = x;
-    FN(forward)(m, model, tape);
-    memcpy(z, tape.grad_z[0], m * n_out * sizeof(real));
-    FN(activate_last)(m, model, z, a);
-    memset(grad_a, 0, m * n_out * sizeof(real));
+    real *grad_x = FN(arena_alloc)(&space, m * n_in);
+    const FN(outputs) outputs = FN(compute_outputs)(m, model, x, space);
     for (size_t j = 0; j < n_out; j++) {
-        for (size_t i = 0; i < m; i++) {
-            grad_a[i * n_out + j] = 1;
-            if (j > 0)
-                grad_a[i * n_out + j - 1] = 0;
-        }
-        FN(activate_last_backward)(m, model, z, a, grad_a, tape.grad_z[0]);
-        FN(backward)(m, model, tape, 0, 0, NULL, grad_x);
+        FN(begin_at_output)(m, model, &outputs, j, NULL);
+        FN(backward)(m, model, outputs.tape, 0, 0, NULL, grad_x);
         for (size_t i = 0; i < m; i++)
             memcpy(jacobian + (i * n_out + j) * n_in, grad_x + i * n_in, n_in * sizeof(real));
     }

@@ -35,13 +35,6 @@ static void FN(backward_by_rows)(size_t m, const FN(model) *model, FN(tape) tape
     }
 }
 
-/* The arrays of a block of rows that this needs besides the tape: the last layer's z and a, and a unit gradient. */
-static size_t FN(parameter_jacobian_bytes)(size_t m, const pn_network *network, const FN(pn_kernels) *kernels,
-                                           const FN(extent) *e)
-{
-    return 3 * FN(arena_bytes)(m * e->n_out) + FN(tape_bytes)(m, network, kernels, e, 0);
-}
-
 /*
  * jacobian[m][n_out][n_parameters] of the m rows x, times scale[m] if that is not NULL: for each output, the gradient of
  * that output alone goes back through the layers.
@@ -50,19 +43,10 @@ static void FN(parameter_jacobian)(size_t m, const FN(model) *model, const real 
                                    char *space)
 {
     const size_t n_out = model->e.n_out, stride = n_out * model->e.n_parameters;
-    real *z = FN(arena_alloc)(&space, m * n_out), *a = FN(arena_alloc)(&space, m * n_out);
-    real *grad_a = FN(arena_alloc)(&space, m * n_out);
-    FN(tape) tape = FN(make_tape)(space, m, &model->e, 0);
-    tape.x = x;
-    FN(forward)(m, model, tape);
-    memcpy(z, tape.grad_z[0], m * n_out * sizeof(real));
-    FN(activate_last)(m, model, z, a);
+    const FN(outputs) outputs = FN(compute_outputs)(m, model, x, space);
     for (size_t j = 0; j < n_out; j++) {
-        memset(grad_a, 0, m * n_out * sizeof(real));
-        for (size_t i = 0; i < m; i++)
-            grad_a[i * n_out + j] = scale == NULL ? 1 : scale[i];
-        FN(activate_last_backward)(m, model, z, a, grad_a, tape.grad_z[0]);
-        FN(backward_by_rows)(m, model, tape, stride, jacobian + j * model->e.n_parameters);
+        FN(begin_at_output)(m, model, &outputs, j, scale);
+        FN(backward_by_rows)(m, model, outputs.tape, stride, jacobian + j * model->e.n_parameters);
     }
 }
 
@@ -82,7 +66,7 @@ pn_status FN(pn_jacobian_parameters_workspace)(size_t n_rows, const pn_network *
     PN_TRY(pn_ready(&isa));
     PN_TRY(FN(measure_parameter_jacobian)(n_rows, network, &e));
     PN_MAX_OVER_ISAS(n_bytes, kernels, PN_WORKSPACE_ALIGNMENT +
-                     FN(parameter_jacobian_bytes)(FN(block_rows)(n_rows), network, kernels, &e));
+                     FN(outputs_bytes)(FN(block_rows)(n_rows), network, kernels, &e));
     return PN_OK;
 }
 
@@ -97,9 +81,9 @@ pn_status FN(pn_jacobian_parameters)(size_t n_rows, const pn_network *network, c
     const pn_array inputs[] = {PN_ARRAY(parameters, e.n_parameters), PN_ARRAY(x, n_rows * e.n_in)};
     const pn_array outputs[] = {PN_ARRAY(jacobian, n_rows * e.n_out * e.n_parameters), {workspace, workspace_bytes, 1}};
     PN_TRY(pn_check_arrays(inputs, 2, outputs, 2));
-    PN_REQUIRE(workspace_bytes >= PN_WORKSPACE_ALIGNMENT + FN(parameter_jacobian_bytes)(FN(block_rows)(n_rows), network,
-                                                                                        &isa->MEMBER, &e),
-               PN_WORKSPACE_TOO_SMALL);
+    const size_t needed =
+        PN_WORKSPACE_ALIGNMENT + FN(outputs_bytes)(FN(block_rows)(n_rows), network, &isa->MEMBER, &e);
+    PN_REQUIRE(workspace_bytes >= needed, PN_WORKSPACE_TOO_SMALL);
     const FN(model) model = {.network = network, .kernels = &isa->MEMBER, .e = e,
                              .parameters = (real *)parameters}; /* which are only read */
     for (size_t row = 0, m; row < n_rows; row += m) {
